@@ -1,0 +1,28 @@
+"""Convolutional GRU (Toderici et al. 2017, section 3.1)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class GRU(nn.Module):
+    """``h' = (1-z)⊙h + z⊙tanh(W x + U(r⊙h))``; the output is ``h'``.
+
+    The contract of shapes and state is that of :mod:`rnncodec.cells`; the state is ``h``.
+    """
+
+    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int) -> None:
+        super().__init__()
+        padding = hidden_kernel // 2
+        self.input_gates = nn.Conv2d(in_channels, 3 * channels, kernel, stride, padding=kernel // 2)
+        self.hidden_gates = nn.Conv2d(channels, 2 * channels, hidden_kernel, padding=padding, bias=False)
+        self.hidden_candidate = nn.Conv2d(channels, channels, hidden_kernel, padding=padding, bias=False)
+
+    def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        z, r, candidate = self.input_gates(x).chunk(3, dim=1)
+        if state is None:
+            h = z.sigmoid() * candidate.tanh()
+        else:
+            hidden_z, hidden_r = self.hidden_gates(state).chunk(2, dim=1)
+            z, r = (z + hidden_z).sigmoid(), (r + hidden_r).sigmoid()
+            h = torch.lerp(state, (candidate + self.hidden_candidate(r * state)).tanh(), z)
+        return h, h

@@ -1,0 +1,1 @@
+"""Photos to batches of patches: shards, sampling, and the LightningDataModule."""

@@ -1,0 +1,144 @@
+"""The LightningDataModule: patches to train on, whole crops of photos to validate on."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from rnncodec.codec import STRIDE
+from rnncodec.data.loader import EpochLoader
+from rnncodec.data.photos import read_photos
+from rnncodec.data.sampling import SAMPLERS
+from rnncodec.data.stream import PatchStream
+from rnncodec.data.urls import expand_shards
+from rnncodec.errors import ConfigurationError, DataError
+
+SMALLEST_CROP = 176  # MS-SSIM's five scales need 161 pixels; the next multiple of the stride
+
+
+class PatchDataModule(L.LightningDataModule):
+    """Batches are uint8: ``[batch_size, 3, patch_size, patch_size]`` in training, ``[1, 3, val_crop, val_crop]`` (the
+    middle of a photo, or less of a small one; sides are multiples of 16) in validation.
+
+    Args:
+        train, val: shards, in any form that `expand_shards` knows.
+        batch_size: patches a step on each rank.
+        patches_per_photo: patches taken from a photo each time it is decoded.
+        sampling: ``random`` or ``high_entropy``, see :mod:`rnncodec.data.sampling`.
+        shuffle_buffer: patches in the buffer that mixes those of many photos.
+        steps_per_epoch: steps between two validations.
+        val_photos: at most so many photos are validated on.
+
+    Raises:
+        ConfigurationError, DataError: at construction, before any training.
+    """
+
+    def __init__(
+        self,
+        train: str | Sequence[str],
+        val: str | Sequence[str],
+        *,
+        patch_size: int = 32,
+        batch_size: int = 32,
+        patches_per_photo: int = 8,
+        sampling: str = "high_entropy",
+        flip: bool = True,
+        shuffle_buffer: int = 1024,
+        steps_per_epoch: int = 500,
+        val_photos: int = 32,
+        val_crop: int = 256,
+        num_workers: int = 1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if sampling not in SAMPLERS:
+            raise ConfigurationError(f"unknown data.sampling '{sampling}'; choose from {', '.join(SAMPLERS)}")
+        if patch_size < STRIDE or patch_size % STRIDE:
+            raise ConfigurationError(f"data.patch_size must be a multiple of {STRIDE}, not {patch_size}")
+        if val_crop < SMALLEST_CROP or val_crop % STRIDE:
+            raise ConfigurationError(f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_CROP}, not {val_crop}")
+        positive = {"batch_size": batch_size, "patches_per_photo": patches_per_photo, "shuffle_buffer": shuffle_buffer}
+        for option, value in (positive | {"steps_per_epoch": steps_per_epoch, "val_photos": val_photos}).items():
+            if value < 1:
+                raise ConfigurationError(f"data.{option} must be at least 1, not {value}")
+        self.train_shards = expand_shards(train)
+        self.val_shards = expand_shards(val)
+        self.patch_size = patch_size
+        self.batch_size = batch_size
+        self.patches_per_photo = patches_per_photo
+        self.sampling = sampling
+        self.flip = flip
+        self.shuffle_buffer = shuffle_buffer
+        self.steps_per_epoch = steps_per_epoch
+        self.val_photos = val_photos
+        self.val_crop = val_crop
+        self.num_workers = num_workers
+        self.seed = seed
+        self.stream: PatchStream | None = None
+
+    def train_dataloader(self) -> EpochLoader:
+        trainer = self.trainer
+        assert trainer is not None
+        self.stream = PatchStream(
+            self.train_shards,
+            sampler=SAMPLERS[self.sampling],
+            patch_size=self.patch_size,
+            batch_size=self.batch_size,
+            patches_per_photo=self.patches_per_photo,
+            shuffle_buffer=self.shuffle_buffer,
+            flip=self.flip,
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+        )
+        return EpochLoader(
+            self.stream,
+            steps=self.steps_per_epoch,
+            total_steps=trainer.max_steps * trainer.accumulate_grad_batches,
+            num_workers=self.num_workers,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
+        )
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        return DataLoader(CropDataset(self.val_shards, self.val_crop, self.val_photos), batch_size=1)
+
+    @property
+    def corrupt(self) -> int:
+        """Broken photos and shards met so far by this rank."""
+        return self.stream.corrupt if self.stream else 0
+
+
+class CropDataset(Dataset[Tensor]):
+    """The middles of the first ``photos`` photos of ``shards``, uint8 ``[3, crop, crop]``, kept in memory.
+
+    Photos with a side under SMALLEST_CROP are left out.
+    """
+
+    def __init__(self, shards: list[str], crop: int, photos: int) -> None:
+        self.crops = list(islice(self._crops(shards, crop), photos))
+        if not self.crops:
+            raise DataError(f"no photo of at least {SMALLEST_CROP}×{SMALLEST_CROP} pixels in the validation shards {', '.join(shards)}")
+
+    @staticmethod
+    def _crops(shards: list[str], crop: int) -> Iterator[Tensor]:
+        for pixels in read_photos(shards, _warn):
+            height, width = (min(crop, side // STRIDE * STRIDE) for side in pixels.shape[:2])
+            if min(height, width) >= SMALLEST_CROP:
+                top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+                middle = pixels[top : top + height, left : left + width]
+                yield torch.from_numpy(middle.copy()).permute(2, 0, 1)
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.crops[index]
+
+
+def _warn(error: Exception) -> bool:
+    warnings.warn(f"skipped while reading validation photos: {error}", stacklevel=2)
+    return True

@@ -1,0 +1,36 @@
+"""Sample photos that need no download: those the scikit-image wheel carries, as shards made on first use."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.data.shards import MANIFEST, write_shards
+
+TRAIN = (
+    "astronaut.png",
+    "chelsea.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
+VAL = ("coffee.png",)
+
+
+def sample_shards(folder: str | Path) -> tuple[str, str]:
+    """Shards of the training and of the validation photos under ``folder``, written there unless they are there."""
+    source = Path(str(files("skimage") / "data"))
+    for name, photos in (("train", TRAIN), ("val", VAL)):
+        out = Path(folder) / name
+        if not (out / MANIFEST).exists():
+            write_shards([str(source / photo) for photo in photos], out, name=name)
+    return str(Path(folder) / "train"), str(Path(folder) / "val")
+
+
+def sample_photos(folder: str | Path, **options: Any) -> PatchDataModule:
+    """The DataModule of the sample photos; ``options`` are those of `PatchDataModule`."""
+    train, val = sample_shards(folder)
+    return PatchDataModule(train, val, **options)

@@ -1,0 +1,103 @@
+"""A stream of batches of patches from shards, fixed by a seed, different on every rank and worker."""
+
+import warnings
+from collections.abc import Iterator
+from itertools import count, islice
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from rnncodec.data.photos import read_photos
+from rnncodec.data.sampling import Sampler
+from rnncodec.imaging import Pixels
+
+
+class PatchStream(IterableDataset[torch.Tensor]):
+    """Endless batches of patches, uint8 ``[batch_size, 3, patch_size, patch_size]``.
+
+    Each consumer (a worker of a rank) reads its own share of the shards, or, where there are fewer shards than
+    consumers, its own share of each shard's photos. A photo is decoded once for ``patches_per_photo`` patches, and a
+    buffer of ``shuffle_buffer`` patches mixes those of many photos. Photos that cannot be read and shards that break
+    off are warned of, counted in `corrupt`, and left behind.
+    """
+
+    def __init__(
+        self,
+        shards: list[str],
+        *,
+        sampler: Sampler,
+        patch_size: int,
+        batch_size: int,
+        patches_per_photo: int,
+        shuffle_buffer: int,
+        flip: bool,
+        seed: int,
+        rank: int,
+        world_size: int,
+    ) -> None:
+        self.shards = shards
+        self.sampler = sampler
+        self.patch_size = patch_size
+        self.batch_size = batch_size
+        self.patches_per_photo = patches_per_photo
+        self.shuffle_buffer = shuffle_buffer
+        self.flip = flip
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self._corrupt = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers count here too
+
+    @property
+    def corrupt(self) -> int:
+        """How many broken photos and shards have been met so far, over all passes and workers of this rank."""
+        return int(self._corrupt.item())
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        worker = get_worker_info()
+        workers = worker.num_workers if worker else 1
+        consumer = self.rank * workers + (worker.id if worker else 0)
+        rng = np.random.default_rng([self.seed, self.epoch, consumer])
+        patches = self._shuffled(self._patches(consumer, self.world_size * workers, rng), rng)
+        while True:
+            batch = np.stack(list(islice(patches, self.batch_size)))
+            if self.flip:
+                mirrored = rng.random(self.batch_size) < 0.5
+                batch[mirrored] = batch[mirrored, :, ::-1]
+            yield torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
+
+    def _patches(self, consumer: int, consumers: int, rng: np.random.Generator) -> Iterator[Pixels]:
+        """All patches of this consumer's photos, pass after pass."""
+        for number in count():
+            found = False
+            for pixels in self._photos(consumer, consumers, number):
+                found = True
+                yield from self.sampler(pixels, self.patch_size, self.patches_per_photo, rng)
+            if not found:
+                raise RuntimeError(
+                    f"a pass over {len(self.shards)} shards gave reader {consumer + 1} of {consumers} no photo of at "
+                    f"least {self.patch_size}×{self.patch_size} pixels; use fewer workers or devices, or more photos"
+                )
+
+    def _photos(self, consumer: int, consumers: int, number: int) -> Iterator[Pixels]:
+        """One pass over this consumer's photos; the order of the shards changes from pass to pass."""
+        order = np.random.default_rng([self.seed, self.epoch, number]).permutation(len(self.shards))
+        if by_shard := len(self.shards) >= consumers:
+            order = order[consumer::consumers]
+        photos = read_photos(
+            (self.shards[at] for at in order), self._warn, lambda index: by_shard or index % consumers == consumer
+        )
+        return (pixels for pixels in photos if min(pixels.shape[:2]) >= self.patch_size)
+
+    def _warn(self, error: Exception) -> bool:
+        self._corrupt += 1
+        warnings.warn(f"skipped while reading shards: {error}", stacklevel=2)
+        return True
+
+    def _shuffled(self, patches: Iterator[Pixels], rng: np.random.Generator) -> Iterator[Pixels]:
+        buffer = list(islice(patches, self.shuffle_buffer))
+        while True:
+            at = int(rng.integers(self.shuffle_buffer))
+            yield buffer[at]
+            buffer[at] = next(patches)

@@ -1,0 +1,31 @@
+"""Errors a user can cause and mend. Each message says what was wrong with what, and what to do."""
+
+
+class RnncodecError(Exception):
+    """The base of all errors that rnncodec raises on purpose; ``exit_code`` is what the command line exits with."""
+
+    exit_code = 1
+
+
+class ConfigurationError(RnncodecError, ValueError):
+    """An option has a value that cannot work."""
+
+    exit_code = 2
+
+
+class ImageError(RnncodecError):
+    """An image cannot be read."""
+
+    exit_code = 3
+
+
+class DataError(RnncodecError):
+    """Training data is missing or unusable."""
+
+    exit_code = 2
+
+
+class ModelError(RnncodecError):
+    """Weights cannot be found or read."""
+
+    exit_code = 4

@@ -1,0 +1,86 @@
+"""Image files ↔ uint8 arrays ``[H, W, 3]``, RGB in sRGB."""
+
+import io
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from rnncodec.errors import ImageError
+
+Pixels = NDArray[np.uint8]
+
+
+def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
+    """An image in any mode Pillow knows as uint8 RGB ``[H, W, 3]``, and what had to be given up, in words.
+
+    EXIF orientation is applied, an ICC profile is converted to sRGB, transparency is flattened onto white, and 16-bit
+    or float samples are brought to 8 bits. Of an animation the first frame is taken.
+    """
+    notes = []
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
+    image = ImageOps.exif_transpose(image)
+    profile = image.info.get("icc_profile")
+    if image.mode.startswith("I") or image.mode == "F":
+        notes.append("16-bit or float samples become 8-bit")
+        image = _to_8_bits(image)
+    if image.has_transparency_data:
+        notes.append("transparency is flattened onto white")
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if profile:
+        image = _to_srgb(image, profile, notes)
+    return np.asarray(image.convert("RGB")), notes
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    samples = np.asarray(image).astype(np.float64)
+    # Pillow opens 16-bit files as I;16 or I; float files carry no range, and [0, 1] is the custom.
+    top = 1.0 if image.mode == "F" and samples.max(initial=0.0) <= 1.0 else 65535.0 if samples.max() > 255 else 255.0
+    if image.mode.startswith("I;16"):
+        top = 65535.0
+    return Image.fromarray(np.clip(samples * (255.0 / top) + 0.5, 0, 255).astype(np.uint8))
+
+
+def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        notes.append(f"the colour profile could not be applied ({error}); its samples are taken as sRGB")
+        return image
+    assert converted is not None  # None is the answer of inPlace=True alone
+    return converted
+
+
+def open_image(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
+    """Open an image file, decoded wholly, so that a broken one is found here.
+
+    Raises:
+        ImageError: the file is missing, no image, or broken; its message names the file.
+    """
+    name = "the image" if hasattr(source, "read") else str(source)
+    try:
+        image = Image.open(source)
+        image.load()
+    except FileNotFoundError:
+        raise ImageError(f"{name}: no such file") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name}: not an image that Pillow can read") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name}: cannot be read ({error})") from None
+    return image
+
+
+def read_pixels(source: str | os.PathLike[str] | BinaryIO) -> Pixels:
+    """The pixels of an image file, without the notes of `to_pixels`. Raises ImageError as `open_image` does."""
+    return to_pixels(open_image(source))[0]
+
+
+def is_image_name(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's ending is that of a format Pillow can open."""
+    return Path(path).suffix.lower() in Image.registered_extensions()

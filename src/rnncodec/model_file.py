@@ -1,0 +1,89 @@
+"""Weights files: safetensors, with the network's whole config and its training's provenance in the metadata."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.errors import ConfigurationError, ModelError
+
+FORMAT = "rnncodec-1"
+
+
+def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
+    """Write ``codec``'s weights, its config, and ``training``, what is known of how they came to be, to ``path``.
+
+    ``half`` stores float16, which halves the file. Written beside ``path``, then renamed.
+    """
+    dtype = torch.float16 if half else torch.float32
+    tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in codec.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(codec.config)),
+        "training": json.dumps(training, sort_keys=True),
+    }
+    temporary = Path(f"{path}.part")
+    save_file(tensors, temporary, metadata)
+    temporary.rename(path)
+
+
+def load_model(path_or_name: str | os.PathLike[str] = "small") -> IterativeCodec:
+    """The network in a weights file, or the released one of that name, in eval mode, on the CPU, in float32.
+
+    ``codec.training_info`` is what `save_model` was given as ``training``.
+
+    Raises:
+        ModelError: no such file or name, or not a weights file of rnncodec.
+    """
+    path = find_model(path_or_name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path}: not weights of rnncodec, or of a newer version (format {metadata.get('format')})")
+    try:
+        codec = IterativeCodec(CodecConfig.from_mapping(json.loads(metadata["config"])))
+        codec.load_state_dict(tensors)
+        codec.training_info = json.loads(metadata["training"])
+    except (KeyError, ValueError, RuntimeError, ConfigurationError) as error:
+        raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
+    return codec.eval()
+
+
+def find_model(path_or_name: str | os.PathLike[str]) -> Path:
+    """Where the weights are: a file, a run's folder, or the name of released weights."""
+    path = Path(path_or_name)
+    if path.is_dir():
+        path = path / "weights.safetensors"
+    if path.is_file():
+        return path
+    names = released_models()
+    if str(path_or_name) in names:
+        return names[str(path_or_name)]
+    raise ModelError(f"{path_or_name}: neither a weights file nor a released model ({', '.join(names) or 'none'})")
+
+
+def released_models() -> dict[str, Path]:
+    """The released weights in the package, by name."""
+    folder = Path(str(files("rnncodec") / "weights"))
+    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+
+
+def model_identity(codec: IterativeCodec) -> bytes:
+    """Four bytes that tell networks apart: the head of the SHA-256 of the config and of every weight, as float32."""
+    digest = hashlib.sha256(json.dumps(asdict(codec.config), sort_keys=True).encode())
+    for name, value in sorted(codec.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
+    return digest.digest()[:4]

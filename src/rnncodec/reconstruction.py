@@ -1,0 +1,62 @@
+"""Reconstruction frameworks: how the decoder's outputs add up to a picture (Toderici et al. 2017, section 3.2).
+
+Each has a gain, by which the residual is multiplied before it is encoded, and an update. The encoder and the decoder
+both compute the gain, from what both know: the reconstruction of the iteration before.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class OneShot(nn.Module):
+    """``x̂_t = D_t(b_t)``: every iteration reconstructs the whole picture (γ = 0)."""
+
+    def gain(self, previous: Tensor, first: bool) -> Tensor:
+        return previous.new_ones(())
+
+    def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
+        return decoded.float()
+
+
+class Additive(nn.Module):
+    """``x̂_t = x̂_{t-1} + D_t(b_t) / gain``: every iteration adds a correction (γ = 1)."""
+
+    def gain(self, previous: Tensor, first: bool) -> Tensor:
+        return previous.new_ones(())
+
+    def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
+        return previous + decoded.float() / gain
+
+
+class ResidualScaling(Additive):
+    """Additive with a learned gain for each patch of 32×32 pixels: ``g_t = 2 + G(x̂_t)``, ``g_0 = 1``.
+
+    G is five 3×3 convolutions of stride 2 with ELU; its output is raised to full size by zero-order hold. ELU stays
+    above -1, so the gain stays above 1.
+    """
+
+    PATCH = 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        channels = [3, 32, 32, 32, 32, 1]
+        layers: list[nn.Module] = []
+        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ELU()]
+        self.network = nn.Sequential(*layers)
+
+    def gain(self, previous: Tensor, first: bool) -> Tensor:
+        if first:
+            return previous.new_ones(())
+        gain = 2.0 + self.network(previous).float()
+        gain = functional.interpolate(gain, scale_factor=self.PATCH, mode="nearest")
+        return gain[..., : previous.shape[-2], : previous.shape[-1]]
+
+
+RECONSTRUCTIONS: dict[str, type[OneShot | Additive]] = {
+    "one_shot": OneShot,
+    "additive": Additive,
+    "residual_scaling": ResidualScaling,
+}
+
+__all__ = ["RECONSTRUCTIONS", "Additive", "OneShot", "ResidualScaling"]

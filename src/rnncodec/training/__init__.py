@@ -1,0 +1,1 @@
+"""Training: the LightningModule, losses, callbacks, and what starts a run."""

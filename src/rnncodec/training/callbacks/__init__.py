@@ -1,0 +1,7 @@
+"""Callbacks of a training run: one a file."""
+
+from rnncodec.training.callbacks.export import ExportWeights
+from rnncodec.training.callbacks.strips import ImageStrips
+from rnncodec.training.callbacks.summary import IterationTable
+
+__all__ = ["ExportWeights", "ImageStrips", "IterationTable"]

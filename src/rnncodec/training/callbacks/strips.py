@@ -1,0 +1,31 @@
+"""Pictures of a validation photo's iterations, in the run's folder and in the logger."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.loggers import WandbLogger
+
+from rnncodec.training.module import CodecModule
+from rnncodec.training.strip import strip
+
+
+class ImageStrips(L.Callback):
+    """After each validation, writes the strip of the first validation photo to ``folder/strip.png`` and logs it to W&B."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = Path(folder) / "strip.png"
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if batch_idx or not trainer.is_global_zero or trainer.sanity_checking:
+            return
+        assert isinstance(pl_module, CodecModule)
+        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+            picture = strip(batch[0], pl_module.codec(batch[:1], pl_module.iterations)[:, 0])
+        picture.save(self.path)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_image("val/strip", [picture], step=trainer.global_step)

@@ -1,0 +1,34 @@
+"""What a run came to, on the terminal."""
+
+import lightning as L
+from rich.console import Console
+from rich.table import Table
+
+from rnncodec.codec import STRIDE
+from rnncodec.training.module import CodecModule
+
+
+class IterationTable(L.Callback):
+    """When training ends, prints the last validation's PSNR and MS-SSIM at each iteration, and where the run lies."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, CodecModule)
+        metrics = trainer.callback_metrics
+        table = Table(title="Validation photos, mean", caption="bpp of raw bits, before entropy coding")
+        for heading in ("iteration", "bpp", "PSNR (dB)", "MS-SSIM"):
+            table.add_column(heading, justify="right")
+        for t in range(1, pl_module.iterations + 1):
+            bpp = t * pl_module.codec.config.bits / STRIDE**2
+            psnr, ms_ssim = metrics.get(f"val/psnr_t{t:02d}"), metrics.get(f"val/ms_ssim_t{t:02d}")
+            if psnr is None or ms_ssim is None:
+                return  # interrupted before its first validation
+            table.add_row(str(t), f"{bpp:.3f}", f"{psnr:.2f}", f"{ms_ssim:.4f}")
+        console = Console()
+        console.print(table)
+        console.print(f"Run:     {self.folder}", f"Picture: {self.folder}/strip.png", sep="\n", soft_wrap=True)
+        console.print(f"Weights: {self.folder}/weights.safetensors", soft_wrap=True)

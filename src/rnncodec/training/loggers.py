@@ -1,0 +1,36 @@
+"""Loggers that need more than their constructor."""
+
+import netrc
+import os
+from typing import Any
+from urllib.parse import urlparse
+
+from lightning.pytorch.loggers import WandbLogger
+
+from rnncodec.errors import ConfigurationError
+
+
+def wandb_logger(**options: Any) -> WandbLogger:
+    """Lightning's WandbLogger; offline unless there is an API key to go online with, so that it never prompts.
+    WANDB_MODE, where set, decides alone.
+
+    Raises:
+        ConfigurationError: wandb is not installed.
+    """
+    if "WANDB_MODE" not in os.environ and not has_api_key():
+        os.environ["WANDB_MODE"] = "offline"
+    try:
+        return WandbLogger(**options)
+    except ModuleNotFoundError:
+        raise ConfigurationError("wandb is not installed: pip install wandb, or choose logger=csv") from None
+
+
+def has_api_key() -> bool:
+    """Whether WANDB_API_KEY is set, or `wandb login` has left a key in the user's netrc."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -1,0 +1,93 @@
+"""The LightningModule: a codec, a loss on each iteration, an optimizer."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from rnncodec.codec import IterativeCodec
+from rnncodec.evaluation.metrics import ms_ssim, psnr
+from rnncodec.training.schedule import warmup_cosine
+
+
+class CodecModule(L.LightningModule):
+    """Trains ``codec`` for ``iterations`` iterations on uint8 batches ``[B, 3, H, W]``.
+
+    Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
+    (measured on 8-bit pixels) in validation.
+
+    Args:
+        optimizer: given the parameters, makes the optimizer.
+        warmup_steps, final_lr: see `warmup_cosine`.
+        compile: compile the encoder's and the decoder's step with torch.compile.
+        seed: with the step and the rank it fixes the stochastic binarizer's noise, so that a resumed run repeats it.
+    """
+
+    def __init__(
+        self,
+        codec: IterativeCodec,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        *,
+        iterations: int,
+        warmup_steps: int,
+        final_lr: float,
+        compile: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = loss
+        self.optimizer = optimizer
+        self.iterations = iterations
+        self.warmup_steps = warmup_steps
+        self.final_lr = final_lr
+        self.seed = seed
+        if compile:
+            codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
+            codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
+
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
+        return (batch.float() / 255.0).to(memory_format=torch.channels_last)
+
+    def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
+
+    def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
+        losses = self.loss(self.codec(images, self.iterations), images)
+        loss = losses.mean()
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict(by_iteration("train/loss", losses.detach()))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("data/corrupt", float(self.trainer.datamodule.corrupt), reduce_fx="sum", sync_dist=True)  # type: ignore[attr-defined]
+
+    def validation_step(self, images: Tensor, batch_idx: int) -> None:
+        reconstructions = self.codec(images, self.iterations)
+        pixels = (reconstructions.clamp(0.0, 1.0) * 255.0).round()
+        values = {"val/loss": self.loss(reconstructions, images).mean()}
+        for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):
+            values |= by_iteration(f"val/{name}", torch.stack([metric(x, images * 255.0).mean() for x in pixels]))
+        self.log_dict(values, batch_size=len(images), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.codec.parameters())
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        factor = partial(
+            warmup_cosine, warmup_steps=self.warmup_steps, total_steps=total_steps, final=self.final_lr
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+
+def by_iteration(name: str, values: Tensor) -> dict[str, Tensor]:
+    """``{name_t01: values[0], …}``."""
+    return {f"{name}_t{t:02d}": value for t, value in enumerate(values, start=1)}

@@ -1,0 +1,184 @@
+"""A training run: its folder, its processes, its objects.
+
+A run is a folder with a ``config.yaml``. Every process of it starts from that file alone, never from the command line
+that made it: ranks that repeat the parent's command line would start its sweep again (hydra 2070, lightning 11300).
+"""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.strategies import DDPStrategy
+from omegaconf import DictConfig, OmegaConf
+
+from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.errors import ConfigurationError
+from rnncodec.model_file import load_model
+from rnncodec.training.device import resolve_accelerator, resolve_precision, share_cores
+from rnncodec.training.module import CodecModule
+
+CONFIG = "config.yaml"
+MISSING = object()
+
+
+def prepare(config: DictConfig, folder: Path) -> None:
+    """Make ``folder`` a run: check that ``config`` can train, settle what depends on this machine and this moment, and
+    save it there.
+
+    Raises:
+        RnncodecError: an option cannot work; nothing was written.
+    """
+    trainer = config.trainer
+    trainer.accelerator = resolve_accelerator(trainer.accelerator)
+    trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
+    if trainer.devices == "auto":
+        trainer.devices = torch.cuda.device_count() if trainer.accelerator in ("cuda", "gpu") else 1
+    config.run_id = config.run_id or uuid.uuid4().hex[:8]
+    config.folder = str(folder)
+    config.group = config.group  # both may refer to hydra's own config, which is not saved
+    check(config)
+    save_config(config, folder)
+
+
+def resume(folder: Path, overrides: Sequence[str]) -> None:
+    """Take up the run in ``folder`` again, with single options changed by ``overrides`` (``trainer.max_steps=…``).
+
+    Raises:
+        RnncodecError: ``folder`` is no run, or an override names a group or an option that does not exist.
+    """
+    config = load_config(folder)
+    changes = [override for override in overrides if not override.startswith("resume=")]
+    for option in (change.split("=")[0] for change in changes):
+        current = OmegaConf.select(config, option, default=MISSING)
+        if current is MISSING or OmegaConf.is_config(current):
+            raise ConfigurationError(f"a resumed run keeps its config but for single options; '{option}' is none of them")
+    config.merge_with_dotlist(changes)
+    check(config)
+    save_config(config, folder)
+
+
+def check(config: DictConfig) -> None:
+    """Find in seconds what would fail in training: build everything that is cheap to build.
+
+    Raises:
+        RnncodecError: with the first thing that cannot work.
+    """
+    for option, least in (("iterations", 1), ("trainer.max_steps", 1), ("trainer.devices", 1), ("warmup_steps", 0)):
+        value = OmegaConf.select(config, option)
+        if not isinstance(value, int) or value < least:
+            raise ConfigurationError(f"{option} must be a whole number of at least {least}, not {value}")
+    with torch.device("meta"):
+        IterativeCodec(codec_config(config))
+    if config.weights is not None:
+        build_codec(config)
+    instantiate(config.loss)
+    instantiate(config.data)
+
+
+def codec_config(config: DictConfig) -> CodecConfig:
+    """The network's config, from the groups ``model`` and ``reconstruction``."""
+    model = cast(dict[str, Any], OmegaConf.to_container(config.model, resolve=True))
+    return CodecConfig.from_mapping({**model, "reconstruction": config.reconstruction.name})
+
+
+def build_codec(config: DictConfig) -> IterativeCodec:
+    """A new network, or the one in the file that ``weights`` names; its config must be the run's.
+
+    Raises:
+        ConfigurationError: the file's network is of another shape.
+    """
+    wanted = codec_config(config)
+    if config.weights is None:
+        return IterativeCodec(wanted)
+    codec = load_model(config.weights)
+    if codec.config != wanted:
+        raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {codec.config}")
+    return codec
+
+
+def launch(folder: Path) -> None:
+    """Run the run in ``folder`` to its end: in this process, or, on several devices, in one for each.
+
+    torchrun starts the processes; should one fail, it ends the others.
+
+    Raises:
+        ConfigurationError: ``folder`` is no run.
+        RuntimeError: a process failed; its own message is on the terminal.
+    """
+    config = load_config(folder)
+    devices = config.trainer.devices
+    if devices == 1 or "LOCAL_RANK" in os.environ:
+        return fit(folder)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
+    environment = os.environ | {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // devices))}
+    done = subprocess.run([*torchrun, "-m", "rnncodec.training.run", str(folder)], env=environment)
+    if done.returncode:
+        raise RuntimeError(f"training of {folder} failed: one of its {devices} processes ended with an error")
+
+
+def load_config(folder: Path) -> DictConfig:
+    """The saved config of the run in ``folder``. Raises ConfigurationError where there is none."""
+    path = folder / CONFIG
+    if not path.is_file():
+        raise ConfigurationError(f"{folder} is not the folder of a run: it has no {CONFIG}")
+    config = cast(DictConfig, OmegaConf.load(path))
+    config.folder = str(folder)  # it may have been moved
+    return config
+
+
+def save_config(config: DictConfig, folder: Path) -> None:
+    """Save ``config`` as that of the run in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{CONFIG}.part"
+    OmegaConf.save(config, temporary)
+    temporary.rename(folder / CONFIG)
+
+
+def fit(folder: Path) -> None:
+    """Train, in this process, from the start or from the run's last checkpoint."""
+    config = load_config(folder)
+    devices, accelerator = config.trainer.devices, config.trainer.accelerator
+    if accelerator == "cpu" and devices > 1:
+        share_cores(devices)
+    torch.set_float32_matmul_precision("high")
+    L.seed_everything(config.seed, workers=True, verbose=False)
+    codec = build_codec(config)
+    module = CodecModule(
+        codec,
+        instantiate(config.loss),
+        instantiate(config.optimizer),
+        iterations=config.iterations,
+        warmup_steps=config.warmup_steps,
+        final_lr=config.final_lr,
+        compile=config.compile,
+        seed=config.seed,
+    )
+    callbacks = {name: instantiate(callback) for name, callback in config.callbacks.items()}
+    logger = instantiate(config.logger)
+    if isinstance(logger, WandbLogger):
+        logger.experiment.config.update(OmegaConf.to_container(config, resolve=True), allow_val_change=True)
+    strategy: Any = "auto"
+    if devices > 1:
+        # With one iteration the convolutions of the state have nothing to learn from.
+        strategy = DDPStrategy(find_unused_parameters=config.iterations == 1)
+    trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger, strategy=strategy)
+    last = folder / "checkpoints" / "last.ckpt"
+    trainer.fit(module, datamodule=instantiate(config.data), ckpt_path=last if last.exists() else None)
+    for each in trainer.loggers:
+        each.finalize("success")
+        if isinstance(each, WandbLogger):
+            import wandb
+
+            wandb.finish()
+
+
+if __name__ == "__main__":
+    fit(Path(sys.argv[1]))

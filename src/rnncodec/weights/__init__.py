@@ -1,0 +1,1 @@
+"""Released weights (safetensors, with their config in the metadata) and their cards."""
