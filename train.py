@@ -1,4 +1,4 @@
-"""Train a codec.  python train.py --help  lists the options;  python train.py -m …  runs one job for each combination."""
+"""Train a codec:  python train.py --help  lists the options,  python train.py -m …  runs every combination."""
 
 from pathlib import Path
 

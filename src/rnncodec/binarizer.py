@@ -18,7 +18,8 @@ class Binarizer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         activations = self.conv(features).tanh()
-        return activations + (self.binarize(activations) - activations).detach()
+        codes = self.binarize(activations).detach()
+        return codes + (activations - activations.detach())  # adds exactly 0: the codes stay exactly -1 or +1
 
     def binarize(self, activations: Tensor) -> Tensor:
         return sign(activations)

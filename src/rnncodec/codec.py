@@ -1,6 +1,7 @@
 """The network: encoder, decoder, and the loop r → E → B → D → x̂ → r (Toderici et al. 2017, equations 1 to 3)."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, islice
 from typing import Any
@@ -51,21 +52,22 @@ class CodecConfig:
         ):
             if getattr(self, name) not in choices:
                 raise ConfigurationError(f"unknown {name} '{getattr(self, name)}'; choose from {', '.join(choices)}")
-        for name, count in (
+        for name, length in (
             ("encoder_channels", 4),
             ("decoder_channels", 5),
             ("encoder_hidden_kernels", 3),
             ("decoder_hidden_kernels", 4),
         ):
-            values = tuple(getattr(self, name))
-            if len(values) != count or min(values) < 1:
-                raise ConfigurationError(f"{name} needs {count} positive numbers, not {list(values)}")
+            given = getattr(self, name)
+            values = tuple(given) if isinstance(given, Iterable) else ()
+            if len(values) != length or not all(isinstance(value, int) and value >= 1 for value in values):
+                raise ConfigurationError(f"{name} needs a list of {count} positive whole numbers, not {given}")
+            if name.endswith("kernels") and any(kernel % 2 == 0 for kernel in values):
+                raise ConfigurationError(f"{name} must be odd, so that the state keeps its size, not {given}")
             object.__setattr__(self, name, values)
-        if any(kernel % 2 == 0 for kernel in self.encoder_hidden_kernels + self.decoder_hidden_kernels):
-            raise ConfigurationError("hidden kernels must be odd, so that the state keeps its size")
-        if not self.width > 0:
+        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
             raise ConfigurationError(f"width must be positive, not {self.width}")
-        if not 1 <= self.bits <= 255:
+        if not (isinstance(self.bits, int) and 1 <= self.bits <= 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
 
     @classmethod
@@ -186,11 +188,12 @@ class IterativeCodec(nn.Module):
         self, codes: Tensor, previous: Tensor, gain: Tensor, states: list[Any] | None
     ) -> tuple[Tensor, list[Any]]:
         """``x̂_t`` from ``b_t`` and ``x̂_{t-1}``, and the decoder's new states."""
-        decoded, states = self.decoder(codes, states)
+        # In one memory layout whatever came before, so that encoder and decoder run the same kernels on the same bits.
+        decoded, states = self.decoder(codes.clone(memory_format=torch.contiguous_format), states)
         return self.reconstruction(decoded, previous, gain), states
 
     def forward(self, images: Tensor, iterations: int) -> Tensor:
-        """The reconstructions ``[T, B, 3, H, W]`` of images ``[B, 3, H, W]``; in training, residuals' scales are learned."""
+        """The reconstructions ``[T, B, 3, H, W]`` of images ``[B, 3, H, W]``; and, in training, learns the scales."""
         reconstructions = torch.stack([x for _, x in islice(self.iterate(images), iterations)])
         if self.training:
             before = torch.cat([torch.full_like(images, 0.5)[None], reconstructions[:-1]])

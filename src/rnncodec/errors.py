@@ -29,3 +29,27 @@ class ModelError(RnncodecError):
     """Weights cannot be found or read."""
 
     exit_code = 4
+
+
+class FormatError(RnncodecError):
+    """A file is not one of rnncodec's, or not one that this version reads."""
+
+    exit_code = 5
+
+
+class WrongModelError(RnncodecError):
+    """A file was written with other weights than those at hand."""
+
+    exit_code = 6
+
+
+class InputError(RnncodecError):
+    """An input file cannot be read."""
+
+    exit_code = 3
+
+
+class OutputError(RnncodecError):
+    """An output cannot be written."""
+
+    exit_code = 7

@@ -7,11 +7,21 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from rnncodec.errors import ImageError
 
 Pixels = NDArray[np.uint8]
+
+TURNS = {  # by EXIF orientation; ImageOps.exif_transpose also rewrites the EXIF data, and fails where they are broken
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
@@ -23,7 +33,10 @@ def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
     notes = []
     if getattr(image, "n_frames", 1) > 1:
         notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
-    image = ImageOps.exif_transpose(image)
+    image.load()  # a TIFF turns itself upright here
+    turn = TURNS.get(orientation(image))
+    if turn is not None:
+        image = image.transpose(turn)
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
         notes.append("16-bit or float samples become 8-bit")
@@ -33,8 +46,19 @@ def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if profile:
+        if image.mode == "P":
+            image = image.convert("RGB")
         image = _to_srgb(image, profile, notes)
     return np.asarray(image.convert("RGB")), notes
+
+
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, from 1 (upright) to 8; 1 where there is none, or the EXIF data are broken."""
+    try:
+        found = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # anything, as the data may be anything
+        return 1
+    return found if found in TURNS else 1
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
@@ -61,18 +85,18 @@ def open_image(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
     """Open an image file, decoded wholly, so that a broken one is found here.
 
     Raises:
-        ImageError: the file is missing, no image, or broken; its message names the file.
+        ImageError: the file is missing, no image, or broken; its message names the file, where there is a name.
     """
-    name = "the image" if hasattr(source, "read") else str(source)
+    prefix = "" if hasattr(source, "read") else f"{source}: "
     try:
         image = Image.open(source)
         image.load()
     except FileNotFoundError:
-        raise ImageError(f"{name}: no such file") from None
+        raise ImageError(f"{prefix}no such file") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name}: not an image that Pillow can read") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: cannot be read ({error})") from None
+        raise ImageError(f"{prefix}not an image that Pillow can read") from None
+    except Exception as error:  # Pillow raises whatever its decoders stumble over
+        raise ImageError(f"{prefix}cannot be read ({error})") from None
     return image
 
 
@@ -83,4 +107,4 @@ def read_pixels(source: str | os.PathLike[str] | BinaryIO) -> Pixels:
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
     """Whether a file's ending is that of a format Pillow can open."""
-    return Path(path).suffix.lower() in Image.registered_extensions()
+    return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN

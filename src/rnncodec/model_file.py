@@ -56,7 +56,7 @@ def load_model(path_or_name: str | os.PathLike[str] = "small") -> IterativeCodec
         codec = IterativeCodec(CodecConfig.from_mapping(json.loads(metadata["config"])))
         codec.load_state_dict(tensors)
         codec.training_info = json.loads(metadata["training"])
-    except (KeyError, ValueError, RuntimeError, ConfigurationError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError) as error:
         raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
     return codec.eval()
 

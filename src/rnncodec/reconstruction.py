@@ -4,6 +4,8 @@ Each has a gain, by which the residual is multiplied before it is encoded, and a
 both compute the gain, from what both know: the reconstruction of the iteration before.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -41,14 +43,14 @@ class ResidualScaling(Additive):
         super().__init__()
         channels = [3, 32, 32, 32, 32, 1]
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+        for inputs, outputs in pairwise(channels):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ELU()]
         self.network = nn.Sequential(*layers)
 
     def gain(self, previous: Tensor, first: bool) -> Tensor:
         if first:
             return previous.new_ones(())
-        gain = 2.0 + self.network(previous).float()
+        gain = 2.0 + self.network(previous.contiguous()).float()  # in one memory layout, for the same rounding
         gain = functional.interpolate(gain, scale_factor=self.PATCH, mode="nearest")
         return gain[..., : previous.shape[-2], : previous.shape[-1]]
 

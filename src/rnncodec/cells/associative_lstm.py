@@ -30,6 +30,8 @@ class AssociativeLSTM(nn.Module):
     ``(Re h', Im h')``. The state is ``(output, c)``, ``c`` a complex pair of ``[B, COPIES, channels / 2, h, w]``.
     """
 
+    permutations: Tensor
+
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int) -> None:
         super().__init__()
         half = channels // 2  # complex channels

@@ -21,8 +21,8 @@ SMALLEST_CROP = 176  # MS-SSIM's five scales need 161 pixels; the next multiple 
 
 
 class PatchDataModule(L.LightningDataModule):
-    """Batches are uint8: ``[batch_size, 3, patch_size, patch_size]`` in training, ``[1, 3, val_crop, val_crop]`` (the
-    middle of a photo, or less of a small one; sides are multiples of 16) in validation.
+    """Batches are float in [0, 1], channels last in memory: ``[batch_size, 3, patch_size, patch_size]`` in training,
+    ``[1, 3, val_crop, val_crop]`` in validation (the middle of a photo; less of a small one, in multiples of 16).
 
     Args:
         train, val: shards, in any form that `expand_shards` knows.
@@ -60,11 +60,15 @@ class PatchDataModule(L.LightningDataModule):
         if patch_size < STRIDE or patch_size % STRIDE:
             raise ConfigurationError(f"data.patch_size must be a multiple of {STRIDE}, not {patch_size}")
         if val_crop < SMALLEST_CROP or val_crop % STRIDE:
-            raise ConfigurationError(f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_CROP}, not {val_crop}")
+            raise ConfigurationError(
+                f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_CROP}, not {val_crop}"
+            )
         positive = {"batch_size": batch_size, "patches_per_photo": patches_per_photo, "shuffle_buffer": shuffle_buffer}
         for option, value in (positive | {"steps_per_epoch": steps_per_epoch, "val_photos": val_photos}).items():
             if value < 1:
                 raise ConfigurationError(f"data.{option} must be at least 1, not {value}")
+        if num_workers < 0:
+            raise ConfigurationError(f"data.num_workers must not be negative, not {num_workers}")
         self.train_shards = expand_shards(train)
         self.val_shards = expand_shards(val)
         self.patch_size = patch_size
@@ -106,6 +110,9 @@ class PatchDataModule(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Tensor]:
         return DataLoader(CropDataset(self.val_shards, self.val_crop, self.val_photos), batch_size=1)
 
+    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
+        return (batch.float() / 255.0).to(memory_format=torch.channels_last)  # loaders give bytes, a quarter the size
+
     @property
     def corrupt(self) -> int:
         """Broken photos and shards met so far by this rank."""
@@ -121,7 +128,7 @@ class CropDataset(Dataset[Tensor]):
     def __init__(self, shards: list[str], crop: int, photos: int) -> None:
         self.crops = list(islice(self._crops(shards, crop), photos))
         if not self.crops:
-            raise DataError(f"no photo of at least {SMALLEST_CROP}×{SMALLEST_CROP} pixels in the validation shards {', '.join(shards)}")
+            raise DataError(f"no photo of at least {SMALLEST_CROP} pixels a side in {', '.join(shards)}")
 
     @staticmethod
     def _crops(shards: list[str], crop: int) -> Iterator[Tensor]:

@@ -31,9 +31,7 @@ class EpochLoader:
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         self.stream.epoch, done = divmod(self.batches, self.steps)
-        loader = DataLoader(
-            self.stream, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory
-        )
+        loader = DataLoader(self.stream, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory)
         for batch in islice(loader, done, len(self)):
             self.batches += 1
             yield batch

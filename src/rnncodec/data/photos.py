@@ -26,5 +26,5 @@ def read_photos(
                         yield read_pixels(io.BytesIO(content))
                     except ImageError as error:
                         name = f"{sample['__url__']}: {sample['__key__']}.{ending}"
-                        if not on_error(ImageError(str(error).replace("the image", name, 1))):
+                        if not on_error(ImageError(f"{name}: {error}")):
                             return

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import tarfile
@@ -15,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import webdataset
-from PIL import ExifTags, Image
+from PIL import Image
 
 from rnncodec.errors import DataError, ImageError
-from rnncodec.imaging import is_image_name, open_image, to_pixels
+from rnncodec.imaging import is_image_name, open_image, orientation, to_pixels
 
 MANIFEST = "manifest.json"
-ORIENTATION = ExifTags.Base.Orientation
 
 
 @dataclass
@@ -46,7 +46,7 @@ def find_images(sources: Sequence[str]) -> list[ImageSource]:
     """The images in ``sources``: image files, folders (searched to the bottom), globs, and tars.
 
     Raises:
-        DataError: a source does not exist, or none of them holds an image.
+        DataError: a source does not exist or is a broken tar, or none of them holds an image.
     """
     images: list[ImageSource] = []
     for source in sources:
@@ -67,7 +67,11 @@ def _images_at(path: Path) -> Iterator[ImageSource]:
                 yield ImageSource(str(below), below.read_bytes)
     elif tarfile.is_tarfile(path):
         tar = tarfile.open(path)  # stays open for the readers below
-        for member in tar:
+        try:
+            members = tar.getmembers()
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise DataError(f"{path}: a broken tar ({error})") from None
+        for member in members:
             if member.isfile() and is_image_name(member.name):
                 yield ImageSource(f"{path}:{member.name}", partial(_read_member, tar, member))
     else:
@@ -101,14 +105,16 @@ def write_shards(
         DataError: no source, nothing usable in them, or ``out`` holds shards already.
     """
     out = Path(out)
-    if (out / MANIFEST).exists():
+    if out.exists() and not out.is_dir():
+        raise DataError(f"{out} is a file; choose a folder")
+    if (out / MANIFEST).exists() or any(out.glob("*.tar")):
         raise DataError(f"{out} holds shards already; choose another folder, or remove it first")
     images = find_images(sources)
     manifest = Manifest()
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        pattern = str(Path(temporary) / f"{name}-%06d.tar")
-        with webdataset.ShardWriter(pattern, maxcount=shard_size, verbose=0, mtime=0.0) as writer:
+        pattern = str(Path(temporary) / name).replace("%", "%%") + "-%06d.tar"
+        with webdataset.ShardWriter(pattern, maxcount=shard_size, maxsize=math.inf, verbose=0, mtime=0) as writer:
             for image in images:
                 complaint = ""
                 try:
@@ -147,15 +153,15 @@ def _key(index: int, name: str) -> str:
 
 def _sample(source: ImageSource, min_size: int, downscale: float) -> dict[str, bytes] | None:
     """The file to store, by its ending; None for an image that is too small."""
-    content = source.read()
     try:
+        content = source.read()
         image = open_image(io.BytesIO(content))
-    except ImageError as error:
-        raise ImageError(str(error).replace("the image", source.name, 1)) from None
+    except (ImageError, OSError, tarfile.TarError) as error:
+        raise ImageError(f"{source.name}: {error}") from None
     if min(image.size) / downscale < min_size:
         return None
     plain = image.format in ("JPEG", "PNG") and image.mode == "RGB" and not image.info.get("icc_profile")
-    if downscale == 1.0 and plain and not image.getexif().get(ORIENTATION):
+    if downscale == 1.0 and plain and orientation(image) == 1:
         assert image.format is not None
         return {{"JPEG": "jpg", "PNG": "png"}[image.format]: content}
     pixels = Image.fromarray(to_pixels(image)[0])

@@ -17,8 +17,9 @@ def expand_shards(spec: str | Sequence[str]) -> list[str]:
         DataError: nothing matches, or a local file does not exist.
     """
     shards: list[str] = []
-    for item in [spec] if isinstance(spec, str) else spec:
-        for url in [item] if item.startswith("pipe:") else braceexpand.braceexpand(item):
+    for item in filter(None, [spec] if isinstance(spec, str) else spec):
+        literal = item.startswith("pipe:") or Path(item).exists()
+        for url in [item] if literal else braceexpand.braceexpand(item):
             shards += _expand_url(url)
     if not shards:
         raise DataError("no shards given: set data.train and data.val, or RNNCODEC_DATA (see .env.example)")
@@ -26,10 +27,9 @@ def expand_shards(spec: str | Sequence[str]) -> list[str]:
 
 
 def _expand_url(url: str) -> list[str]:
-    if url.startswith("pipe:") or "://" in url:
+    if url.startswith("pipe:") or "://" in url or Path(url).is_file():
         return [url]
-    pattern = f"{url}/*.tar" if Path(url).is_dir() else url
-    found = sorted(glob.glob(pattern))
+    found = sorted(glob.glob(f"{glob.escape(url)}/*.tar" if Path(url).is_dir() else url))
     if not found:
         raise DataError(f"no shards found at '{url}'; make some with:  rnncodec shards PHOTOS --out DIR")
     return found

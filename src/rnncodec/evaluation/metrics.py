@@ -13,7 +13,7 @@ def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """Multi-scale structural similarity, RGB, five scales (Wang et al. 2003); the shorter side must exceed 160 pixels."""
+    """Multi-scale structural similarity, RGB, five scales (Wang et al. 2003); sides must exceed 160 pixels."""
     value = multiscale_structural_similarity_index_measure(
         reconstruction, image, data_range=DATA_RANGE, reduction="none"
     )

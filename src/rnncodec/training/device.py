@@ -19,7 +19,7 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     if accelerator in ("cuda", "gpu"):
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.8
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.8
         fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
     return "bf16-mixed" if fast else "32-true"
 

@@ -1,11 +1,16 @@
-"""Loggers that need more than their constructor."""
+"""Loggers that need more than their constructor.
+
+Only Lightning's wrappers are imported here; wandb itself is imported where it is used, so that a run without it works.
+"""
 
 import netrc
 import os
+from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 from rnncodec.errors import ConfigurationError
 
@@ -34,3 +39,10 @@ def has_api_key() -> bool:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
+
+
+def csv_logger(folder: str) -> CSVLogger:
+    """Writes ``folder/csv-0/metrics.csv``, and ``csv-1`` and so on when the run is resumed: Lightning's CSVLogger
+    starts its file anew."""
+    number = next(n for n in count() if not Path(folder, f"csv-{n}").exists())
+    return CSVLogger(folder, name=None, version=f"csv-{number}")

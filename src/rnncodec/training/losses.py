@@ -1,4 +1,4 @@
-"""Losses: reconstructions ``[T, B, 3, H, W]`` and images ``[B, 3, H, W]`` in [0, 1] to one value an iteration ``[T]``."""
+"""Losses: reconstructions ``[T, B, 3, H, W]`` and images ``[B, 3, H, W]`` to a value for each iteration ``[T]``."""
 
 from torch import Tensor, nn
 

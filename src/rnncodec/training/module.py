@@ -16,7 +16,7 @@ from rnncodec.training.schedule import warmup_cosine
 
 
 class CodecModule(L.LightningModule):
-    """Trains ``codec`` for ``iterations`` iterations on uint8 batches ``[B, 3, H, W]``.
+    """Trains ``codec`` for ``iterations`` iterations on images ``[B, 3, H, W]`` in [0, 1].
 
     Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
     (measured on 8-bit pixels) in validation.
@@ -52,9 +52,6 @@ class CodecModule(L.LightningModule):
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
 
-    def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
-        return (batch.float() / 255.0).to(memory_format=torch.channels_last)
-
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
 
@@ -79,9 +76,7 @@ class CodecModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.codec.parameters())
         total_steps = int(self.trainer.estimated_stepping_batches)
-        factor = partial(
-            warmup_cosine, warmup_steps=self.warmup_steps, total_steps=total_steps, final=self.final_lr
-        )
+        factor = partial(warmup_cosine, warmup_steps=self.warmup_steps, total_steps=total_steps, final=self.final_lr)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},

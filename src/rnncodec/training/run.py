@@ -4,23 +4,26 @@ A run is a folder with a ``config.yaml``. Every process of it starts from that f
 that made it: ranks that repeat the parent's command line would start its sweep again (hydra 2070, lightning 11300).
 """
 
+import logging
 import os
 import subprocess
 import sys
 import uuid
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.codec import CodecConfig, IterativeCodec
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.model_file import load_model
 from rnncodec.training.device import resolve_accelerator, resolve_precision, share_cores
 from rnncodec.training.module import CodecModule
@@ -43,7 +46,7 @@ def prepare(config: DictConfig, folder: Path) -> None:
         trainer.devices = torch.cuda.device_count() if trainer.accelerator in ("cuda", "gpu") else 1
     config.run_id = config.run_id or uuid.uuid4().hex[:8]
     config.folder = str(folder)
-    config.group = config.group  # both may refer to hydra's own config, which is not saved
+    config.name, config.group = config.name, config.group  # they may refer to hydra's own config, which is not saved
     check(config)
     save_config(config, folder)
 
@@ -59,7 +62,7 @@ def resume(folder: Path, overrides: Sequence[str]) -> None:
     for option in (change.split("=")[0] for change in changes):
         current = OmegaConf.select(config, option, default=MISSING)
         if current is MISSING or OmegaConf.is_config(current):
-            raise ConfigurationError(f"a resumed run keeps its config but for single options; '{option}' is none of them")
+            raise ConfigurationError(f"of a resumed run only single options can change; '{option}' is none")
     config.merge_with_dotlist(changes)
     check(config)
     save_config(config, folder)
@@ -79,8 +82,22 @@ def check(config: DictConfig) -> None:
         IterativeCodec(codec_config(config))
     if config.weights is not None:
         build_codec(config)
-    instantiate(config.loss)
-    instantiate(config.data)
+    for part in (config.loss, config.optimizer, config.data, config.logger):
+        build(part)
+
+
+def build(config: DictConfig, **options: Any) -> Any:
+    """What a config's ``_target_`` makes of its options.
+
+    Raises:
+        RnncodecError: the target's own, or a ConfigurationError where the options do not fit it.
+    """
+    try:
+        return instantiate(config, **options)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, RnncodecError):
+            raise error.__cause__ from None
+        raise ConfigurationError(str(error)) from None
 
 
 def codec_config(config: DictConfig) -> CodecConfig:
@@ -148,30 +165,32 @@ def fit(folder: Path) -> None:
     devices, accelerator = config.trainer.devices, config.trainer.accelerator
     if accelerator == "cpu" and devices > 1:
         share_cores(devices)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the table at the end tells better
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
     torch.set_float32_matmul_precision("high")
     L.seed_everything(config.seed, workers=True, verbose=False)
     codec = build_codec(config)
     module = CodecModule(
         codec,
-        instantiate(config.loss),
-        instantiate(config.optimizer),
+        build(config.loss),
+        build(config.optimizer),
         iterations=config.iterations,
         warmup_steps=config.warmup_steps,
         final_lr=config.final_lr,
         compile=config.compile,
         seed=config.seed,
     )
-    callbacks = {name: instantiate(callback) for name, callback in config.callbacks.items()}
-    logger = instantiate(config.logger)
+    callbacks = [build(callback) for callback in config.callbacks.values()]
+    logger = build(config.logger)
     if isinstance(logger, WandbLogger):
         logger.experiment.config.update(OmegaConf.to_container(config, resolve=True), allow_val_change=True)
     strategy: Any = "auto"
     if devices > 1:
         # With one iteration the convolutions of the state have nothing to learn from.
         strategy = DDPStrategy(find_unused_parameters=config.iterations == 1)
-    trainer = instantiate(config.trainer, callbacks=list(callbacks.values()), logger=logger, strategy=strategy)
+    trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
     last = folder / "checkpoints" / "last.ckpt"
-    trainer.fit(module, datamodule=instantiate(config.data), ckpt_path=last if last.exists() else None)
+    trainer.fit(module, datamodule=build(config.data), ckpt_path=last if last.exists() else None)
     for each in trainer.loggers:
         each.finalize("success")
         if isinstance(each, WandbLogger):

@@ -3,7 +3,7 @@
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -63,8 +63,7 @@ class ExportWeights(L.Callback):
     def _options(self) -> dict[str, Any]:
         """The run's options, less those that only say where things lie."""
         config = OmegaConf.load(self.folder / "config.yaml")
-        options = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(options, dict)
+        options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
         kept = ("iterations", "warmup_steps", "final_lr", "seed", "weights", "loss", "optimizer", "trainer", "data")
         options = {name: options[name] for name in kept}
         for place in ("train", "val", "folder"):

@@ -12,7 +12,7 @@ from rnncodec.training.strip import strip
 
 
 class ImageStrips(L.Callback):
-    """After each validation, writes the strip of the first validation photo to ``folder/strip.png`` and logs it to W&B."""
+    """Writes the strip of the first validation photo to ``folder/strip.png`` and to W&B, at each validation."""
 
     def __init__(self, folder: str) -> None:
         self.path = Path(folder) / "strip.png"
@@ -28,4 +28,4 @@ class ImageStrips(L.Callback):
         picture.save(self.path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/strip", [picture], step=trainer.global_step)
+                logger.log_image("val/strip", [picture])

@@ -1,0 +1,174 @@
+"""Bytes ↔ header + layers, as docs/FORMAT.md specifies. Knows nothing of networks or pixels."""
+
+import binascii
+from dataclasses import dataclass, replace
+
+from rnncodec.errors import FormatError
+
+MAGIC = b"RNNC"
+VERSION = 1
+RAW = 0  # the coder that packs the codes' bits as they are
+MAX_SIDE = 2**28  # pixels; a limit on what a damaged header can ask for
+MAX_LAYERS = 255
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself before its first layer.
+
+    ``model`` is the identity of the weights, ``coder`` the id of the entropy coder, ``width`` and ``height`` the
+    picture's in pixels, ``bits`` those of a position of the codes in each layer, ``layers`` how many were written.
+    """
+
+    model: bytes
+    coder: int
+    width: int
+    height: int
+    bits: int
+    layers: int
+
+    @property
+    def raw_size(self) -> int:
+        """The bytes of a layer whose bits are packed as they are; positions stand for blocks of 16×16 pixels."""
+        return (self.bits * -(-self.width // 16) * -(-self.height // 16) + 7) // 8
+
+    def pack(self) -> bytes:
+        """The header's bytes, its checksum included."""
+        fields = MAGIC + bytes([VERSION]) + self.model + bytes([self.coder, self.bits, self.layers])
+        fields += pack_varint(self.width) + pack_varint(self.height)
+        return fields + checksum(fields)
+
+
+@dataclass(frozen=True)
+class File:
+    """A parsed file: its header, the payloads of its whole layers, where in the file each of them ends, and
+    ``damage``: None, or what is wrong with the rest."""
+
+    header: Header
+    layers: list[bytes]
+    ends: list[int]
+    damage: str | None = None
+
+
+def write(header: Header, layers: list[bytes]) -> bytes:
+    """The file of a header and the payload of each layer.
+
+    Raises:
+        ValueError: the header's fields are out of range, or count other layers than these.
+    """
+    if len(header.model) != 4 or not 1 <= header.bits <= 255 or not 0 <= header.coder <= 255:
+        raise ValueError(f"a field of {header} is out of range")
+    if not (1 <= header.width <= MAX_SIDE and 1 <= header.height <= MAX_SIDE):
+        raise ValueError(f"a picture of {header.width}×{header.height} pixels does not fit into a file")
+    if header.layers != len(layers) or not 1 <= len(layers) <= MAX_LAYERS:
+        raise ValueError(f"a file has from 1 to {MAX_LAYERS} layers, as many as its header says, not {len(layers)}")
+    parts = [header.pack()]
+    expected = header.raw_size
+    for payload in layers:
+        length = pack_varint(zigzag(len(payload) - expected))
+        parts += [length, checksum(length + payload), payload]
+        expected = len(payload)
+    return b"".join(parts)
+
+
+def read(content: bytes) -> File:
+    """Parse a file, as far as it is whole: a file cut or damaged behind its header loses the layers from there on.
+
+    Raises:
+        FormatError: not a file of ours, of a newer version, or cut or damaged inside its header.
+    """
+    header, position = _read_header(content)
+    file = File(header, layers=[], ends=[])
+    expected = header.raw_size
+    for number in range(1, header.layers + 1):
+        try:
+            payload, position = _read_layer(content, position, expected)
+        except EOFError:
+            where = f"inside layer {number}" if position < len(content) else f"after layer {number - 1}"
+            return replace(file, damage=f"it was cut {where} of {header.layers}")
+        except ValueError:
+            return replace(file, damage=f"layer {number} of {header.layers} is damaged")
+        file.layers.append(payload)
+        file.ends.append(position)
+        expected = len(payload)
+    if position < len(content):
+        return replace(file, damage=f"{len(content) - position} bytes that are not its own follow its last layer")
+    return file
+
+
+def _read_layer(content: bytes, position: int, expected: int) -> tuple[bytes, int]:
+    """The payload of the layer at ``position`` and where it ends; ``expected`` is the length that its own is coded
+    against. Raises EOFError where ``content`` ends first, ValueError where the checksum does not hold."""
+    difference, start = unpack_varint(content, position)
+    length = expected + unzigzag(difference)
+    end = start + 2 + length
+    if length < 0:
+        raise ValueError("a negative length")
+    if end > len(content):
+        raise EOFError
+    payload = content[start + 2 : end]
+    if checksum(content[position:start] + payload) != content[start : start + 2]:
+        raise ValueError("a checksum that does not hold")
+    return payload, end
+
+
+def _read_header(content: bytes) -> tuple[Header, int]:
+    """The header and where it ends."""
+    if not content.startswith(MAGIC):
+        if content and MAGIC.startswith(content):
+            raise FormatError("cut inside its header: nothing can be decoded")
+        raise FormatError("not an rnncodec file" if content else "an empty file")
+    if len(content) > 4 and content[4] != VERSION:
+        raise FormatError(f"written in version {content[4]} of the format; this rnncodec reads version {VERSION}")
+    try:
+        width, position = unpack_varint(content, 12)
+        height, position = unpack_varint(content, position)
+        if position + 2 > len(content):
+            raise EOFError
+    except EOFError:
+        raise FormatError("cut inside its header: nothing can be decoded") from None
+    except ValueError:
+        raise FormatError("its header is damaged: nothing can be decoded") from None
+    coder, bits, layers = content[9:12]
+    sensible = 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and bits and layers
+    if content[position : position + 2] != checksum(content[:position]) or not sensible:
+        raise FormatError("its header is damaged: nothing can be decoded")
+    return Header(content[5:9], coder, width, height, bits, layers), position + 2
+
+
+def checksum(content: bytes) -> bytes:
+    """CRC-16/XMODEM, big-endian: finds every error within any 16 bits in a row."""
+    return binascii.crc_hqx(content, 0).to_bytes(2, "big")
+
+
+def pack_varint(value: int) -> bytes:
+    """Unsigned LEB128: seven bits a byte, lowest first, the top bit set on all but the last."""
+    groups = []
+    while value > 0x7F:
+        groups.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*groups, value])
+
+
+def unpack_varint(content: bytes, position: int) -> tuple[int, int]:
+    """The value at ``position`` and where it ends. Raises EOFError where ``content`` ends first, and ValueError where
+    it is longer than any that is written (five bytes)."""
+    value = 0
+    for at in range(5):
+        if position + at >= len(content):
+            raise EOFError
+        byte = content[position + at]
+        value |= (byte & 0x7F) << (7 * at)
+        if byte < 0x80:
+            return value, position + at + 1
+    raise ValueError("a varint of more than five bytes")
+
+
+def zigzag(value: int) -> int:
+    """Signed to unsigned, small to small: 0, -1, 1, -2, … to 0, 1, 2, 3, …"""
+    return 2 * value if value >= 0 else -2 * value - 1
+
+
+def unzigzag(value: int) -> int:
+    """The inverse of `zigzag`."""
+    return -(value + 1) // 2 if value & 1 else value // 2

@@ -1,0 +1,205 @@
+"""Pictures ↔ files: padding, layers, and the public API."""
+
+import functools
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from rnncodec import bitstream
+from rnncodec.codec import STRIDE, IterativeCodec
+from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
+from rnncodec.imaging import Pixels, open_image, to_pixels
+from rnncodec.model_file import load_model, model_identity, released_models
+
+DEFAULT_MODEL = "small"
+
+
+class Compressor:
+    """A codec on a device, ready to turn pixels into files and back.
+
+    Pixels are uint8 ``[H, W, 3]``, RGB, of any size from 1×1. They are padded to multiples of 16 by repeating the last
+    row and column; what decodes there is cropped away.
+    """
+
+    def __init__(self, codec: IterativeCodec, device: str | torch.device = "cpu") -> None:
+        self.identity = model_identity(codec)
+        self.bits = codec.config.bits
+        self.trained_iterations: int = codec.training_info.get("iterations", 16)
+        try:
+            self.codec = codec.eval().to(device)
+        except (RuntimeError, AssertionError) as error:
+            raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
+        self.device = torch.device(device)
+
+    def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Pixels]]:
+        """The payload of each layer, and what a decoder shows after it, one by one and without end."""
+        height, width = pixels.shape[:2]
+        padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
+        images = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 255.0
+        with torch.inference_mode():
+            for codes, reconstruction in self.codec.iterate(images):
+                yield pack_codes(codes), _crop(reconstruction, height, width)
+
+    def compress(
+        self, pixels: Pixels, iterations: int | None = None, on_layer: Callable[[], object] = lambda: None
+    ) -> bytes:
+        """The file of ``iterations`` layers (by default as many as the network was trained for); ``on_layer`` is called
+        after each.
+
+        Raises:
+            ConfigurationError: ``iterations`` is not from 1 to 255.
+        """
+        iterations = iterations or self.trained_iterations
+        if not 1 <= iterations <= bitstream.MAX_LAYERS:
+            raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
+        layers = []
+        for payload, _ in islice(self.iterate(pixels), iterations):
+            layers.append(payload)
+            on_layer()
+        height, width = pixels.shape[:2]
+        return bitstream.write(
+            bitstream.Header(self.identity, bitstream.RAW, width, height, self.bits, iterations), layers
+        )
+
+    def decode(self, file: bitstream.File) -> Iterator[Pixels]:
+        """What the file shows after each of its layers in turn.
+
+        Raises:
+            WrongModelError: it was written with another network.
+            FormatError: its coder is unknown, or a layer does not hold what its header promises.
+        """
+        header = file.header
+        if header.model != self.identity or header.bits != self.bits:
+            raise WrongModelError(
+                f"written with model {header.model.hex()}, which is not the one at hand ({self.identity.hex()})"
+            )
+        if header.coder != bitstream.RAW:
+            raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
+        shape = (self.bits, -(-header.height // STRIDE), -(-header.width // STRIDE))
+        layers = (unpack_codes(payload, shape).to(self.device) for payload in file.layers)
+        with torch.inference_mode():
+            for reconstruction in self.codec.decode(layers):
+                yield _crop(reconstruction, header.height, header.width)
+
+
+def pack_codes(codes: Tensor) -> bytes:
+    """Coder 0: codes ``[1, bits, h, w]`` in {-1, +1} as bits, +1 as 1, in this order, eight a byte, highest first."""
+    return np.packbits(codes.cpu().numpy() > 0).tobytes()
+
+
+def unpack_codes(payload: bytes, shape: tuple[int, int, int]) -> Tensor:
+    """The inverse of `pack_codes`: float codes ``[1, *shape]``. Raises FormatError where the payload is too short or
+    long."""
+    count = int(np.prod(shape))
+    if len(payload) != (count + 7) // 8:
+        raise FormatError(f"a layer has {len(payload)} bytes; its picture needs {(count + 7) // 8}")
+    bits: NDArray[np.uint8] = np.unpackbits(np.frombuffer(payload, np.uint8), count=count)
+    return torch.from_numpy(bits.astype(np.float32) * 2.0 - 1.0).reshape(1, *shape)
+
+
+def _crop(reconstruction: Tensor, height: int, width: int) -> Pixels:
+    """``[1, 3, H, W]`` in [0, 1] to the 8-bit pixels that a decoder shows."""
+    pixels = (reconstruction[0, :, :height, :width].clamp(0.0, 1.0) * 255.0).round().byte()
+    return pixels.permute(1, 2, 0).cpu().numpy()
+
+
+@functools.lru_cache(maxsize=4)
+def compressor(model: str = DEFAULT_MODEL, device: str = "cpu") -> Compressor:
+    """The Compressor of a released model, a weights file, or a run's folder; kept for the next call."""
+    return Compressor(load_model(model), device)
+
+
+def compressor_for(file: bitstream.File, model: str | None = None, device: str = "cpu") -> Compressor:
+    """The Compressor that can decode ``file``: of ``model``, or of the released model that it was written with.
+
+    Raises:
+        WrongModelError: no released model has the identity that the file names.
+    """
+    if model is not None:
+        return compressor(model, device)
+    for name in released_models():
+        if (candidate := compressor(name, device)).identity == file.header.model:
+            return candidate
+    raise WrongModelError(
+        f"written with model {file.header.model.hex()}, which is none of the released ones; name its weights (--model)"
+    )
+
+
+def compress(
+    image: Image.Image | str | os.PathLike[str],
+    *,
+    iterations: int | None = None,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    device: str = "cpu",
+) -> bytes:
+    """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file.
+
+    Args:
+        image: in any size and any mode that Pillow knows; see `rnncodec.imaging.to_pixels` for what becomes of it.
+        iterations: layers to write, from 1 to 255; by default as many as the model was trained for.
+        model: a released model's name, a weights file, or a run's folder.
+
+    Raises:
+        RnncodecError: see :mod:`rnncodec.errors`.
+    """
+    if not isinstance(image, Image.Image):
+        image = open_image(image)
+    return compressor(str(model), device).compress(to_pixels(image)[0], iterations)
+
+
+def decompress(
+    data: bytes, *, iterations: int | None = None, model: str | os.PathLike[str] | None = None, device: str = "cpu"
+) -> Image.Image:
+    """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one.
+
+    A file that was cut, or damaged behind its header, gives the picture of its whole layers, and a warning.
+
+    Args:
+        iterations: decode at most so many layers.
+        model: the weights the file was written with; by default they are found among the released ones.
+
+    Raises:
+        FormatError: not an ``.rnnc`` file, or not one whole layer of it is left.
+        WrongModelError: the file was written with other weights.
+    """
+    file = read_file(data)
+    if file.damage:
+        warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
+    decoder = compressor_for(file, None if model is None else str(model), device)
+    return Image.fromarray(last_picture(decoder, file, iterations))
+
+
+def read_file(data: bytes) -> bitstream.File:
+    """Parse a file of which a picture is wanted. Raises FormatError where it has not one whole layer."""
+    file = bitstream.read(data)
+    if not file.layers:
+        raise FormatError(f"nothing can be decoded: {file.damage}")
+    return file
+
+
+def last_picture(
+    decoder: Compressor,
+    file: bitstream.File,
+    iterations: int | None = None,
+    on_layer: Callable[[], object] = lambda: None,
+) -> Pixels:
+    """What ``file`` shows after its last layer, or after ``iterations`` of them, if that is less.
+
+    Raises:
+        ConfigurationError: ``iterations`` is less than 1.
+    """
+    if iterations is not None and iterations < 1:
+        raise ConfigurationError(f"iterations must be at least 1, not {iterations}")
+    pictures = islice(decoder.decode(file), iterations)
+    pixels = next(pictures)
+    on_layer()
+    for pixels in pictures:  # noqa: B007 (the last one counts)
+        on_layer()
+    return pixels

@@ -1,0 +1,73 @@
+from functools import partial
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+
+from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.training.losses import L1, L2
+from rnncodec.training.module import CodecModule
+from rnncodec.training.schedule import warmup_cosine
+
+
+def module(codec: IterativeCodec, **options: object) -> CodecModule:
+    settings = {"iterations": 2, "warmup_steps": 1, "final_lr": 0.1, "compile": False, "seed": 0} | options
+    return CodecModule(codec, L1(), partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
+
+
+def trainer(**options: object) -> L.Trainer:
+    return L.Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_losses_follow_the_equations() -> None:
+    images, reconstructions = torch.rand(2, 3, 16, 16), torch.rand(4, 2, 3, 16, 16)
+    beta = 1 / (2 * 16 * 16 * 3 * 4)
+    paper = beta * sum((images - x).abs().sum() for x in reconstructions)
+    torch.testing.assert_close(L1()(reconstructions, images).mean(), paper)
+    torch.testing.assert_close(L2()(reconstructions, images)[1], torch.mean((images - reconstructions[1]) ** 2))
+
+
+def test_schedule_warms_up_then_falls_to_its_end() -> None:
+    factors = [warmup_cosine(step, 10, 100, 0.05) for step in range(101)]
+    assert factors[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
+    assert factors[10] == 1.0
+    assert factors[-1] == pytest.approx(0.05)
+    assert all(later < earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+
+
+def test_training_learns(shards_dir: Path) -> None:
+    torch.manual_seed(0)
+    data = PatchDataModule(
+        str(shards_dir / "train"), str(shards_dir / "val"), batch_size=8, shuffle_buffer=64,
+        steps_per_epoch=40, val_crop=176, val_photos=2, num_workers=0,
+    )  # fmt: skip
+    learner = module(IterativeCodec(CodecConfig(width=0.06, encoder_cell="gru", decoder_cell="gru")))
+    run = trainer(max_steps=80)
+    run.validate(learner, datamodule=data, verbose=False)
+    untrained = run.callback_metrics["val/loss"]
+    run.fit(learner, datamodule=data)
+    assert run.callback_metrics["val/loss"] < 0.9 * untrained
+    assert {"val/psnr_t01", "val/ms_ssim_t02", "train/loss_t02"} <= set(run.callback_metrics)
+
+
+def test_compiled_steps_compute_what_the_plain_ones_do() -> None:
+    config = CodecConfig(encoder_cell="gru", decoder_cell="gru", width=0.03)
+    images = torch.rand(2, 3, 16, 16)
+    results = []
+    for compiled in (False, True):
+        torch.manual_seed(1)
+        learner = module(IterativeCodec(config), compile=compiled)
+        loss = learner.loss(learner.codec(images, 2), images).mean()
+        loss.backward()
+        results.append((loss.detach(), learner.codec.encoder.conv.weight.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-6)

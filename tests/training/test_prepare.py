@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from rnncodec.errors import RnncodecError
+from rnncodec.training.device import resolve_precision
+from rnncodec.training.run import build_codec, check, launch, load_config, prepare, resume
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(folder: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / folder).glob("*.yaml"))
+
+
+@pytest.fixture
+def config(shards_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("RNNCODEC_DATA", str(shards_dir))
+    monkeypatch.setenv("RNNCODEC_OUTPUTS", str(tmp_path))
+    if not OmegaConf.has_resolver("either"):
+        OmegaConf.register_new_resolver("either", lambda first, second: first or second)
+
+    def composed(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+            config = compose("train", ["name=test", "data=shards", "folder=unused", *overrides])
+        OmegaConf.set_struct(config, True)
+        return config
+
+    return composed
+
+
+@pytest.mark.parametrize("experiment", names("conf/experiment"))
+def test_every_experiment_can_train(config, experiment: str) -> None:
+    check(config(f"experiment={experiment}", "data=shards"))
+
+
+@pytest.mark.parametrize("sweep", names("sweeps"))
+def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
+    ConfigStore.instance().store(sweep, OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml"), "sweep", "_global_")
+    parameters = OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml").hydra.sweeper.params
+    for option, values in parameters.items():
+        for value in str(values).split(","):
+            composed = config(f"+sweep={sweep}", f"{option}={value}")
+            assert composed.group == sweep
+            check(composed)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["iterations=0"], "iterations must be"),
+        (["trainer.max_steps=-1"], "trainer.max_steps must be"),
+        (["trainer.devices=0"], "trainer.devices must be"),
+        (["model.encoder_cell=transformer"], "unknown encoder_cell 'transformer'; choose from lstm, gru"),
+        (["+model.depth=3"], "unknown model options: depth"),
+        (["reconstruction.name=guess"], "unknown reconstruction 'guess'"),
+        (["model.width=0"], "width must be"),
+        (["model.bits=0"], "bits"),
+        (["data.train=nowhere/*.tar"], "no shards found at 'nowhere/*.tar'"),
+        (["data.sampling=best"], "unknown data.sampling 'best'"),
+        (["data.patch_size=30"], "data.patch_size must be a multiple of 16"),
+        (["data.batch_size=0"], "data.batch_size must be at least 1"),
+        (["weights=nothing"], "nothing: neither a weights file nor a released model"),
+    ],
+)
+def test_wrong_options_are_found_before_anything_is_written(
+    config, tmp_path: Path, options: list[str], message: str
+) -> None:
+    with pytest.raises(RnncodecError, match=message.replace("*", r"\*")):
+        prepare(config(*options), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_prepared_run_is_found_again_wherever_it_is_moved(config, tmp_path: Path) -> None:
+    prepare(config(), tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    saved = load_config(tmp_path / "moved")
+    assert saved.callbacks.strips.folder == str(tmp_path / "moved")
+    assert saved.trainer.accelerator in ("cpu", "cuda")
+    assert len(saved.run_id) == 8
+
+
+def test_resume_changes_single_options_alone(config, tmp_path: Path) -> None:
+    prepare(config(), tmp_path / "run")
+    resume(tmp_path / "run", ["resume=whatever", "trainer.max_steps=77"])
+    assert load_config(tmp_path / "run").trainer.max_steps == 77
+    for override in ("model=lstm", "nonsense=1", "trainer.nonsense=1"):
+        with pytest.raises(RnncodecError, match="only single options"):
+            resume(tmp_path / "run", [override])
+
+
+def test_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
+    for action in (lambda: resume(tmp_path, []), lambda: launch(tmp_path)):
+        with pytest.raises(RnncodecError, match="not the folder of a run"):
+            action()
+
+
+def test_weights_of_another_network_are_refused(config, tmp_path: Path, tiny_weights: Path) -> None:
+    with pytest.raises(RnncodecError, match="another network"):
+        build_codec(config(f"weights={tiny_weights}"))
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
+def test_precision_asked_for_is_kept(accelerator: str) -> None:
+    assert resolve_precision("32-true", accelerator) == "32-true"
+    assert resolve_precision("auto", "cpu") in ("bf16-mixed", "32-true")

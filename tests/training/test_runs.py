@@ -1,0 +1,175 @@
+"""Whole runs of train.py, each a real process, on tiny networks and a few synthetic photos."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+import rnncodec
+from tests.training.wandb_file import history, records
+
+ROOT = Path(__file__).parents[2]
+
+TINY = [
+    "model.width=0.03",
+    "iterations=2",
+    "data=shards",
+    "data.batch_size=4",
+    "data.steps_per_epoch=5",
+    "data.shuffle_buffer=16",
+    "data.val_crop=176",
+    "data.val_photos=2",
+    "trainer.max_steps=4",
+    "trainer.log_every_n_steps=1",
+    "warmup_steps=1",
+]
+
+
+class Trainer:
+    """Runs train.py in a folder of its own, with neither W&B account nor terminal."""
+
+    def __init__(self, folder: Path, shards: Path) -> None:
+        self.outputs = folder / "outputs"
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+        self.environment = kept | {
+            "HOME": str(folder),
+            "RNNCODEC_DATA": str(shards),
+            "RNNCODEC_OUTPUTS": str(self.outputs),
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def __call__(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "train.py"), *options]
+        return subprocess.run(
+            command,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    def runs(self) -> list[Path]:
+        return sorted(path.parent for path in self.outputs.rglob("config.yaml"))
+
+
+@pytest.fixture
+def train(tmp_path: Path, shards_dir: Path) -> Trainer:
+    return Trainer(tmp_path, shards_dir)
+
+
+def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: Trainer) -> None:
+    done = train(*TINY, "tags=[first]", "group=trials")
+    assert done.returncode == 0, done.stderr
+    (run,) = train.runs()
+    assert "MS-SSIM" in done.stdout
+    assert f"{run}/strip.png" in done.stdout
+    assert (run / "strip.png").is_file()
+
+    codec = rnncodec.load_model(run)
+    assert codec.config.width == 0.03
+    assert codec.training_info["iterations"] == 2
+    assert codec.training_info["steps"] == 4
+    assert str(train.outputs) not in str(codec.training_info)  # no place of this machine
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    averaged = {name.removeprefix("codec."): value for name, value in last["state_dict"].items()}
+    exported = load_file(run / "weights.safetensors")
+    assert exported.keys() == averaged.keys()
+    assert all(torch.equal(exported[name], averaged[name]) for name in exported)
+
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    logged = {key for step in history(file) for key in step}
+    for t in ("t01", "t02"):
+        assert {f"train/loss_{t}", f"val/psnr_{t}", f"val/ms_ssim_{t}"} <= logged
+    assert {"val/strip.filenames", "data/corrupt", "lr-Adam"} <= logged
+    kinds = list(records(file))
+    started = next(record.run for record in kinds if record.HasField("run"))
+    assert (started.run_group, list(started.tags)) == ("trials", ["first"])
+    assert any(record.HasField("artifact") for record in kinds)
+
+
+def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Trainer) -> None:
+    done = train(
+        "-m", *TINY, "model=lstm,gru", "+sweep=binarizer", "trainer=ddp_cpu", "trainer.devices=2", "logger=csv",
+        "hydra.sweeper.params={model.binarizer: stochastic}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    runs = train.runs()
+    assert [run.name for run in runs] == ["0-stochastic", "1-stochastic"]
+    assert [OmegaConf.load(run / "config.yaml").model.encoder_cell for run in runs] == ["lstm", "gru"]
+    assert all((run / "weights.safetensors").is_file() for run in runs)
+    assert all(OmegaConf.load(run / "config.yaml").group == "binarizer" for run in runs)
+    assert all(rnncodec.load_model(run).training_info["world_size"] == 2 for run in runs)
+    (sweep,) = (train.outputs / "sweeps").iterdir()
+    assert {path.name for path in sweep.iterdir() if path.is_dir()} == {"0-stochastic", "1-stochastic"}
+    assert not (train.outputs / "runs").exists()  # no rank has started a run or a sweep of its own
+
+
+@pytest.mark.parametrize("killed_at", [8, 10])
+def test_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(
+    train: Trainer, tmp_path_factory: pytest.TempPathFactory, unbroken: Path, killed_at: int
+) -> None:
+    killed = train(*RESUMABLE, KILL_AT_STEP=str(killed_at))
+    assert killed.returncode != 0
+    (run,) = train.runs()
+    assert not (run / "weights.safetensors").exists()
+    moved = run.rename(tmp_path_factory.mktemp("elsewhere") / "run")
+    resumed = train(f"resume={moved}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert train.runs() == []  # it went on in its own folder
+    assert_equal_weights(moved, unbroken)
+
+
+RESUMABLE = [
+    *TINY,
+    "logger=csv",
+    "model.binarizer=stochastic",
+    "trainer.max_steps=13",
+    "callbacks.last.every_n_train_steps=3",
+    "+callbacks.kill._target_=tests.training.kill_at.KillAt",
+]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, shards_dir: Path) -> Path:
+    train = Trainer(tmp_path_factory.mktemp("unbroken"), shards_dir)
+    done = train(*RESUMABLE)
+    assert done.returncode == 0, done.stderr
+    return train.runs()[0]
+
+
+def test_finished_run_goes_on_with_more_steps(train: Trainer) -> None:
+    assert train(*TINY, "logger=csv").returncode == 0
+    (run,) = train.runs()
+    done = train(f"resume={run}", "trainer.max_steps=7")
+    assert done.returncode == 0, done.stderr
+    assert rnncodec.load_model(run).training_info["steps"] == 7
+    assert sorted(path.name for path in run.glob("csv-*")) == ["csv-0", "csv-1"]
+
+
+def assert_equal_weights(one: Path, other: Path) -> None:
+    weights, others = (load_file(run / "weights.safetensors") for run in (one, other))
+    assert weights.keys() == others.keys()
+    for name in weights:
+        assert torch.equal(weights[name], others[name]), name
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("iterations=0", "iterations must be a whole number of at least 1, not 0"),
+        ("model=transformer", "Could not find 'model/transformer'"),
+    ],
+)
+def test_wrong_option_fails_with_one_message_and_no_run(train: Trainer, option: str, message: str) -> None:
+    done = train(*TINY, option)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert train.runs() == []
