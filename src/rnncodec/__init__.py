@@ -5,8 +5,22 @@ image = rnncodec.decompress(data[:20_000])   # a PIL image
 codec = rnncodec.load_model("small")         # the network, an nn.Module
 """
 
-from rnncodec.compression import compress, decompress
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from rnncodec.errors import RnncodecError
-from rnncodec.model_file import load_model
+
+if TYPE_CHECKING:
+    from rnncodec.compression import compress, decompress
+    from rnncodec.model_file import load_model
 
 __all__ = ["RnncodecError", "compress", "decompress", "load_model"]
+
+_HOMES = {"compress": "compression", "decompress": "compression", "load_model": "model_file"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch when it is first asked for: the command line answers at once where it needs none."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"rnncodec.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'rnncodec' has no attribute '{name}'")

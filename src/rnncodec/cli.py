@@ -15,11 +15,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from rnncodec import bitstream, compression
-from rnncodec.compression import DEFAULT_MODEL
+from rnncodec import bitstream
 from rnncodec.errors import InputError, OutputError, RnncodecError
 from rnncodec.imaging import open_image, to_pixels
-from rnncodec.model_file import released_models
+from rnncodec.weights import DEFAULT_MODEL, released_name
 
 SUFFIX = ".rnnc"
 
@@ -65,6 +64,8 @@ def compress(
 
         rnncodec compress - < photo.jpg > photo.rnnc
     """
+    from rnncodec import compression  # with torch, which the other commands do without
+
     coder = compression.compressor(model, device)
 
     def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
@@ -99,6 +100,7 @@ def decompress(
 
         head -c 20000 photo.rnnc | rnncodec decompress - > preview.png
     """
+    from rnncodec import compression  # with torch, which the other commands do without
 
     def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
         format_name = picture_format(target)
@@ -282,12 +284,11 @@ def describe(source: str, file: bitstream.File) -> dict[str, Any]:
     """What ``info`` tells of a file, as plain values."""
     header = file.header
     pixels = header.width * header.height
-    names = {name: compression.compressor(name).identity for name in released_models()}
     return {
         "file": source,
         "version": bitstream.VERSION,
         "model": header.model.hex(),
-        "model_name": next((name for name, identity in names.items() if identity == header.model), None),
+        "model_name": released_name(header.model),
         "coder": header.coder,
         "width": header.width,
         "height": header.height,

@@ -16,9 +16,8 @@ from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.imaging import Pixels, open_image, to_pixels
-from rnncodec.model_file import load_model, model_identity, released_models
-
-DEFAULT_MODEL = "small"
+from rnncodec.model_file import load_model, model_identity
+from rnncodec.weights import DEFAULT_MODEL, released_name
 
 
 class Compressor:
@@ -56,7 +55,7 @@ class Compressor:
         Raises:
             ConfigurationError: ``iterations`` is not from 1 to 255.
         """
-        iterations = iterations or self.trained_iterations
+        iterations = self.trained_iterations if iterations is None else iterations
         if not 1 <= iterations <= bitstream.MAX_LAYERS:
             raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
         layers = []
@@ -124,12 +123,13 @@ def compressor_for(file: bitstream.File, model: str | None = None, device: str =
     """
     if model is not None:
         return compressor(model, device)
-    for name in released_models():
-        if (candidate := compressor(name, device)).identity == file.header.model:
-            return candidate
-    raise WrongModelError(
-        f"written with model {file.header.model.hex()}, which is none of the released ones; name its weights (--model)"
-    )
+    name = released_name(file.header.model)
+    if name is None:
+        raise WrongModelError(
+            f"written with model {file.header.model.hex()}, which is none of the released ones; name its weights "
+            "(--model)"
+        )
+    return compressor(name, device)
 
 
 def compress(

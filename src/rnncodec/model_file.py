@@ -3,17 +3,19 @@
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.errors import ConfigurationError, ModelError
+from rnncodec.weights import DEFAULT_MODEL, released_models
 
 FORMAT = "rnncodec-1"
 
@@ -27,6 +29,7 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
     tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in codec.state_dict().items()}
     metadata = {
         "format": FORMAT,
+        "identity": _identity(codec.config, tensors).hex(),
         "config": json.dumps(asdict(codec.config)),
         "training": json.dumps(training, sort_keys=True),
     }
@@ -35,7 +38,7 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
     temporary.rename(path)
 
 
-def load_model(path_or_name: str | os.PathLike[str] = "small") -> IterativeCodec:
+def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> IterativeCodec:
     """The network in a weights file, or the released one of that name, in eval mode, on the CPU, in float32.
 
     ``codec.training_info`` is what `save_model` was given as ``training``.
@@ -74,16 +77,14 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
     raise ModelError(f"{path_or_name}: neither a weights file nor a released model ({', '.join(names) or 'none'})")
 
 
-def released_models() -> dict[str, Path]:
-    """The released weights in the package, by name."""
-    folder = Path(str(files("rnncodec") / "weights"))
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
-
-
 def model_identity(codec: IterativeCodec) -> bytes:
     """Four bytes that tell networks apart: the head of the SHA-256 of the config and of every weight, as float32."""
-    digest = hashlib.sha256(json.dumps(asdict(codec.config), sort_keys=True).encode())
-    for name, value in sorted(codec.state_dict().items()):
+    return _identity(codec.config, codec.state_dict())
+
+
+def _identity(config: CodecConfig, weights: Mapping[str, Tensor]) -> bytes:
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    for name, value in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
     return digest.digest()[:4]

@@ -109,7 +109,7 @@ def test_a_source_that_does_not_exist_is_named(tmp_path: Path, source: str) -> N
 
 def test_a_source_without_images_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no images found in .*empty"):
+    with pytest.raises(DataError, match=r"no images found in .*empty"):
         find_images([str(tmp_path / "empty")])
 
 

@@ -71,7 +71,6 @@ def test_a_list_of_all_forms_keeps_its_order(folder: Path) -> None:
 def test_brace_ranges_count_up_with_leading_zeros(first: int, count: int, width: int) -> None:
     last = first + count - 1
     shards = expand_shards(f"https://example.org/s-{{{first:0{width}d}..{last:0{width}d}}}.tar")
-    width = max(width, len(str(last)) if len(str(first)) == len(str(last)) else width)
     assert [int(shard[len("https://example.org/s-") : -len(".tar")]) for shard in shards] == list(
         range(first, last + 1)
     )

@@ -1,4 +1,5 @@
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import lightning as L
@@ -42,7 +43,7 @@ def test_schedule_warms_up_then_falls_to_its_end() -> None:
     assert factors[:10] == pytest.approx([(step + 1) / 11 for step in range(10)])
     assert factors[10] == 1.0
     assert factors[-1] == pytest.approx(0.05)
-    assert all(later < earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(factors[10:]))
 
 
 def test_training_learns(shards_dir: Path) -> None:

@@ -66,7 +66,7 @@ def _images_at(path: Path) -> Iterator[ImageSource]:
             if below.is_file() and is_image_name(below):
                 yield ImageSource(str(below), below.read_bytes)
     elif tarfile.is_tarfile(path):
-        tar = tarfile.open(path)  # stays open for the readers below
+        tar = tarfile.open(path)  # noqa: SIM115 (the readers below need it open)
         try:
             members = tar.getmembers()
         except (tarfile.TarError, OSError, EOFError) as error:

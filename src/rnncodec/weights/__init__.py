@@ -1,1 +1,22 @@
-"""Released weights (safetensors, with their config in the metadata) and their cards."""
+"""Released weights (safetensors, with their config in the metadata) and their cards. Needs no torch."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from safetensors import safe_open
+
+DEFAULT_MODEL = "small"
+
+
+def released_models() -> dict[str, Path]:
+    """The weights files in the package, by name."""
+    return {path.stem: path for path in sorted(Path(str(files(__name__))).glob("*.safetensors"))}
+
+
+def released_name(identity: bytes) -> str | None:
+    """The name of the released model with this identity (see `rnncodec.model_file.model_identity`), or None."""
+    for name, path in released_models().items():
+        with safe_open(path, framework="np") as file:
+            if (file.metadata() or {}).get("identity") == identity.hex():
+                return name
+    return None

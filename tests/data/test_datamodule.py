@@ -1,0 +1,123 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.data.shards import write_shards
+from rnncodec.errors import ConfigurationError, DataError
+from rnncodec.imaging import Pixels
+
+
+@pytest.fixture
+def module_of(shards_dir: Path) -> Callable[..., PatchDataModule]:
+    def make(**options: Any) -> PatchDataModule:
+        defaults: dict[str, Any] = {"train": str(shards_dir / "train"), "val": str(shards_dir / "val")}
+        defaults |= {"batch_size": 4, "shuffle_buffer": 8, "steps_per_epoch": 3, "num_workers": 0}
+        return PatchDataModule(**(defaults | options))
+
+    return make
+
+
+def attach_trainer(module: PatchDataModule, **options: Any) -> None:
+    module.trainer = lightning.Trainer(
+        accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False, **options
+    )
+
+
+@pytest.mark.parametrize("sampling", ["random", "high_entropy"])
+def test_training_batches_are_as_configured(module_of: Callable[..., PatchDataModule], sampling: str) -> None:
+    module = module_of(patch_size=48, sampling=sampling)
+    attach_trainer(module, max_steps=5)
+    assert module.corrupt == 0
+    loader = module.train_dataloader()
+    batches = [batch for _ in range(2) for batch in loader]
+    assert len(batches) == 5
+    assert all(batch.shape == (4, 3, 48, 48) and batch.dtype == torch.uint8 for batch in batches)
+    assert module.corrupt == 0
+
+
+def test_accumulated_batches_count_as_one_step(module_of: Callable[..., PatchDataModule]) -> None:
+    module = module_of(steps_per_epoch=4)
+    attach_trainer(module, max_steps=3, accumulate_grad_batches=2)
+    loader = module.train_dataloader()
+    assert [len(list(loader)) for _ in range(3)] == [4, 2, 0]
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_broken_photos_are_counted(module_of: Callable[..., PatchDataModule], shards_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.tar").write_bytes(b"broken")
+    module = module_of(train=[str(tmp_path / "broken.tar"), str(shards_dir / "train")])
+    attach_trainer(module, max_steps=3)
+    list(module.train_dataloader())
+    assert module.corrupt >= 1
+
+
+@pytest.mark.parametrize(("crop", "expected"), [(176, (176, 176)), (192, (176, 192)), (256, (176, 240))])
+def test_validation_is_on_the_middle_of_a_photo_in_multiples_of_16(
+    module_of: Callable[..., PatchDataModule], photos: list[Pixels], crop: int, expected: tuple[int, int]
+) -> None:
+    (batch,) = module_of(val_crop=crop).val_dataloader()
+    height, width = expected
+    top, left = (180 - height) // 2, (240 - width) // 2
+    assert batch.dtype == torch.uint8
+    assert np.array_equal(batch[0].permute(1, 2, 0), photos[5][top : top + height, left : left + width])
+
+
+def test_validation_takes_the_first_photos(
+    module_of: Callable[..., PatchDataModule], shards_dir: Path, photos: list[Pixels]
+) -> None:
+    loader = module_of(val=str(shards_dir / "train"), val_photos=3, val_crop=176).val_dataloader()
+    for _ in range(2):
+        assert [batch.shape for batch in loader] == [(1, 3, 176, 176)] * 3
+    assert np.array_equal(next(iter(loader))[0].permute(1, 2, 0), photos[0][8:184, 16:192])
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_small_and_broken_validation_photos_are_left_out(
+    module_of: Callable[..., PatchDataModule], shards_dir: Path, tmp_path: Path
+) -> None:
+    for name, size in (("low", (300, 175)), ("narrow", (160, 300))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    write_shards([str(tmp_path / "*.png")], tmp_path / "small")
+    (tmp_path / "broken.tar").write_bytes(b"broken")
+    val = [str(tmp_path / "small"), str(tmp_path / "broken.tar"), str(shards_dir / "val")]
+    assert len(module_of(val=val).val_dataloader()) == 1
+    with pytest.raises(DataError, match="no photo of at least 176×176 pixels in the validation shards"):
+        module_of(val=val[:2]).val_dataloader()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("sampling", "greedy"),
+        ("patch_size", 0),
+        ("patch_size", 40),
+        ("val_crop", 160),
+        ("val_crop", 200),
+        ("batch_size", 0),
+        ("patches_per_photo", 0),
+        ("shuffle_buffer", 0),
+        ("steps_per_epoch", 0),
+        ("val_photos", -1),
+        ("num_workers", -1),
+    ],
+)
+def test_an_option_that_cannot_work_is_named(
+    module_of: Callable[..., PatchDataModule], option: str, value: object
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"data\.{option}\b.*{value}"):
+        module_of(**{option: value})
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_shards_that_do_not_exist_are_found_at_construction(
+    module_of: Callable[..., PatchDataModule], split: str
+) -> None:
+    with pytest.raises(DataError, match="nowhere"):
+        module_of(**{split: "nowhere/*.tar"})

@@ -1,0 +1,98 @@
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from rnncodec.data.loader import EpochLoader
+from rnncodec.data.sampling import random_patches
+from rnncodec.data.stream import PatchStream
+
+LoaderOf = Callable[..., EpochLoader]
+
+
+@pytest.fixture(scope="module")
+def loader_of(flat_shards: Callable[[int], list[str]]) -> LoaderOf:
+    def make(steps: int = 3, total_steps: int = 8, num_workers: int = 0, **options: Any) -> EpochLoader:
+        defaults: dict[str, Any] = {"sampler": random_patches, "patch_size": 16, "batch_size": 2}
+        defaults |= {"patches_per_photo": 2, "shuffle_buffer": 4, "flip": True, "seed": 0, "rank": 0, "world_size": 1}
+        stream = PatchStream(flat_shards(4), **(defaults | options))
+        return EpochLoader(stream, steps, total_steps, num_workers, pin_memory=False)
+
+    return make
+
+
+def all_batches(loader: EpochLoader) -> list[Tensor]:
+    """To the end of training, as a trainer iterates: epoch after epoch."""
+    batches = []
+    while len(loader):
+        batches += list(loader)
+    return batches
+
+
+def equal(first: list[Tensor], second: list[Tensor]) -> bool:
+    return len(first) == len(second) and all(map(torch.equal, first, second))
+
+
+@given(steps=st.integers(1, 5), total_steps=st.integers(1, 12))
+def test_epochs_are_as_long_as_they_say_and_the_last_ends_with_training(
+    loader_of: LoaderOf, steps: int, total_steps: int
+) -> None:
+    loader = loader_of(steps, total_steps)
+    lengths = []
+    while length := len(loader):
+        assert len(list(loader)) == length
+        lengths.append(length)
+    assert sum(lengths) == total_steps
+    assert all(length == steps for length in lengths[:-1])
+    assert 1 <= lengths[-1] <= steps
+
+
+def test_the_length_of_an_epoch_does_not_change_within_it(loader_of: LoaderOf) -> None:
+    loader = loader_of(steps=3, total_steps=5)
+    for expected in (3, 2):
+        assert [len(loader) for _ in islice(loader, expected - 1)] == [expected] * (expected - 1)
+        loader.load_state_dict({"batches": loader.batches + 1})
+
+
+def test_every_epoch_is_another(loader_of: LoaderOf) -> None:
+    loader = loader_of(steps=4, total_steps=8)
+    first, second = list(loader), list(loader)
+    assert not any(map(torch.equal, first, second))
+
+
+@given(broken_off=st.integers(0, 8))
+def test_a_resumed_loader_gives_what_an_unbroken_one_would_have(loader_of: LoaderOf, broken_off: int) -> None:
+    unbroken = all_batches(loader_of())
+    loader = loader_of()
+    seen: list[Tensor] = []
+    while len(seen) < broken_off:
+        seen += list(islice(loader, broken_off - len(seen)))
+    resumed = loader_of()
+    resumed.load_state_dict(loader.state_dict())
+    assert equal(seen + all_batches(resumed), unbroken)
+
+
+def test_resuming_within_an_epoch_works_with_workers(loader_of: LoaderOf) -> None:
+    unbroken = all_batches(loader_of(steps=5, num_workers=2))
+    loader = loader_of(steps=5, num_workers=2)
+    seen = list(islice(loader, 3))
+    state = loader.state_dict()
+    resumed = loader_of(steps=5, num_workers=2)
+    resumed.load_state_dict(state)
+    assert len(resumed) == 5
+    assert len(rest := list(resumed)) == 2
+    assert equal(seen + rest + all_batches(resumed), unbroken)
+
+
+def test_a_finished_loader_is_empty_after_resuming_too(loader_of: LoaderOf) -> None:
+    loader = loader_of()
+    all_batches(loader)
+    resumed = loader_of()
+    resumed.load_state_dict(loader.state_dict())
+    assert len(resumed) == 0
+    assert list(resumed) == []

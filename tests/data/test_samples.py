@@ -1,0 +1,20 @@
+from pathlib import Path
+
+from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.data.samples import TRAIN, VAL, sample_photos
+from rnncodec.data.urls import expand_shards
+
+
+def test_sample_shards_are_made_on_first_use_alone(tmp_path: Path) -> None:
+    module = sample_photos(tmp_path, num_workers=0, val_photos=3)
+    assert isinstance(module, PatchDataModule)
+    assert module.val_photos == 3
+    assert len(module.val_dataloader()) == len(VAL)
+    tars = expand_shards([str(tmp_path / "train"), str(tmp_path / "val")])
+    written = [Path(tar).stat().st_mtime_ns for tar in tars]
+    sample_photos(tmp_path)
+    assert [Path(tar).stat().st_mtime_ns for tar in tars] == written
+
+
+def test_sample_photos_are_not_validated_on_where_they_are_trained_on() -> None:
+    assert not set(TRAIN) & set(VAL)

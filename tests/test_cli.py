@@ -1,0 +1,149 @@
+"""The command line, as a real process."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import rnncodec
+
+
+def run(*arguments: object, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "rnncodec.cli", *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(command, input=content, capture_output=True, timeout=120, env=environment)
+
+
+@pytest.fixture(scope="module")
+def odd_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One pixel; odd sides; grey; with alpha; a JPEG on its side."""
+    folder = tmp_path_factory.mktemp("odd")
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (17, 33, 3), dtype=np.uint8))
+    images = {"pixel": noise.crop((0, 0, 1, 1)), "odd": noise, "grey": noise.convert("L"), "alpha": noise.copy()}
+    images["alpha"].putalpha(128)
+    paths = {}
+    for name, image in images.items():
+        paths[name] = folder / f"{name}.png"
+        image.save(paths[name])
+    paths["rotated"] = folder / "rotated.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90°
+    noise.save(paths["rotated"], exif=exif)
+    return paths
+
+
+def test_odd_images_round_trip(odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path) -> None:
+    done = run("compress", *odd_images.values(), "-o", tmp_path, "--model", tiny_weights, "--iterations", 2)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"transparency is flattened onto white" in done.stderr
+    files = [tmp_path / f"{name}.rnnc" for name in odd_images]
+    done = run("decompress", *files, "-o", tmp_path / "back", "--model", tiny_weights)
+    assert done.returncode == 0, done.stderr.decode()
+    sizes = {name: Image.open(tmp_path / "back" / f"{name}.png").size for name in odd_images}
+    assert sizes == {"pixel": (1, 1), "odd": (33, 17), "grey": (33, 17), "alpha": (33, 17), "rotated": (17, 33)}
+    for name, path in odd_images.items():
+        data = (tmp_path / f"{name}.rnnc").read_bytes()
+        assert data == rnncodec.compress(path, model=tiny_weights, iterations=2)
+        decoded = np.asarray(Image.open(tmp_path / "back" / f"{name}.png"))
+        assert np.array_equal(decoded, np.asarray(rnncodec.decompress(data, model=tiny_weights)))
+
+
+def test_pipes(odd_images: dict[str, Path], tiny_weights: Path) -> None:
+    compressed = run("compress", "-", "--model", tiny_weights, content=odd_images["odd"].read_bytes())
+    assert compressed.returncode == 0, compressed.stderr.decode()
+    whole = run("decompress", "-", "--model", tiny_weights, content=compressed.stdout)
+    assert Image.open(io.BytesIO(whole.stdout)).size == (33, 17)
+    cut = run("decompress", "-", "--model", tiny_weights, content=compressed.stdout[:-1])
+    assert cut.returncode == 0
+    assert b"cut inside layer 3 of 3" in cut.stderr
+    assert Image.open(io.BytesIO(cut.stdout)).size == (33, 17)
+
+
+def test_info_tells_the_same_to_people_and_programs(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.rnnc"
+    assert run("compress", odd_images["odd"], "-o", file, "--model", tiny_weights).returncode == 0
+    told = json.loads(run("info", "--json", file).stdout)
+    assert (told["width"], told["height"], told["layers_written"], told["damage"]) == (33, 17, 3, None)
+    assert told["layers"][-1]["ends_at"] == file.stat().st_size
+    assert told["layers"][-1]["bpp"] == 8 * file.stat().st_size / (33 * 17)
+    shown = run("info", file).stdout.decode()
+    assert "33×17 pixels, 3 of 3 layers" in shown
+    assert told["model"] in shown
+
+
+def test_existing_outputs_are_kept_unless_told_otherwise(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "x.rnnc"
+    target.write_bytes(b"precious")
+    refused = run("compress", odd_images["odd"], "-o", target, "--model", tiny_weights)
+    assert refused.returncode == 7
+    assert b"--overwrite" in refused.stderr
+    assert target.read_bytes() == b"precious"
+    assert run("compress", odd_images["odd"], "-o", target, "--model", tiny_weights, "--overwrite").returncode == 0
+    assert target.read_bytes().startswith(b"RNNC")
+
+
+def test_one_bad_input_does_not_keep_the_others(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(odd_images["odd"].read_bytes()[:80])
+    done = run("compress", broken, odd_images["odd"], "-o", tmp_path / "out", "--model", tiny_weights)
+    assert done.returncode == 3
+    assert str(broken).encode() in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["odd.rnnc"]
+
+
+def test_every_failure_has_its_exit_code_and_message(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    good = tmp_path / "good.rnnc"
+    assert run("compress", odd_images["odd"], "-o", good, "--model", tiny_weights).returncode == 0
+    newer = tmp_path / "newer.rnnc"
+    newer.write_bytes(good.read_bytes()[:4] + b"\x09" + good.read_bytes()[5:])
+    beheaded = tmp_path / "beheaded.rnnc"
+    beheaded.write_bytes(good.read_bytes()[:10])
+    target = ["-o", tmp_path / "z.rnnc"]
+    cases = [
+        (["decompress", good], 6, "none of the released ones"),
+        (["decompress", odd_images["odd"], "-o", tmp_path / "y.png"], 5, "not an rnncodec file"),
+        (["decompress", newer], 5, "version 9"),
+        (["decompress", beheaded], 5, "cut inside its header"),
+        (["decompress", good, "-o", tmp_path / "y.docx", "--model", tiny_weights], 7, ".docx"),
+        (["compress", tmp_path / "missing.png", "--model", tiny_weights], 3, "No such file"),
+        (["compress", good, *target, "--model", tiny_weights], 3, "not an image"),
+        (["compress", odd_images["odd"], *target, "--model", "huge"], 4, "released model"),
+        (["compress", odd_images["odd"], *target, "--model", tiny_weights, "--iterations", 0], 2, "from 1"),
+    ]  # fmt: skip
+    for arguments, exit_code, message in cases:
+        done = run(*arguments)
+        assert (done.returncode, message in done.stderr.decode()) == (exit_code, True), (arguments, done.stderr)
+        assert b"Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["beheaded.rnnc", "good.rnnc", "newer.rnnc"]
+
+
+def test_help_gives_examples() -> None:
+    assert run("--help").returncode == 0
+    for command in ("compress", "decompress", "info", "shards"):
+        done = run(command, "--help")
+        assert done.returncode == 0
+        assert f"rnncodec {command}" in done.stdout.decode()
+
+
+def test_shards_command(photos_dir: Path, tmp_path: Path) -> None:
+    done = run("shards", photos_dir, "--out", tmp_path / "shards", "--shard-size", 4)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"6 images in 2 shards" in done.stderr
+    again = run("shards", photos_dir, "--out", tmp_path / "shards")
+    assert again.returncode == 2
+    assert b"holds shards already" in again.stderr
