@@ -72,6 +72,11 @@ def test_api_round_trip(tiny_weights: Path, photos_dir: Path) -> None:
     assert first.tobytes() != image.tobytes()
 
 
+def test_gradients_are_as_they_were_between_two_layers(compressor: Compressor) -> None:
+    for _ in islice(compressor.iterate(np.zeros((16, 16, 3), np.uint8)), 2):
+        assert not torch.is_inference_mode_enabled()
+
+
 def test_codes_survive_packing() -> None:
     codes = torch.randint(0, 2, (1, 5, 3, 7)) * 2 - 1
     assert torch.equal(unpack_codes(pack_codes(codes), (5, 3, 7)), codes.float())

@@ -37,14 +37,14 @@ class Compressor:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
         self.device = torch.device(device)
 
+    @torch.inference_mode()
     def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Pixels]]:
         """The payload of each layer, and what a decoder shows after it, one by one and without end."""
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
         images = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 255.0
-        with torch.inference_mode():
-            for codes, reconstruction in self.codec.iterate(images):
-                yield pack_codes(codes), _crop(reconstruction, height, width)
+        for codes, reconstruction in self.codec.iterate(images):
+            yield pack_codes(codes), _crop(reconstruction, height, width)
 
     def compress(
         self, pixels: Pixels, iterations: int | None = None, on_layer: Callable[[], object] = lambda: None
@@ -83,9 +83,8 @@ class Compressor:
             raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
         shape = (self.bits, -(-header.height // STRIDE), -(-header.width // STRIDE))
         layers = (unpack_codes(payload, shape).to(self.device) for payload in file.layers)
-        with torch.inference_mode():
-            for reconstruction in self.codec.decode(layers):
-                yield _crop(reconstruction, header.height, header.width)
+        for reconstruction in self.codec.decode(layers):
+            yield _crop(reconstruction, header.height, header.width)
 
 
 def pack_codes(codes: Tensor) -> bytes:

@@ -53,3 +53,7 @@ class OutputError(RnncodecError):
     """An output cannot be written."""
 
     exit_code = 7
+
+
+class TrainingError(RnncodecError):
+    """A process of a training run ended with an error."""

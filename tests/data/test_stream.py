@@ -215,6 +215,7 @@ def test_a_shard_that_breaks_off_is_warned_of_counted_and_left_behind(
     assert stream.corrupt >= 1
 
 
+@pytest.mark.filterwarnings("ignore:skipped")
 @pytest.mark.parametrize("content", [b"", b"this is no tar" * 100])
 def test_a_shard_that_is_no_tar_is_left_behind(
     content: bytes, tmp_path: Path, flat_shards: FlatShards, photo_numbers: PhotoNumbers

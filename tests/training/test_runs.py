@@ -96,7 +96,7 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
 
 def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Trainer) -> None:
     done = train(
-        "-m", *TINY, "model=lstm,gru", "+sweep=binarizer", "trainer=ddp_cpu", "trainer.devices=2", "logger=csv",
+        "-m", *TINY, "model=lstm,gru", "+sweep=binarizer", "trainer=ddp_cpu", "trainer.devices=2",
         "hydra.sweeper.params={model.binarizer: stochastic}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -106,6 +106,7 @@ def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Traine
     assert all((run / "weights.safetensors").is_file() for run in runs)
     assert all(OmegaConf.load(run / "config.yaml").group == "binarizer" for run in runs)
     assert all(rnncodec.load_model(run).training_info["world_size"] == 2 for run in runs)
+    assert all(len(list(run.glob("wandb/offline-run-*"))) == 1 for run in runs)
     (sweep,) = (train.outputs / "sweeps").iterdir()
     assert {path.name for path in sweep.iterdir() if path.is_dir()} == {"0-stochastic", "1-stochastic"}
     assert not (train.outputs / "runs").exists()  # no rank has started a run or a sweep of its own
@@ -144,8 +145,12 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, shards_dir: Path) -> Path
     return train.runs()[0]
 
 
-def test_finished_run_goes_on_with_more_steps(train: Trainer) -> None:
-    assert train(*TINY, "logger=csv").returncode == 0
+def test_finished_run_goes_on_with_more_steps_and_csv_needs_no_wandb(train: Trainer, tmp_path: Path) -> None:
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent" / "wandb.py").write_text("raise ImportError('not installed')\n")
+    train.environment["PYTHONPATH"] = f"{tmp_path / 'absent'}{os.pathsep}{ROOT}"
+    done = train(*TINY, "logger=csv")
+    assert done.returncode == 0, done.stderr
     (run,) = train.runs()
     done = train(f"resume={run}", "trainer.max_steps=7")
     assert done.returncode == 0, done.stderr

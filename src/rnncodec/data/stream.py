@@ -10,6 +10,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from rnncodec.data.photos import read_photos
 from rnncodec.data.sampling import Sampler
+from rnncodec.errors import DataError
 from rnncodec.imaging import Pixels
 
 
@@ -75,7 +76,7 @@ class PatchStream(IterableDataset[torch.Tensor]):
                 found = True
                 yield from self.sampler(pixels, self.patch_size, self.patches_per_photo, rng)
             if not found:
-                raise RuntimeError(
+                raise DataError(
                     f"a pass over {len(self.shards)} shards gave reader {consumer + 1} of {consumers} no photo of at "
                     f"least {self.patch_size}×{self.patch_size} pixels; use fewer workers or devices, or more photos"
                 )

@@ -75,8 +75,9 @@ class CodecModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.codec.parameters())
-        total_steps = int(self.trainer.estimated_stepping_batches)
-        factor = partial(warmup_cosine, warmup_steps=self.warmup_steps, total_steps=total_steps, final=self.final_lr)
+        factor = partial(
+            warmup_cosine, warmup_steps=self.warmup_steps, total_steps=self.trainer.max_steps, final=self.final_lr
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},

@@ -5,6 +5,7 @@ that made it: ranks that repeat the parent's command line would start its sweep 
 """
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.codec import CodecConfig, IterativeCodec
-from rnncodec.errors import ConfigurationError, RnncodecError
+from rnncodec.errors import ConfigurationError, RnncodecError, TrainingError
 from rnncodec.model_file import load_model
 from rnncodec.training.device import resolve_accelerator, resolve_precision, share_cores
 from rnncodec.training.module import CodecModule
@@ -78,6 +79,9 @@ def check(config: DictConfig) -> None:
         value = OmegaConf.select(config, option)
         if not isinstance(value, int) or value < least:
             raise ConfigurationError(f"{option} must be a whole number of at least {least}, not {value}")
+    devices, present = config.trainer.devices, torch.cuda.device_count()
+    if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
+        raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
     with torch.device("meta"):
         IterativeCodec(codec_config(config))
     if config.weights is not None:
@@ -128,17 +132,16 @@ def launch(folder: Path) -> None:
 
     Raises:
         ConfigurationError: ``folder`` is no run.
-        RuntimeError: a process failed; its own message is on the terminal.
+        TrainingError: a process failed; its own message is on the terminal.
     """
-    config = load_config(folder)
-    devices = config.trainer.devices
-    if devices == 1 or "LOCAL_RANK" in os.environ:
+    devices = load_config(folder).trainer.devices
+    if devices == 1:
         return fit(folder)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // devices))}
     done = subprocess.run([*torchrun, "-m", "rnncodec.training.run", str(folder)], env=environment)
     if done.returncode:
-        raise RuntimeError(f"training of {folder} failed: one of its {devices} processes ended with an error")
+        raise TrainingError(f"training of {folder} failed: one of its {devices} processes ended with an error")
 
 
 def load_config(folder: Path) -> DictConfig:
@@ -182,15 +185,22 @@ def fit(folder: Path) -> None:
     )
     callbacks = [build(callback) for callback in config.callbacks.values()]
     logger = build(config.logger)
-    if isinstance(logger, WandbLogger):
-        logger.experiment.config.update(OmegaConf.to_container(config, resolve=True), allow_val_change=True)
+    logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
     strategy: Any = "auto"
     if devices > 1:
         # With one iteration the convolutions of the state have nothing to learn from.
         strategy = DDPStrategy(find_unused_parameters=config.iterations == 1)
-    trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
+    data = build(config.data)
+    batches = config.trainer.max_steps * config.trainer.accumulate_grad_batches
+    trainer = build(
+        config.trainer,
+        max_epochs=math.ceil(batches / data.steps_per_epoch),  # known, for the progress bar
+        callbacks=callbacks,
+        logger=logger,
+        strategy=strategy,
+    )
     last = folder / "checkpoints" / "last.ckpt"
-    trainer.fit(module, datamodule=build(config.data), ckpt_path=last if last.exists() else None)
+    trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
     for each in trainer.loggers:
         each.finalize("success")
         if isinstance(each, WandbLogger):
