@@ -12,7 +12,7 @@ from PIL import Image
 import rnncodec
 from rnncodec import bitstream
 from rnncodec.codec import CodecConfig, IterativeCodec
-from rnncodec.compression import Compressor, pack_codes, unpack_codes
+from rnncodec.compression import Compressor
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.model_file import save_model
 
@@ -77,28 +77,22 @@ def test_gradients_are_as_they_were_between_two_layers(compressor: Compressor) -
         assert not torch.is_inference_mode_enabled()
 
 
-def test_codes_survive_packing() -> None:
-    codes = torch.randint(0, 2, (1, 5, 3, 7)) * 2 - 1
-    assert torch.equal(unpack_codes(pack_codes(codes), (5, 3, 7)), codes.float())
-    assert pack_codes(torch.tensor([1, -1, 1, -1, -1, 1, -1, 1, 1]).reshape(1, 9, 1, 1)) == b"\xa5\x80"
-
-
 def test_file_of_other_weights_is_refused(compressor: Compressor, tmp_path: Path) -> None:
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"
     save_model(IterativeCodec(CodecConfig(width=0.03)), other, training={"iterations": 3}, half=False)
     data = compressor.compress(np.zeros((16, 16, 3), np.uint8), 1)
-    with pytest.raises(WrongModelError, match=compressor.identity.hex()):
+    with pytest.raises(WrongModelError, match=compressor.identities[bitstream.RAW].hex()):
         rnncodec.decompress(data, model=other)
     with pytest.raises(WrongModelError, match="none of the released ones"):
         rnncodec.decompress(data)
 
 
 def test_layers_that_do_not_fit_the_header_are_refused(compressor: Compressor) -> None:
-    header = bitstream.Header(compressor.identity, bitstream.RAW, 32, 32, 32, 1)
+    header = bitstream.Header(compressor.identities[bitstream.RAW], bitstream.RAW, 32, 32, 32, 1)
     with pytest.raises(FormatError, match="needs 16"):
         list(compressor.decode(bitstream.File(header, [b"short"], [0])))
-    unknown = bitstream.Header(compressor.identity, 77, 32, 32, 32, 1)
+    unknown = bitstream.Header(compressor.identities[bitstream.RAW], 77, 32, 32, 32, 1)
     with pytest.raises(FormatError, match="coder 77"):
         list(compressor.decode(bitstream.File(unknown, [bytes(16)], [0])))
 

@@ -8,6 +8,7 @@ from rnncodec.errors import FormatError
 MAGIC = b"RNNC"
 VERSION = 1
 RAW = 0  # the coder that packs the codes' bits as they are
+CONTEXT = 1  # the range coder under the model's context model
 MAX_SIDE = 2**28  # pixels; a limit on what a damaged header can ask for
 MAX_LAYERS = 255
 

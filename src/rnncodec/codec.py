@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from rnncodec.cells import CELLS
 from rnncodec.errors import ConfigurationError
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
+
+if TYPE_CHECKING:
+    from rnncodec.entropy.integers import IntegerContext
 
 STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
 
@@ -149,6 +152,7 @@ class IterativeCodec(nn.Module):
         super().__init__()
         self.config = config
         self.training_info: dict[str, Any] = {}  # how its weights came to be, where they come from a file
+        self.context: IntegerContext | None = None  # the context model of its codes, where their file holds one
         self.encoder = Encoder(config)
         self.binarizer = BINARIZERS[config.binarizer](self.encoder.out_channels, config.bits)
         self.decoder = Decoder(config)

@@ -8,12 +8,13 @@ from itertools import islice
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
+from rnncodec.entropy import layers
+from rnncodec.entropy.integers import Codes
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.imaging import Pixels, open_image, to_pixels
 from rnncodec.model_file import load_model, model_identity
@@ -28,7 +29,11 @@ class Compressor:
     """
 
     def __init__(self, codec: IterativeCodec, device: str | torch.device = "cpu") -> None:
-        self.identity = model_identity(codec)
+        self.context = codec.context
+        self.identities = {bitstream.RAW: model_identity(codec)}  # by the coder that a file's layers are coded with
+        if self.context is not None:
+            self.identities[bitstream.CONTEXT] = model_identity(codec, self.context)
+        self.coder = max(self.identities)  # what files are written with
         self.bits = codec.config.bits
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
         try:
@@ -43,8 +48,16 @@ class Compressor:
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
         images = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 255.0
+        history: list[Codes] = []
         for codes, reconstruction in self.codec.iterate(images):
-            yield pack_codes(codes), _crop(reconstruction, height, width)
+            history.append(np.where(codes[0].cpu().numpy() > 0, np.int8(1), np.int8(-1)))
+            yield self._encode(history), _crop(reconstruction, height, width)
+
+    def _encode(self, history: list[Codes]) -> bytes:
+        """The payload of the last codes in ``history``."""
+        if self.context is None:
+            return layers.pack(history[-1])
+        return layers.encode(history[-1], history[:-1], self.context)
 
     def compress(
         self, pixels: Pixels, iterations: int | None = None, on_layer: Callable[[], object] = lambda: None
@@ -58,14 +71,13 @@ class Compressor:
         iterations = self.trained_iterations if iterations is None else iterations
         if not 1 <= iterations <= bitstream.MAX_LAYERS:
             raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
-        layers = []
+        payloads = []
         for payload, _ in islice(self.iterate(pixels), iterations):
-            layers.append(payload)
+            payloads.append(payload)
             on_layer()
         height, width = pixels.shape[:2]
-        return bitstream.write(
-            bitstream.Header(self.identity, bitstream.RAW, width, height, self.bits, iterations), layers
-        )
+        identity = self.identities[self.coder]
+        return bitstream.write(bitstream.Header(identity, self.coder, width, height, self.bits, iterations), payloads)
 
     def decode(self, file: bitstream.File) -> Iterator[Pixels]:
         """What the file shows after each of its layers in turn.
@@ -75,31 +87,27 @@ class Compressor:
             FormatError: its coder is unknown, or a layer does not hold what its header promises.
         """
         header = file.header
-        if header.model != self.identity or header.bits != self.bits:
-            raise WrongModelError(
-                f"written with model {header.model.hex()}, which is not the one at hand ({self.identity.hex()})"
-            )
-        if header.coder != bitstream.RAW:
+        if header.coder not in (bitstream.RAW, bitstream.CONTEXT):
             raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
-        shape = (self.bits, -(-header.height // STRIDE), -(-header.width // STRIDE))
-        layers = (unpack_codes(payload, shape).to(self.device) for payload in file.layers)
-        for reconstruction in self.codec.decode(layers):
+        if header.model != self.identities.get(header.coder) or header.bits != self.bits:
+            known = " or ".join(identity.hex() for identity in self.identities.values())
+            raise WrongModelError(f"written with model {header.model.hex()}, which is not the one at hand ({known})")
+        for reconstruction in self.codec.decode(self._codes(file)):
             yield _crop(reconstruction, header.height, header.width)
 
-
-def pack_codes(codes: Tensor) -> bytes:
-    """Coder 0: codes ``[1, bits, h, w]`` in {-1, +1} as bits, +1 as 1, in this order, eight a byte, highest first."""
-    return np.packbits(codes.cpu().numpy() > 0).tobytes()
-
-
-def unpack_codes(payload: bytes, shape: tuple[int, int, int]) -> Tensor:
-    """The inverse of `pack_codes`: float codes ``[1, *shape]``. Raises FormatError where the payload is too short or
-    long."""
-    count = int(np.prod(shape))
-    if len(payload) != (count + 7) // 8:
-        raise FormatError(f"a layer has {len(payload)} bytes; its picture needs {(count + 7) // 8}")
-    bits: NDArray[np.uint8] = np.unpackbits(np.frombuffer(payload, np.uint8), count=count)
-    return torch.from_numpy(bits.astype(np.float32) * 2.0 - 1.0).reshape(1, *shape)
+    def _codes(self, file: bitstream.File) -> Iterator[Tensor]:
+        """The codes ``[1, bits, h, w]`` of each layer."""
+        header = file.header
+        shape = (self.bits, -(-header.height // STRIDE), -(-header.width // STRIDE))
+        history: list[Codes] = []
+        for payload in file.layers:
+            if header.coder == bitstream.RAW:
+                codes = layers.unpack(payload, shape)
+            else:
+                assert self.context is not None  # else it had no identity for this coder
+                codes = layers.decode(payload, shape, history, self.context)
+            history.append(codes)
+            yield torch.from_numpy(codes)[None].to(self.device)
 
 
 def _crop(reconstruction: Tensor, height: int, width: int) -> Pixels:

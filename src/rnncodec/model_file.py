@@ -1,4 +1,8 @@
-"""Weights files: safetensors, with the network's whole config and its training's provenance in the metadata."""
+"""Weights files: safetensors, with the network's whole config and its training's provenance in the metadata.
+
+A file may hold a context model of the network's codes beside it: whole numbers, under names that begin with
+``context.``.
+"""
 
 import hashlib
 import json
@@ -14,14 +18,18 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.entropy.checkerboard import CheckerboardConfig
+from rnncodec.entropy.integers import IntegerContext
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.weights import DEFAULT_MODEL, released_models
 
 FORMAT = "rnncodec-1"
+CONTEXT = "context."
 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
-    """Write ``codec``'s weights, its config, and ``training``, what is known of how they came to be, to ``path``.
+    """Write ``codec``'s weights, its config, its context model, and ``training``, what is known of how they came to be,
+    to ``path``.
 
     ``half`` stores float16, which halves the file. Written beside ``path``, then renamed.
     """
@@ -33,6 +41,10 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
         "config": json.dumps(asdict(codec.config)),
         "training": json.dumps(training, sort_keys=True),
     }
+    if codec.context is not None:
+        metadata["context_identity"] = _identity(codec.config, tensors, codec.context).hex()
+        metadata["context"] = json.dumps(asdict(codec.context.config))
+        tensors |= {CONTEXT + name: torch.from_numpy(value) for name, value in codec.context.tensors.items()}
     temporary = Path(f"{path}.part")
     save_file(tensors, temporary, metadata)
     temporary.rename(path)
@@ -41,7 +53,8 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
 def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> IterativeCodec:
     """The network in a weights file, or the released one of that name, in eval mode, on the CPU, in float32.
 
-    ``codec.training_info`` is what `save_model` was given as ``training``.
+    ``codec.training_info`` is what `save_model` was given as ``training``, ``codec.context`` the context model that the
+    file holds, or None.
 
     Raises:
         ModelError: no such file or name, or not a weights file of rnncodec.
@@ -50,16 +63,22 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> Iterativ
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (no mapping)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from None
     if metadata.get("format") != FORMAT:
         raise ModelError(f"{path}: not weights of rnncodec, or of a newer version (format {metadata.get('format')})")
     try:
         codec = IterativeCodec(CodecConfig.from_mapping(json.loads(metadata["config"])))
-        codec.load_state_dict(tensors)
+        context = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(CONTEXT)}
+        codec.load_state_dict({name: value.float() for name, value in tensors.items()})
         codec.training_info = json.loads(metadata["training"])
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError) as error:
+        if "context" in metadata:
+            codec.context = IntegerContext(
+                CheckerboardConfig.from_mapping(json.loads(metadata["context"])),
+                {name.removeprefix(CONTEXT): value for name, value in context.items()},
+            )
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError, ModelError) as error:
         raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
     return codec.eval()
 
@@ -77,14 +96,25 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
     raise ModelError(f"{path_or_name}: neither a weights file nor a released model ({', '.join(names) or 'none'})")
 
 
-def model_identity(codec: IterativeCodec) -> bytes:
-    """Four bytes that tell networks apart: the head of the SHA-256 of the config and of every weight, as float32."""
-    return _identity(codec.config, codec.state_dict())
+def half_holds(codec: IterativeCodec) -> bool:
+    """Whether float16 represents every weight of ``codec`` as it is."""
+    return all(torch.equal(value, value.half().to(value.dtype)) for value in codec.state_dict().values())
 
 
-def _identity(config: CodecConfig, weights: Mapping[str, Tensor]) -> bytes:
+def model_identity(codec: IterativeCodec, context: IntegerContext | None = None) -> bytes:
+    """Four bytes that tell networks apart: the head of the SHA-256 of the config and of every weight, as float32, and
+    of ``context``, where its code is what the identity is for."""
+    return _identity(codec.config, codec.state_dict(), context)
+
+
+def _identity(config: CodecConfig, weights: Mapping[str, Tensor], context: IntegerContext | None = None) -> bytes:
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
     for name, value in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
+    if context is not None:
+        digest.update(json.dumps(asdict(context.config), sort_keys=True).encode())
+        for name, whole in sorted(context.tensors.items()):
+            digest.update(name.encode())
+            digest.update(whole.astype("<i4").tobytes())
     return digest.digest()[:4]

@@ -14,9 +14,11 @@ def released_models() -> dict[str, Path]:
 
 
 def released_name(identity: bytes) -> str | None:
-    """The name of the released model with this identity (see `rnncodec.model_file.model_identity`), or None."""
+    """The name of the released model with this identity (see `rnncodec.model_file.model_identity`), with or without
+    its context model, or None."""
     for name, path in released_models().items():
         with safe_open(path, framework="np") as file:
-            if (file.metadata() or {}).get("identity") == identity.hex():
-                return name
+            metadata = file.metadata() or {}
+        if identity.hex() in (metadata.get("identity"), metadata.get("context_identity")):
+            return name
     return None

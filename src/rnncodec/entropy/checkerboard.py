@@ -1,0 +1,136 @@
+"""The checkerboard context model: P(bit = 1) from neighbours already coded and from earlier iterations.
+
+Groups as in He et al., "Checkerboard Context Model for Efficient Learned Image Compression" (CVPR 2021), on nested
+grids (see :mod:`rnncodec.entropy.order`), and, within a position, channel groups as in He et al., "ELIC" (CVPR 2022).
+
+What a bit sees are whole numbers alone (codes, sums of codes), gathered into rows for plain matrix products. That is
+what makes the model exact once its weights are whole numbers too: see :mod:`rnncodec.entropy.integers`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
+from rnncodec.errors import ConfigurationError
+
+TOP = 16.0  # activations are clipped here
+OLDEST = 8  # so are sums of older codes
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckerboardConfig:
+    """The shape of the model; it travels in the metadata of a weights file.
+
+    ``bits``: those of a position, as the codec has them. ``iterations``: those trained; later ones count as the last.
+    ``groups``: channel groups. ``radius``: how far it sees in this iteration, ``past_radius`` in the two before, in
+    positions. ``hidden``: units of the two hidden layers.
+
+    Raises:
+        ConfigurationError: a value is no whole number in its range.
+    """
+
+    bits: int = 32
+    iterations: int = 8
+    groups: int = 8
+    radius: int = 2
+    past_radius: int = 1
+    hidden: tuple[int, int] = (128, 32)
+
+    def __post_init__(self) -> None:
+        for name, least in (("bits", 1), ("iterations", 1), ("groups", 1), ("radius", 1), ("past_radius", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ConfigurationError(f"entropy.{name} must be a whole number of at least {least}, not {value}")
+        hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
+        if len(hidden) != 2 or not all(isinstance(units, int) and units >= 1 for units in hidden):
+            raise ConfigurationError(f"entropy.hidden needs two positive whole numbers, not {self.hidden}")
+        object.__setattr__(self, "hidden", hidden)
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "CheckerboardConfig":
+        """From a mapping as it stands in a config or a weights file; unknown keys are a ConfigurationError."""
+        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
+        if unknown:
+            raise ConfigurationError(f"unknown entropy options: {', '.join(sorted(unknown))}")
+        return cls(**values)
+
+
+class Checkerboard(nn.Module):
+    """Codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape: each from the bits that
+    are coded before it.
+
+    A position's features are a linear map of its neighbours of earlier stages in this iteration (``window``), of those
+    in the two iterations before and the sum of all older ones (``past``), and of its own channels of earlier groups
+    (``centre``, one map for each group). Two layers follow, shared by all groups.
+    """
+
+    visible: Tensor
+
+    def __init__(self, config: CheckerboardConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = channel_groups(config.bits, config.groups)
+        first, second = config.hidden
+        past = 2 * (2 * config.past_radius + 1) ** 2 + 1
+        self.window = nn.Linear(len(offsets(config.radius)) * config.bits, first, bias=False)
+        self.past = nn.Linear(past * config.bits, first, bias=False)
+        self.centre = nn.Parameter(0.05 * torch.randn(len(self.channels), config.bits, first))
+        self.iteration = nn.Parameter(torch.zeros(config.iterations, first))
+        self.stage = nn.Parameter(0.1 * torch.randn(STAGES, first))
+        self.group = nn.Parameter(0.1 * torch.randn(len(self.channels), first))
+        self.hidden = nn.Linear(first, second)
+        self.output = nn.Parameter(0.05 * torch.randn(config.bits, second))
+        self.output_bias = nn.Parameter(torch.zeros(config.iterations, config.bits))
+        visible = torch.zeros(len(self.channels), config.bits, 1)
+        for group, channels in enumerate(self.channels):
+            visible[group, : channels.start] = 1.0
+        self.register_buffer("visible", visible, persistent=False)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        iterations, height, width = len(codes), *codes.shape[-2:]
+        codes = codes.to(self.output.dtype)
+        stage = torch.from_numpy(stages(height, width)).to(codes.device)
+        t = torch.arange(iterations, device=codes.device).clamp(max=self.config.iterations - 1)
+        features = self.window(self._neighbours(codes, stage)) + self.past(self._past(codes))  # [T, B, N, first]
+        features = features + self.stage[stage.flatten()] + self.iteration[t][:, None, None]
+        own = codes.flatten(3).transpose(2, 3)  # [T, B, N, bits]
+        logits = []
+        for group, channels in enumerate(self.channels):
+            seen = own @ (self.centre[group] * self.visible[group]) + self.group[group]
+            hidden = self.hidden((features + seen).clamp(0.0, TOP)).clamp(0.0, TOP)
+            logits.append(hidden @ self.output[channels].T + self.output_bias[t][:, None, None, channels])
+        return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
+
+    def _neighbours(self, codes: Tensor, stage: Tensor) -> Tensor:
+        """The codes around each position that belong to earlier stages, 0 for the others and beyond the edges:
+        ``[T, B, N, offsets · bits]``."""
+        radius = self.config.radius
+        side = 2 * radius + 1
+        outside = functional.pad(stage.to(codes.dtype)[None, None], (radius,) * 4, value=STAGES)
+        known = functional.unfold(outside, side)[0] < stage.flatten()  # [side², N]
+        around = _unfold(codes, radius).unflatten(3, (side**2, -1)) * known.T[..., None]  # [T, B, N, side², bits]
+        middle = side**2 // 2
+        return torch.cat([around[..., :middle, :], around[..., middle + 1 :, :]], dim=3).flatten(3)
+
+    def _past(self, codes: Tensor) -> Tensor:
+        """The codes of the last two iterations around each position, and the sum of all older ones at it, from -OLDEST
+        to OLDEST: ``[T, B, N, …]``."""
+        before = functional.pad(codes, (0, 0) * 4 + (3, 0))[: len(codes) + 2]  # three empty iterations come first
+        sums = before.cumsum(dim=0)[: len(codes)].clamp(-OLDEST, OLDEST)
+        radius = self.config.past_radius
+        last, second_last = before[2:], before[1:-1]
+        parts = [_unfold(last, radius), _unfold(second_last, radius), sums.flatten(3).transpose(2, 3)]
+        return torch.cat(parts, dim=3)
+
+
+def _unfold(codes: Tensor, radius: int) -> Tensor:
+    """The values within ``radius`` of each position: ``[T, B, C, h, w] -> [T, B, N, side² · C]``, offsets first."""
+    side = 2 * radius + 1
+    columns = functional.unfold(codes.flatten(0, 1), side, padding=radius)  # [T·B, C · side², N]
+    columns = columns.unflatten(1, (codes.shape[2], side**2)).permute(0, 3, 2, 1)
+    return columns.flatten(2).unflatten(0, codes.shape[:2])

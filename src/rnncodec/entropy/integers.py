@@ -1,0 +1,149 @@
+"""A checkerboard context model in integers: the same probabilities on every machine.
+
+All values are whole numbers, held in float32. A weights file in which any sum could reach 2^24 is refused when it is
+loaded; below that, every product, sum and partial sum is a whole number that float32 represents, and so they are exact
+in whatever order, with whatever instructions and threads a matrix product is computed. Scaling by powers of two and
+rounding down are exact as well. numpy does the work, on the CPU, wherever the codec runs: it has no switches for
+products of lower precision, and no convolutions that could choose an algorithm of their own.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rnncodec.entropy.checkerboard import OLDEST, CheckerboardConfig
+from rnncodec.entropy.contract import ONE, Groups
+from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
+from rnncodec.errors import ModelError
+
+EXACT = 2**24  # float32 represents all whole numbers up to here
+TOP_LEVEL = 1023  # activations are from 0 to this
+TABLE = 1024  # entries, from logits to frequencies
+
+Codes = NDArray[np.int8]
+Values = NDArray[np.float32]
+
+
+class IntegerContext:
+    """`Checkerboard` with whole numbers for weights. ``tensors`` holds, by name and shape:
+
+    ``window [offsets · bits, first]``, ``past [· , first]``, ``centre [groups, bits, first]``,
+    ``iteration [iterations, first]``, ``stage [STAGES, first]``, ``group [groups, first]``, ``hidden [first, second]``,
+    ``hidden_bias [second]``, ``output [bits, second]``, ``output_bias [iterations, bits]``, ``table [TABLE]``, the
+    frequency of a 1 for each logit, and ``shifts [3]``: what the sums of each layer are divided by, in powers of two.
+
+    Raises:
+        ModelError: a tensor is missing, of another shape, or a sum could exceed what is exact.
+    """
+
+    def __init__(self, config: CheckerboardConfig, tensors: Mapping[str, NDArray[np.integer]]) -> None:
+        self.config = config
+        self.tensors = dict(tensors)
+        self.channels = channel_groups(config.bits, config.groups)
+        first, second = config.hidden
+        groups, past = len(self.channels), 2 * (2 * config.past_radius + 1) ** 2 + 1
+        shapes: dict[str, tuple[int, ...]] = {
+            "window": (len(offsets(config.radius)) * config.bits, first),
+            "past": (past * config.bits, first),
+            "centre": (groups, config.bits, first),
+            "iteration": (config.iterations, first),
+            "stage": (STAGES, first),
+            "group": (groups, first),
+            "hidden": (first, second),
+            "hidden_bias": (second,),
+            "output": (config.bits, second),
+            "output_bias": (config.iterations, config.bits),
+            "table": (TABLE,),
+            "shifts": (3,),
+        }
+        found = {name: tensor.shape for name, tensor in self.tensors.items()}
+        if found != shapes or any(tensor.dtype.kind not in "iu" for tensor in self.tensors.values()):
+            raise ModelError(f"the context model needs whole numbers of the shapes {shapes}, not {found}")
+        self._check()
+        weights = {name: tensor.astype(np.float32) for name, tensor in self.tensors.items()}
+        self._window, self._past, self._centre = weights["window"], weights["past"], weights["centre"]
+        self._iteration, self._stage, self._group = weights["iteration"], weights["stage"], weights["group"]
+        self._hidden, self._hidden_bias = weights["hidden"], weights["hidden_bias"]
+        self._output, self._output_bias = weights["output"], weights["output_bias"]
+        self._table = self.tensors["table"].astype(np.int64)
+        self._scales = np.exp2(-weights["shifts"])  # powers of two: exact
+
+    def _check(self) -> None:
+        """Raises ModelError unless every sum, with every input at its worst, stays below EXACT."""
+        size = {name: np.abs(tensor.astype(np.int64)) for name, tensor in self.tensors.items()}
+        past = size["past"].copy()
+        past[-self.config.bits :] *= OLDEST
+        first = (
+            size["window"].sum(0)
+            + past.sum(0)
+            + (size["group"] + size["centre"].sum(1)).max(0)
+            + size["iteration"].max(0)
+            + size["stage"].max(0)
+        )
+        second = TOP_LEVEL * size["hidden"].sum(0) + size["hidden_bias"]
+        logits = TOP_LEVEL * size["output"].sum(1) + size["output_bias"].max(0)
+        largest = max(int(layer.max()) for layer in (first, second, logits))
+        if largest >= EXACT:
+            raise ModelError(f"sums of the context model reach {largest:,}: they are exact below {EXACT:,} only")
+        if not (size["shifts"] <= 24).all() or (self.tensors["shifts"] < 0).any():
+            raise ModelError("the context model's shifts must be from 0 to 24")
+        if self.tensors["table"].min() < 1 or size["table"].max() >= ONE:
+            raise ModelError(f"the context model's frequencies must be from 1 to {ONE - 1}")
+
+    def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
+        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all before it."""
+        bits, radius = self.config.bits, self.config.radius
+        t = min(len(history), self.config.iterations - 1)
+        features = self._past_features(history, height, width) + self._iteration[t]
+        known = np.zeros((height + 2 * radius, width + 2 * radius, bits), np.float32)
+        rows = known.reshape(-1, bits)
+        around = [dy * known.shape[1] + dx for dy, dx in offsets(radius)]
+        for stage, (y, x) in enumerate(_positions(height, width)):
+            if not len(y):
+                continue
+            places = (y + radius) * known.shape[1] + x + radius
+            window = rows[places[:, None] + np.array(around)].reshape(len(y), -1)
+            seen = features[y * width + x] + self._stage[stage] + window @ self._window
+            own = np.zeros((len(y), bits), np.float32)
+            for group, channels in enumerate(self.channels):
+                index = np.arange(bits)[channels, None] * (height * width) + y * width + x  # [channels, positions]
+                frequencies = self._frequencies(seen, own, group, channels, t)
+                new = yield index.ravel(), frequencies.T.ravel()
+                own[:, channels] = new.reshape(index.shape).T * np.float32(2) - np.float32(1)
+            rows[places] = own
+
+    def _past_features(self, history: Sequence[Codes], height: int, width: int) -> Values:
+        """What the earlier iterations add to the features of each position, ``[height · width, first]``."""
+        nothing = np.zeros((self.config.bits, height, width), np.int8)
+        last, second_last, *_ = [*history[:-3:-1], nothing, nothing]
+        older = np.clip(np.sum([nothing, *history[:-2]], axis=0, dtype=np.int64), -OLDEST, OLDEST)
+        radius = self.config.past_radius
+        parts = [_around(last, radius), _around(second_last, radius), _around(older, 0)]
+        return np.concatenate(parts, axis=1) @ self._past
+
+    def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
+        """ONE · P(bit = 1) of a group's channels at some positions, ``[positions, channels]``."""
+        own = own[:, : channels.start] @ self._centre[group, : channels.start] + self._group[group]
+        first = np.clip(np.floor((seen + own) * self._scales[0]), 0, TOP_LEVEL)
+        second = np.clip(np.floor((first @ self._hidden + self._hidden_bias) * self._scales[1]), 0, TOP_LEVEL)
+        logits = np.floor((second @ self._output[channels].T + self._output_bias[t, channels]) * self._scales[2])
+        return self._table[(np.clip(logits, -TABLE // 2, TABLE // 2 - 1) + TABLE // 2).astype(np.int64)]
+
+
+@functools.lru_cache(maxsize=8)
+def _positions(height: int, width: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """The rows and the columns of each stage's positions, in raster order."""
+    stage = stages(height, width)
+    return [np.nonzero(stage == number) for number in range(STAGES)]  # type: ignore[misc]
+
+
+def _around(values: NDArray[np.integer], radius: int) -> Values:
+    """The values within ``radius`` of each position, 0 beyond the edges: ``[C, h, w] -> [h · w, side² · C]``, offsets
+    first."""
+    _, height, width = values.shape
+    padded = np.pad(values.transpose(1, 2, 0), ((radius, radius), (radius, radius), (0, 0))).astype(np.float32)
+    side = range(2 * radius + 1)
+    shifted = [padded[dy : dy + height, dx : dx + width] for dy in side for dx in side]
+    return np.concatenate(shifted, axis=2).reshape(height * width, -1)

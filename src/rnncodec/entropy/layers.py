@@ -1,0 +1,45 @@
+"""The codes of an iteration ↔ the payload of a layer, as docs/FORMAT.md specifies. Codes are int8 ``[bits, h, w]`` in
+{-1, +1}."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnncodec.entropy import range_coder
+from rnncodec.entropy.contract import Bits
+from rnncodec.entropy.integers import Codes, IntegerContext
+from rnncodec.errors import FormatError
+
+
+def pack(codes: Codes) -> bytes:
+    """Raw bits, +1 as 1, in the codes' order, eight a byte, highest first."""
+    return np.packbits(codes > 0).tobytes()
+
+
+def unpack(payload: bytes, shape: tuple[int, int, int]) -> Codes:
+    """The inverse of `pack`. Raises FormatError where the payload is too short or long."""
+    count = int(np.prod(shape))
+    if len(payload) != (count + 7) // 8:
+        raise FormatError(f"a layer has {len(payload)} bytes; its picture needs {(count + 7) // 8}")
+    return _codes(np.unpackbits(np.frombuffer(payload, np.uint8), count=count), shape)
+
+
+def encode(codes: Codes, history: Sequence[Codes], context: IntegerContext) -> bytes:
+    """The codes under ``context``, which sees those of all iterations before, ``history``; or, where that is no
+    shorter, their raw bits."""
+    raw = pack(codes)
+    groups = context.groups(history, *codes.shape[1:])
+    coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), groups)
+    return coded if len(coded) < len(raw) else raw
+
+
+def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: IntegerContext) -> Codes:
+    """The inverse of `encode`. Raises FormatError where no encoder wrote the payload."""
+    count = int(np.prod(shape))
+    if len(payload) >= (count + 7) // 8:
+        return unpack(payload, shape)
+    return _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
+
+
+def _codes(bits: Bits, shape: tuple[int, int, int]) -> Codes:
+    return (bits.astype(np.int8) * 2 - 1).reshape(shape)

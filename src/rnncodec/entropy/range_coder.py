@@ -1,0 +1,75 @@
+"""Bits under given probabilities ↔ bytes: a range coder (Martin 1979), as docs/FORMAT.md specifies it.
+
+constriction does the work. Its conversion of floats to fixed-point probabilities is exact for the only ones it is
+given here: m / 2^16 with m ≥ 2^15, the probability of a bit's likelier value. The tests check all of them.
+"""
+
+import constriction
+import numpy as np
+
+from rnncodec.entropy.contract import ONE, Bits, Frequencies, Groups
+from rnncodec.errors import FormatError
+
+WORD = 4  # bytes
+STATE_BITS, WORD_BITS = 64, 32
+
+_LIKELIER = constriction.stream.model.Bernoulli(perfect=False)
+
+
+def encode(bits: Bits, groups: Groups) -> bytes:
+    """The code of ``bits``, flat, each group's under the probabilities that ``groups`` gives them."""
+    encoder = constriction.stream.queue.RangeEncoder()
+    try:
+        indices, frequencies = next(groups)
+        while True:
+            group = bits[indices]
+            likelier, probabilities = _likelier(frequencies)
+            encoder.encode((group == likelier).astype(np.int32), _LIKELIER, probabilities)
+            indices, frequencies = groups.send(group)
+    except StopIteration:
+        return _shortest_end(encoder)
+
+
+def decode(payload: bytes, groups: Groups, count: int) -> Bits:
+    """The ``count`` bits of which ``payload`` is the code.
+
+    Raises:
+        FormatError: no encoder wrote ``payload``.
+    """
+    bits = np.zeros(count, np.uint8)
+    words = np.frombuffer(payload + bytes(-len(payload) % WORD), ">u4").astype(np.uint32)
+    decoder = constriction.stream.queue.RangeDecoder(words)  # reads zeros beyond the end
+    try:
+        indices, frequencies = next(groups)
+        while True:
+            likelier, probabilities = _likelier(frequencies)
+            try:
+                hit = decoder.decode(_LIKELIER, probabilities)
+            except AssertionError:
+                raise FormatError("a layer is not a code word of its coder") from None
+            bits[indices] = np.where(hit == 1, likelier, 1 - likelier)
+            indices, frequencies = groups.send(bits[indices])
+    except StopIteration:
+        return bits
+
+
+def _likelier(frequencies: Frequencies) -> tuple[Bits, np.ndarray]:
+    """The likelier value of each bit (1 where both are alike), and its probability."""
+    likelier = (2 * frequencies >= ONE).astype(np.uint8)
+    return likelier, np.where(likelier == 1, frequencies, ONE - frequencies) / ONE
+
+
+def _shortest_end(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
+    """The encoder's bytes, ended by the number in its last interval that has most zero bytes at its end, and without
+    these: constriction itself ends with whole words."""
+    sealed = encoder.get_compressed().astype(">u4").tobytes()
+    words, (lower, size) = encoder.pos()
+    written = int.from_bytes(sealed[: WORD * words], "big")
+    if lower + (1 << WORD_BITS) - 1 >= 1 << STATE_BITS:
+        written -= 1  # the end that constriction chose carries into the words before it
+    for zeros in range(STATE_BITS, -1, -8):
+        end = -(-lower >> zeros) << zeros
+        if end < lower + size:
+            break
+    value = (written << STATE_BITS) + end
+    return value.to_bytes(WORD * words + STATE_BITS // 8, "big").rstrip(b"\0")
