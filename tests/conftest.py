@@ -9,9 +9,13 @@ import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.data.shards import write_shards
+from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.entropy.config import CheckerboardConfig
+from rnncodec.entropy.quantization import quantize
 from rnncodec.imaging import Pixels
 from rnncodec.model_file import save_model
 
@@ -77,4 +81,42 @@ def tiny_weights(tiny_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFa
     """A weights file of `tiny_codec`."""
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_model(tiny_codec, path, training={"iterations": 3}, half=False)
+    return path
+
+
+@pytest.fixture(scope="session")
+def codes(tiny_codec: IterativeCodec, photos: list[Pixels]) -> torch.Tensor:
+    """What `tiny_codec` makes of a piece of each synthetic photo: int8 ``[4, 6, 32, 10, 11]`` in {-1, +1}."""
+    pieces = np.stack([pixels[:160, :176] for pixels in photos])
+    return tiny_codec.encode(torch.from_numpy(pieces).permute(0, 3, 1, 2).float() / 255.0, 4)
+
+
+@pytest.fixture(scope="session")
+def tiny_context(codes: torch.Tensor) -> Checkerboard:
+    """A small context model that has seen `codes` a few times; not to be changed by a test."""
+    torch.manual_seed(0)
+    model = Checkerboard(CheckerboardConfig(iterations=3, groups=3, hidden=(16, 8)))
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(25):
+        loss = binary_cross_entropy_with_logits(model(codes[:3]), (codes[:3] > 0).float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def context_codec(tiny_codec: IterativeCodec, tiny_context: Checkerboard) -> IterativeCodec:
+    """`tiny_codec` with `tiny_context`, in integers."""
+    codec = IterativeCodec(tiny_codec.config)
+    codec.load_state_dict(tiny_codec.state_dict())
+    codec.context = quantize(tiny_context)
+    return codec.eval()
+
+
+@pytest.fixture(scope="session")
+def context_weights(context_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of `context_codec`."""
+    path = tmp_path_factory.mktemp("weights") / "context.safetensors"
+    save_model(context_codec, path, training={"iterations": 3}, half=False)
     return path

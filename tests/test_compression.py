@@ -14,6 +14,7 @@ from rnncodec import bitstream
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
+from rnncodec.imaging import Pixels
 from rnncodec.model_file import save_model
 
 
@@ -22,10 +23,17 @@ def compressor(tiny_codec: IterativeCodec) -> Compressor:
     return Compressor(tiny_codec)
 
 
+@pytest.fixture(scope="session")
+def context_compressor(context_codec: IterativeCodec) -> Compressor:
+    return Compressor(context_codec)
+
+
+@pytest.mark.parametrize("kind", ["compressor", "context_compressor"])
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_any_size_decodes_to_the_encoders_own_pictures(
-    compressor: Compressor, height: int, width: int, iterations: int, seed: int
+    request: pytest.FixtureRequest, kind: str, height: int, width: int, iterations: int, seed: int
 ) -> None:
+    compressor: Compressor = request.getfixturevalue(kind)
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     shown = [picture for _, picture in islice(compressor.iterate(pixels), iterations)]
     file = bitstream.read(compressor.compress(pixels, iterations))
@@ -36,7 +44,14 @@ def test_any_size_decodes_to_the_encoders_own_pictures(
         assert np.array_equal(picture, expected)
 
 
-def test_file_cut_at_every_byte_decodes_to_its_last_whole_layer(compressor: Compressor, tiny_weights: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "weights"), [("compressor", "tiny_weights"), ("context_compressor", "context_weights")]
+)
+def test_file_cut_at_every_byte_decodes_to_its_last_whole_layer(
+    request: pytest.FixtureRequest, kind: str, weights: str
+) -> None:
+    compressor: Compressor = request.getfixturevalue(kind)
+    tiny_weights: Path = request.getfixturevalue(weights)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     content = compressor.compress(pixels, 3)
     shown = [picture for _, picture in islice(compressor.iterate(pixels), 3)]
@@ -57,6 +72,59 @@ def test_size_is_that_of_the_raw_bits_and_the_framing(compressor: Compressor) ->
     for iterations in (1, 2, 5):
         bits = 32 * (64 // 16) * (96 // 16) * iterations
         assert len(compressor.compress(pixels, iterations)) == bits // 8 + 16 + 3 * iterations
+
+
+def test_context_model_saves_bytes_and_shows_the_same(
+    compressor: Compressor, context_compressor: Compressor, photos: list[Pixels]
+) -> None:
+    raw, coded = (each.compress(photos[0], 3) for each in (compressor, context_compressor))
+    assert len(coded) < 0.7 * len(raw)
+    first, second = (bitstream.read(content) for content in (raw, coded))
+    assert (first.header.coder, second.header.coder) == (bitstream.RAW, bitstream.CONTEXT)
+    assert first.header.model != second.header.model
+    assert all(map(np.array_equal, compressor.decode(first), context_compressor.decode(second)))
+    assert len(coded) - sum(map(len, second.layers)) <= 24 + 3 * 3
+
+
+def test_files_of_raw_bits_decode_after_a_context_model_was_added(
+    compressor: Compressor, context_compressor: Compressor, photos: list[Pixels]
+) -> None:
+    file = bitstream.read(compressor.compress(photos[0], 2))
+    assert all(map(np.array_equal, compressor.decode(file), context_compressor.decode(file)))
+
+
+def test_files_under_a_context_model_need_it(
+    compressor: Compressor, context_compressor: Compressor, photos: list[Pixels]
+) -> None:
+    file = bitstream.read(context_compressor.compress(photos[0], 2))
+    with pytest.raises(WrongModelError, match="not the one at hand"):
+        list(compressor.decode(file))
+
+
+def test_every_damaged_byte_is_an_error_or_costs_layers(context_compressor: Compressor, photos: list[Pixels]) -> None:
+    pixels = photos[0][:40, :50]
+    content = context_compressor.compress(pixels, 3)
+    shown = list(context_compressor.decode(bitstream.read(content)))
+    for at in range(len(content)):
+        for flipped in (0x01, 0x80, 0xFF):
+            damaged = bytearray(content)
+            damaged[at] ^= flipped
+            try:
+                file = bitstream.read(bytes(damaged))
+                pictures = list(context_compressor.decode(file))
+            except FormatError:
+                continue
+            assert file.damage is not None
+            assert len(pictures) < 3
+            assert all(map(np.array_equal, pictures, shown))
+
+
+def test_layer_that_is_no_code_word_is_refused(context_compressor: Compressor) -> None:
+    header = bitstream.Header(
+        context_compressor.identities[bitstream.CONTEXT], bitstream.CONTEXT, 320, 320, 32, layers=1
+    )
+    with pytest.raises(FormatError, match="not a code word"):
+        list(context_compressor.decode(bitstream.File(header, [b"\xff" * 900], [0])))
 
 
 def test_api_round_trip(tiny_weights: Path, photos_dir: Path) -> None:

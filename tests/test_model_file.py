@@ -3,6 +3,7 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -10,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.entropy.integers import IntegerContext
 from rnncodec.errors import ModelError
-from rnncodec.model_file import load_model, model_identity, save_model
+from rnncodec.model_file import half_holds, load_model, model_identity, save_model
 
 TRAINING = {"steps": 12, "data": "synthetic"}
 
@@ -123,6 +125,52 @@ def test_identity_changes_with_the_config_even_if_all_weights_are_the_same(
     other = IterativeCodec(dataclasses.replace(tiny_codec.config, **option))
     other.load_state_dict(tiny_codec.state_dict())
     assert model_identity(other) != model_identity(tiny_codec)
+
+
+# Context models
+
+
+def test_a_context_model_travels_with_its_codec(context_weights: Path, context_codec: IterativeCodec) -> None:
+    loaded = load_model(context_weights)
+    assert loaded.context is not None
+    assert context_codec.context is not None
+    assert loaded.context.config == context_codec.context.config
+    assert loaded.context.tensors.keys() == context_codec.context.tensors.keys()
+    for name, tensor in loaded.context.tensors.items():
+        assert tensor.dtype == context_codec.context.tensors[name].dtype
+        assert np.array_equal(tensor, context_codec.context.tensors[name])
+    with safe_open(context_weights, framework="pt") as file:
+        assert file.metadata()["identity"] == model_identity(loaded).hex()
+        assert file.metadata()["context_identity"] == model_identity(loaded, loaded.context).hex()
+
+
+def test_identity_changes_with_any_one_number_of_the_context_model(context_codec: IterativeCodec) -> None:
+    context = context_codec.context
+    assert context is not None
+    identities = {model_identity(context_codec), model_identity(context_codec, context)}
+    for name, tensor in context.tensors.items():
+        changed = tensor.copy()
+        changed.flat[-1] -= 1
+        identities.add(model_identity(context_codec, IntegerContext(context.config, context.tensors | {name: changed})))
+    assert len(identities) == 2 + len(context.tensors)
+
+
+@pytest.mark.parametrize(
+    "config", ['{"groups": 8}', '{"unknown": 1}', "3", "{broken"], ids=["shape", "unknown", "number", "json"]
+)
+def test_a_context_model_that_does_not_fit_its_config_is_refused(
+    context_weights: Path, tmp_path: Path, config: str
+) -> None:
+    path = tmp_path / "mismatch.safetensors"
+    rewrite(context_weights, path, context=config)
+    with pytest.raises(ModelError, match=r"mismatch\.safetensors: its weights and its config do not fit"):
+        load_model(path)
+
+
+def test_float16_is_known_where_it_holds_all_weights(tiny_codec: IterativeCodec, tmp_path: Path) -> None:
+    assert not half_holds(tiny_codec)
+    save_model(tiny_codec, tmp_path / "half.safetensors", {}, half=True)
+    assert half_holds(load_model(tmp_path / "half.safetensors"))
 
 
 # Errors

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rnncodec.codec import CodecConfig, IterativeCodec
-from rnncodec.entropy.checkerboard import CheckerboardConfig
+from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.entropy.integers import IntegerContext
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.weights import DEFAULT_MODEL, released_models

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncodec.entropy.checkerboard import OLDEST, CheckerboardConfig
+from rnncodec.entropy.config import OLDEST, CheckerboardConfig
 from rnncodec.entropy.contract import ONE, Groups
 from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
 from rnncodec.errors import ModelError
@@ -27,7 +27,7 @@ Values = NDArray[np.float32]
 
 
 class IntegerContext:
-    """`Checkerboard` with whole numbers for weights. ``tensors`` holds, by name and shape:
+    """A `Checkerboard` with whole numbers for weights. ``tensors`` holds, by name and shape:
 
     ``window [offsets · bits, first]``, ``past [· , first]``, ``centre [groups, bits, first]``,
     ``iteration [iterations, first]``, ``stage [STAGES, first]``, ``group [groups, first]``, ``hidden [first, second]``,
@@ -40,7 +40,7 @@ class IntegerContext:
 
     def __init__(self, config: CheckerboardConfig, tensors: Mapping[str, NDArray[np.integer]]) -> None:
         self.config = config
-        self.tensors = dict(tensors)
+        self.tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         self.channels = channel_groups(config.bits, config.groups)
         first, second = config.hidden
         groups, past = len(self.channels), 2 * (2 * config.past_radius + 1) ** 2 + 1

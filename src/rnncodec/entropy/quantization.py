@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rnncodec.entropy.checkerboard import OLDEST, TOP, Checkerboard
+from rnncodec.entropy.checkerboard import TOP, Checkerboard
+from rnncodec.entropy.config import OLDEST
 from rnncodec.entropy.contract import ONE
 from rnncodec.entropy.integers import EXACT, TABLE, TOP_LEVEL, IntegerContext
+from rnncodec.errors import ModelError
 
 ACTIVATION_BITS = 6  # behind the binary point, of activations from 0 to TOP
 LOGIT_BITS = 5  # likewise, of the logits that the table is read at
@@ -24,7 +26,7 @@ def quantize(model: Checkerboard) -> IntegerContext:
     """The model in integers.
 
     Raises:
-        ModelError: its weights are so large that no sum of them is exact.
+        ModelError: its weights are so large that sums of them would not be exact.
     """
     own = model.centre * model.visible
     first = {
@@ -68,7 +70,9 @@ def _scale(size: torch.Tensor, weights: list[torch.Tensor]) -> int:
     """The largest power of two, from 2^6 on, that keeps sums of this size exact and the weights in 16 bits."""
     largest = max(float(weight.abs().max()) for weight in weights)
     room = min(MARGIN * EXACT / max(float(size.max()), 1e-6), WEIGHT_LIMIT / max(largest, 1e-6))
-    return int(np.clip(np.floor(np.log2(room)), ACTIVATION_BITS, 16))
+    if not room >= 2**ACTIVATION_BITS:
+        raise ModelError("the context model's weights are too large, or no numbers: their sums would not be exact")
+    return min(int(np.log2(room)), 16)
 
 
 def _whole(value: torch.Tensor, scale: int) -> NDArray[np.int32]:

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+from torch import Tensor
+
+from rnncodec.codec import IterativeCodec
+from rnncodec.entropy import layers
+from rnncodec.errors import FormatError
+
+
+def test_codes_survive_packing() -> None:
+    codes = (np.random.default_rng(0).integers(0, 2, (5, 3, 7)) * 2 - 1).astype(np.int8)
+    assert np.array_equal(layers.unpack(layers.pack(codes), (5, 3, 7)), codes)
+    assert layers.pack(np.array([1, -1, 1, -1, -1, 1, -1, 1, 1], np.int8).reshape(9, 1, 1)) == b"\xa5\x80"
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (2, 3), (10, 11)])
+def test_codes_survive_the_context_coder(context_codec: IterativeCodec, codes: Tensor, height: int, width: int) -> None:
+    assert context_codec.context is not None
+    for picture in codes[..., :height, :width].transpose(0, 1).numpy():
+        for t, each in enumerate(picture):
+            payload = layers.encode(each, list(picture[:t]), context_codec.context)
+            assert len(payload) <= (each.size + 7) // 8
+            decoded = layers.decode(payload, each.shape, list(picture[:t]), context_codec.context)
+            assert np.array_equal(decoded, each)
+
+
+def test_expected_codes_are_short_and_unexpected_ones_raw(context_codec: IterativeCodec, codes: Tensor) -> None:
+    assert context_codec.context is not None
+    expected = codes[0, 0].numpy()
+    assert len(layers.encode(expected, [], context_codec.context)) < 0.7 * expected.size / 8
+    unexpected = (np.random.default_rng(0).integers(0, 2, expected.shape) * 2 - 1).astype(np.int8)
+    payload = layers.encode(unexpected, [], context_codec.context)
+    assert payload == layers.pack(unexpected)
+    assert np.array_equal(layers.decode(payload, expected.shape, [], context_codec.context), unexpected)
+
+
+def test_payloads_longer_than_raw_bits_are_refused(context_codec: IterativeCodec) -> None:
+    assert context_codec.context is not None
+    with pytest.raises(FormatError, match="needs 8"):
+        layers.decode(bytes(9), (32, 1, 2), [], context_codec.context)
