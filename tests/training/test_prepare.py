@@ -74,6 +74,31 @@ def test_wrong_options_are_found_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_context_model_is_prepared_for_its_codec(config, tmp_path: Path, tiny_weights: Path) -> None:
+    prepare(config("task=entropy", f"codec={tiny_weights}"), tmp_path / "run")
+    saved = load_config(tmp_path / "run")
+    assert saved.iterations == 3  # as many as the codec was trained for
+    assert "strips" not in saved.callbacks
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("codec=nothing", "nothing: neither a weights file nor a released model"),
+        ("entropy.groups=0", "entropy.groups must be"),
+        ("+entropy.depth=2", "unknown entropy options: depth"),
+        ("patches=0", "patches must be at least 1"),
+        ("iterations=0", "iterations must be"),
+    ],
+)
+def test_wrong_options_of_a_context_model_are_found_before_anything_is_written(
+    config, tmp_path: Path, tiny_weights: Path, option: str, message: str
+) -> None:
+    with pytest.raises(RnncodecError, match=message):
+        prepare(config("task=entropy", f"codec={tiny_weights}", option), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_prepared_run_is_found_again_wherever_it_is_moved(config, tmp_path: Path) -> None:
     prepare(config(), tmp_path / "run")
     (tmp_path / "run").rename(tmp_path / "moved")
@@ -101,6 +126,11 @@ def test_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
 def test_weights_of_another_network_are_refused(config, tmp_path: Path, tiny_weights: Path) -> None:
     with pytest.raises(RnncodecError, match="another network"):
         build_codec(config(f"weights={tiny_weights}"))
+
+
+def test_weights_to_start_from_leave_their_context_model_behind(config, context_weights: Path) -> None:
+    started = build_codec(config(f"weights={context_weights}", "model=residual_gru", "model.width=0.03"))
+    assert started.context is None
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "cuda"])

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 import rnncodec
+from rnncodec.model_file import model_identity
 from tests.training.wandb_file import history, records
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ class Trainer:
             "HOME": str(folder),
             "RNNCODEC_DATA": str(shards),
             "RNNCODEC_OUTPUTS": str(self.outputs),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
             "OMP_NUM_THREADS": "1",
         }
 
@@ -148,7 +149,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, shards_dir: Path) -> Path
 def test_finished_run_goes_on_with_more_steps_and_csv_needs_no_wandb(train: Trainer, tmp_path: Path) -> None:
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent" / "wandb.py").write_text("raise ImportError('not installed')\n")
-    train.environment["PYTHONPATH"] = f"{tmp_path / 'absent'}{os.pathsep}{ROOT}"
+    train.environment["PYTHONPATH"] = f"{tmp_path / 'absent'}{os.pathsep}{train.environment['PYTHONPATH']}"
     done = train(*TINY, "logger=csv")
     assert done.returncode == 0, done.stderr
     (run,) = train.runs()
@@ -156,6 +157,55 @@ def test_finished_run_goes_on_with_more_steps_and_csv_needs_no_wandb(train: Trai
     assert done.returncode == 0, done.stderr
     assert rnncodec.load_model(run).training_info["steps"] == 7
     assert sorted(path.name for path in run.glob("csv-*")) == ["csv-0", "csv-1"]
+
+
+CONTEXT = [
+    "task=entropy",
+    "data=shards",
+    "patches=8",
+    "data.patch_size=64",
+    "data.batch_size=4",
+    "data.steps_per_epoch=5",
+    "data.shuffle_buffer=4",
+    "data.val_crop=176",
+    "data.val_photos=2",
+    "entropy.groups=2",
+    "entropy.hidden=[8,4]",
+    "trainer.max_steps=7",
+    "trainer.log_every_n_steps=1",
+    "callbacks.last.every_n_train_steps=3",
+    "+callbacks.kill._target_=tests.training.kill_at.KillAt",
+    "warmup_steps=1",
+]
+
+
+def test_context_model_joins_its_codec_and_survives_a_kill(
+    train: Trainer, tiny_weights: Path, photos_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    done = train(*CONTEXT, f"codec={tiny_weights}")
+    assert done.returncode == 0, done.stderr
+    assert "bits a bit" in done.stdout
+    (run,) = train.runs()
+    codec, alone = rnncodec.load_model(run), rnncodec.load_model(tiny_weights)
+    assert codec.context is not None
+    assert codec.context.config.iterations == 3
+    assert model_identity(codec) == model_identity(alone)
+    assert codec.training_info["iterations"] == 3
+    assert codec.training_info["context"]["steps"] == 7
+    data = rnncodec.compress(photos_dir / "photo-0.png", model=run)
+    assert len(data) <= len(rnncodec.compress(photos_dir / "photo-0.png", model=tiny_weights))
+    assert rnncodec.decompress(data, model=run).size == (208, 192)
+
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
+    logged = {key for step in history(file) for key in step}
+    assert {"train/bits_t01", "val/bits_t03", "val/saved_t03", "val/loss", "lr-Adam"} <= logged
+
+    unbroken = run.rename(tmp_path_factory.mktemp("unbroken") / "run")
+    assert train(*CONTEXT, "logger=csv", f"codec={tiny_weights}", KILL_AT_STEP="4").returncode != 0
+    (killed,) = train.runs()
+    resumed = train(f"resume={killed}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert_equal_weights(killed, unbroken)
 
 
 def assert_equal_weights(one: Path, other: Path) -> None:

@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader
 
-from rnncodec.data.stream import PatchStream
+
+class Stream(Protocol):
+    """An IterableDataset of endless batches, which begin anew, and differently, with each epoch."""
+
+    epoch: int
+
+    def __iter__(self) -> Iterator[torch.Tensor]: ...
 
 
 class EpochLoader:
@@ -17,7 +23,7 @@ class EpochLoader:
     ``total_steps`` ends the last epoch early, so that training ends with an epoch's end and its validation.
     """
 
-    def __init__(self, stream: PatchStream, steps: int, total_steps: int, num_workers: int, pin_memory: bool) -> None:
+    def __init__(self, stream: Stream, steps: int, total_steps: int, num_workers: int, pin_memory: bool) -> None:
         self.stream = stream
         self.steps = steps
         self.total_steps = total_steps
@@ -31,7 +37,12 @@ class EpochLoader:
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         self.stream.epoch, done = divmod(self.batches, self.steps)
-        loader = DataLoader(self.stream, batch_size=None, num_workers=self.num_workers, pin_memory=self.pin_memory)
+        loader: DataLoader[torch.Tensor] = DataLoader(
+            self.stream,  # type: ignore[arg-type]
+            batch_size=None,
+            num_workers=self.num_workers,
+            pin_memory=self.pin_memory,
+        )
         for batch in islice(loader, done, len(self)):
             self.batches += 1
             yield batch

@@ -24,8 +24,12 @@ from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.data.codes import CodesDataModule
+from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.errors import ConfigurationError, RnncodecError, TrainingError
 from rnncodec.model_file import load_model
+from rnncodec.training.context import ContextModule
 from rnncodec.training.device import resolve_accelerator, resolve_precision, share_cores
 from rnncodec.training.module import CodecModule
 
@@ -75,6 +79,8 @@ def check(config: DictConfig) -> None:
     Raises:
         RnncodecError: with the first thing that cannot work.
     """
+    if config.task == "entropy" and config.iterations is None:
+        config.iterations = load_model(config.codec).training_info["iterations"]
     for option, least in (("iterations", 1), ("trainer.max_steps", 1), ("trainer.devices", 1), ("warmup_steps", 0)):
         value = OmegaConf.select(config, option)
         if not isinstance(value, int) or value < least:
@@ -82,8 +88,11 @@ def check(config: DictConfig) -> None:
     devices, present = config.trainer.devices, torch.cuda.device_count()
     if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
         raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
-    with torch.device("meta"):
-        IterativeCodec(codec_config(config))
+    if config.task == "entropy":
+        build_task(config)
+    else:
+        with torch.device("meta"):
+            IterativeCodec(codec_config(config))
     if config.weights is not None:
         build_codec(config)
     for part in (config.loss, config.optimizer, config.data, config.logger):
@@ -122,7 +131,40 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     codec = load_model(config.weights)
     if codec.config != wanted:
         raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {codec.config}")
+    codec.context = None  # it knows the codes of the weights as they were
     return codec
+
+
+def build_context(config: DictConfig) -> tuple[IterativeCodec, Checkerboard]:
+    """The codec that ``codec`` names, and a new context model for its codes.
+
+    Raises:
+        RnncodecError: there is no such codec, or an option of ``entropy`` cannot work.
+    """
+    codec = load_model(config.codec)
+    options = cast(dict[str, Any], OmegaConf.to_container(config.entropy, resolve=True))
+    shape = {"bits": codec.config.bits, "iterations": config.iterations}
+    return codec, Checkerboard(CheckerboardConfig.from_mapping(options | shape))
+
+
+def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
+    """What trains, and the LightningDataModule of what it trains on."""
+    photos = build(config.data)
+    schedule = {"warmup_steps": config.warmup_steps, "final_lr": config.final_lr}
+    if config.task == "entropy":
+        codec, context = build_context(config)
+        data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
+        return ContextModule(context, build(config.optimizer), **schedule), data
+    module = CodecModule(
+        build_codec(config),
+        build(config.loss),
+        build(config.optimizer),
+        iterations=config.iterations,
+        compile=config.compile,
+        seed=config.seed,
+        **schedule,
+    )
+    return module, photos
 
 
 def launch(folder: Path) -> None:
@@ -172,17 +214,7 @@ def fit(folder: Path) -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
     torch.set_float32_matmul_precision("high")
     L.seed_everything(config.seed, workers=True, verbose=False)
-    codec = build_codec(config)
-    module = CodecModule(
-        codec,
-        build(config.loss),
-        build(config.optimizer),
-        iterations=config.iterations,
-        warmup_steps=config.warmup_steps,
-        final_lr=config.final_lr,
-        compile=config.compile,
-        seed=config.seed,
-    )
+    module, data = build_task(config)
     callbacks = [build(callback) for callback in config.callbacks.values()]
     logger = build(config.logger)
     logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
@@ -190,7 +222,6 @@ def fit(folder: Path) -> None:
     if devices > 1:
         # With one iteration the convolutions of the state have nothing to learn from.
         strategy = DDPStrategy(find_unused_parameters=config.iterations == 1)
-    data = build(config.data)
     batches = config.trainer.max_steps * config.trainer.accumulate_grad_batches
     trainer = build(
         config.trainer,

@@ -10,7 +10,9 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
-from rnncodec.model_file import save_model
+from rnncodec.entropy.quantization import quantize
+from rnncodec.model_file import half_holds, save_model
+from rnncodec.training.context import ContextModule
 from rnncodec.training.module import CodecModule
 
 
@@ -20,6 +22,10 @@ class ExportWeights(L.Callback):
     Averaged weights, where the averaging callback is in use: it puts them in place before. The metadata holds the
     network's config and the training's provenance: the run's options, steps, processes, seconds and versions.
     """
+
+    OPTIONS: tuple[str, ...] = (
+        "iterations", "warmup_steps", "final_lr", "seed", "weights", "loss", "optimizer", "trainer", "data",
+    )  # fmt: skip
 
     def __init__(self, folder: str, half: bool = False) -> None:
         self.folder = Path(folder)
@@ -41,7 +47,6 @@ class ExportWeights(L.Callback):
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
-        assert isinstance(pl_module, CodecModule)
         training = {
             "options": self._options(),
             "iterations": pl_module.iterations,
@@ -51,7 +56,7 @@ class ExportWeights(L.Callback):
             "versions": {"rnncodec": version("rnncodec"), "torch": torch.__version__, "lightning": L.__version__},
         }
         path = self.folder / "weights.safetensors"
-        save_model(pl_module.codec, path, training, self.half)
+        self._save(trainer, pl_module, path, training)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 import wandb
@@ -60,12 +65,28 @@ class ExportWeights(L.Callback):
                 artifact.add_file(str(path))
                 logger.experiment.log_artifact(artifact)
 
+    def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
+        assert isinstance(pl_module, CodecModule)
+        save_model(pl_module.codec, path, training, self.half)
+
     def _options(self) -> dict[str, Any]:
         """The run's options, less those that only say where things lie."""
         config = OmegaConf.load(self.folder / "config.yaml")
         options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
-        kept = ("iterations", "warmup_steps", "final_lr", "seed", "weights", "loss", "optimizer", "trainer", "data")
-        options = {name: options[name] for name in kept}
+        options = {name: options[name] for name in self.OPTIONS}
         for place in ("train", "val", "folder"):
             options["data"].pop(place, None)
         return options
+
+
+class ExportContext(ExportWeights):
+    """Likewise for a context model: the file holds the codec's weights, as they were, and beside them the context model
+    in integers. Its training's provenance stands beside the codec's, as ``context``."""
+
+    OPTIONS = ("iterations", "warmup_steps", "final_lr", "seed", "patches", "entropy", "optimizer", "trainer", "data")
+
+    def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
+        assert isinstance(pl_module, ContextModule)
+        codec = trainer.datamodule.codec.cpu()  # type: ignore[attr-defined]
+        codec.context = quantize(pl_module.model)
+        save_model(codec, path, codec.training_info | {"context": training}, half_holds(codec))

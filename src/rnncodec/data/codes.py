@@ -1,0 +1,85 @@
+"""The codes that a frozen codec makes of patches and photos: what a context model is trained on."""
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+
+import lightning as L
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from rnncodec.codec import IterativeCodec
+from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.data.loader import EpochLoader
+from rnncodec.errors import ConfigurationError
+
+
+class CodesDataModule(L.LightningDataModule):
+    """Batches of codes, int8 ``[iterations, batch_size, bits, h, w]``, of the photos that ``photos`` would give.
+
+    Encoding a patch costs more than many steps on its codes: ``patches`` of them, shared among the ranks, are encoded
+    once, before the first step, and their codes are kept in memory, where each step draws its batch.
+
+    Raises:
+        ConfigurationError: ``patches`` is less than 1.
+    """
+
+    def __init__(self, photos: PatchDataModule, codec: IterativeCodec, *, iterations: int, patches: int) -> None:
+        super().__init__()
+        if patches < 1:
+            raise ConfigurationError(f"patches must be at least 1, not {patches}")
+        self.photos = photos
+        self.codec = codec.eval()
+        self.iterations = iterations
+        self.patches = patches
+        self.steps_per_epoch = photos.steps_per_epoch
+
+    def train_dataloader(self) -> EpochLoader:
+        trainer = self.trainer
+        assert trainer is not None
+        self.photos.trainer = trainer
+        stream = self.photos.train_dataloader().stream
+        batches = math.ceil(self.patches / trainer.world_size / self.photos.batch_size)
+        loader: DataLoader[Tensor] = DataLoader(stream, batch_size=None, num_workers=self.photos.num_workers)  # type: ignore[arg-type]
+        codes = torch.cat([self._encode(images) for images in self._shown(islice(loader, batches), batches)], dim=1)
+        drawn = CodeStream(codes, self.photos.batch_size, self.photos.seed, trainer.global_rank)
+        return EpochLoader(
+            drawn, self.steps_per_epoch, trainer.max_steps * trainer.accumulate_grad_batches, 0, pin_memory=False
+        )
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        crops = self.photos.val_dataloader()
+        codes = [self._encode(images) for images in self._shown(iter(crops), len(crops))]
+        return DataLoader(codes, batch_size=None)  # type: ignore[arg-type]
+
+    @torch.inference_mode()
+    def _encode(self, images: Tensor) -> Tensor:
+        """The codes of images, uint8 ``[B, 3, H, W]``, on the CPU."""
+        assert self.trainer is not None
+        device = self.trainer.strategy.root_device
+        images = (images.to(device).float() / 255.0).to(memory_format=torch.channels_last)
+        return self.codec.to(device).encode(images, self.iterations).cpu()
+
+    def _shown(self, batches: Iterator[Tensor], total: int) -> Iterator[Tensor]:
+        assert self.trainer is not None
+        yield from track(batches, "encoding photos", total, transient=True, disable=not self.trainer.is_global_zero)
+
+
+class CodeStream(IterableDataset[Tensor]):
+    """Endless batches drawn from ``codes`` ``[T, N, bits, h, w]``: ``[T, batch_size, bits, h, w]``. What they are
+    depends on the seed, the epoch and the rank."""
+
+    def __init__(self, codes: Tensor, batch_size: int, seed: int, rank: int) -> None:
+        self.codes = codes
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[Tensor]:
+        rng = np.random.default_rng([self.seed, self.epoch, self.rank])
+        while True:
+            yield self.codes[:, torch.from_numpy(rng.integers(self.codes.shape[1], size=self.batch_size))]

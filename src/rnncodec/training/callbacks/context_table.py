@@ -1,0 +1,34 @@
+"""What a context model came to, on the terminal."""
+
+import lightning as L
+from rich.console import Console
+from rich.table import Table
+
+from rnncodec.training.context import ContextModule
+
+
+class ContextTable(L.Callback):
+    """When training ends, prints the bits that a bit of each iteration costs on the last validation's photos."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, ContextModule)
+        metrics = trainer.callback_metrics
+        table = Table(title="Validation photos, mean", caption="before rounding to integers, without framing")
+        for heading in ("iteration", "bits a bit", "saved so far"):
+            table.add_column(heading, justify="right")
+        for t in range(1, pl_module.iterations + 1):
+            bits, saved = metrics.get(f"val/bits_t{t:02d}"), metrics.get(f"val/saved_t{t:02d}")
+            if bits is None or saved is None:
+                return  # interrupted before its first validation
+            table.add_row(str(t), f"{bits:.4f}", f"{saved:.1%}")
+        console = Console()
+        console.print(table)
+        console.print(f"Run:     {self.folder}", soft_wrap=True)
+        console.print(
+            f"Weights: {self.folder}/weights.safetensors, the codec's and the context model's", soft_wrap=True
+        )

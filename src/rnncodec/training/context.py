@@ -1,0 +1,73 @@
+"""The LightningModule of a context model: bits spent for each bit of the codes."""
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.training.module import by_iteration
+from rnncodec.training.schedule import warmup_cosine
+
+
+class ContextModule(L.LightningModule):
+    """Trains ``model`` on codes ``[T, B, bits, h, w]``, by its cross-entropy in bits.
+
+    Logs ``train/loss`` and ``val/loss``, the bits that a bit costs; ``train/bits_t01`` … and ``val/bits_t01`` …, the
+    same for each iteration; ``val/saved_t01`` …, the share of the raw bits saved over the iterations up to that one.
+
+    Args:
+        optimizer: given the parameters, makes the optimizer.
+        warmup_steps, final_lr: see `warmup_cosine`.
+    """
+
+    def __init__(
+        self,
+        model: Checkerboard,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        *,
+        warmup_steps: int,
+        final_lr: float,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.optimizer = optimizer
+        self.warmup_steps = warmup_steps
+        self.final_lr = final_lr
+        self.iterations = model.config.iterations
+
+    def bits(self, codes: Tensor) -> Tensor:
+        """The bits that a bit of each iteration costs, ``[T]``."""
+        logits = self.model(codes).float()
+        nats = binary_cross_entropy_with_logits(logits, (codes > 0).float(), reduction="none")
+        return nats.mean(dim=(1, 2, 3, 4)) / math.log(2)
+
+    def training_step(self, codes: Tensor, batch_idx: int) -> Tensor:
+        bits = self.bits(codes)
+        loss = bits.mean()
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict(by_iteration("train/bits", bits.detach()))
+        return loss
+
+    def validation_step(self, codes: Tensor, batch_idx: int) -> None:
+        bits = self.bits(codes)
+        so_far = bits.cumsum(0) / torch.arange(1, len(bits) + 1, device=bits.device)
+        values = {"val/loss": bits.mean()} | by_iteration("val/bits", bits) | by_iteration("val/saved", 1.0 - so_far)
+        self.log_dict(values, batch_size=codes[0, :, 0].numel(), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.optimizer(self.model.parameters())
+        factor = partial(
+            warmup_cosine, warmup_steps=self.warmup_steps, total_steps=self.trainer.max_steps, final=self.final_lr
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
