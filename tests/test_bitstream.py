@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from rnncodec import bitstream
 from rnncodec.bitstream import Header
-from rnncodec.errors import FormatError
+from rnncodec.errors import ConfigurationError, FormatError
 
 sides = st.integers(1, 100_000)
 payloads = st.lists(st.binary(max_size=40), min_size=1, max_size=6)
@@ -91,6 +91,22 @@ def test_bytes_behind_the_last_layer_are_mentioned() -> None:
     file = bitstream.read(content + b"more")
     assert file.layers == layers
     assert file.damage == "4 bytes that are not its own follow its last layer"
+
+
+def test_truncated_file_is_that_of_fewer_layers() -> None:
+    content, layers = small_file()
+    ends = bitstream.read(content).ends
+    for max_bytes in range(ends[0], len(content) + 2):
+        kept = bitstream.truncate(content, max_bytes)
+        assert len(kept) <= max_bytes
+        file = bitstream.read(kept)
+        assert file.damage is None
+        assert file.layers == layers[: sum(end <= max_bytes for end in ends)]
+    assert bitstream.truncate(content[:-1], 10**6) == bitstream.truncate(content, ends[-1] - 1)
+    with pytest.raises(ConfigurationError, match=f"ends at {ends[0]} bytes"):
+        bitstream.truncate(content, ends[0] - 1)
+    with pytest.raises(FormatError, match="nothing can be kept"):
+        bitstream.truncate(content[: ends[0] - 1], 10**6)
 
 
 @given(st.integers(-(2**31), 2**31))

@@ -80,6 +80,26 @@ def test_info_tells_the_same_to_people_and_programs(
     assert told["model"] in shown
 
 
+def test_targets_truncation_and_what_info_tells_of_them(
+    photos_dir: Path, context_weights: Path, tmp_path: Path
+) -> None:
+    photo, whole, small, cut = photos_dir / "photo-0.png", *(tmp_path / f"{name}.rnnc" for name in "abc")
+    assert run("compress", photo, "-o", whole, "--model", context_weights).returncode == 0
+    told = json.loads(run("info", "--json", whole).stdout)
+    assert told["coder"] == 1
+    assert all(layer["saved"] > 0 for layer in told["layers"])
+    assert "context model" in run("info", whole).stdout.decode()
+    limit = told["layers"][1]["ends_at"] + 3
+    assert run("compress", photo, "-o", small, "--model", context_weights, "--max-bytes", limit).returncode == 0
+    assert run("truncate", whole, "-o", cut, "--max-bytes", limit).returncode == 0
+    assert small.read_bytes() == cut.read_bytes() == whole.read_bytes()[:10] + cut.read_bytes()[10:]
+    shown = run("decompress", cut, "-o", tmp_path / "c.png", "--model", context_weights)
+    assert (shown.returncode, b"warning" in shown.stderr) == (0, False)
+    missed = run("compress", photo, "-o", tmp_path / "d.rnnc", "--model", context_weights, "--psnr", 99)
+    assert missed.returncode == 2
+    assert b"3 layers reach" in missed.stderr
+
+
 def test_existing_outputs_are_kept_unless_told_otherwise(
     odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
 ) -> None:
@@ -134,7 +154,7 @@ def test_every_failure_has_its_exit_code_and_message(
 
 def test_help_gives_examples() -> None:
     assert run("--help").returncode == 0
-    for command in ("compress", "decompress", "info", "shards"):
+    for command in ("compress", "decompress", "truncate", "info", "shards"):
         done = run(command, "--help")
         assert done.returncode == 0
         assert f"rnncodec {command}" in done.stdout.decode()

@@ -14,8 +14,10 @@ from rnncodec import bitstream
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
+from rnncodec.evaluation.measure import measure
 from rnncodec.imaging import Pixels
 from rnncodec.model_file import save_model
+from rnncodec.rate import Target
 
 
 @pytest.fixture(scope="session")
@@ -163,6 +165,43 @@ def test_layers_that_do_not_fit_the_header_are_refused(compressor: Compressor) -
     unknown = bitstream.Header(compressor.identities[bitstream.RAW], 77, 32, 32, 32, 1)
     with pytest.raises(FormatError, match="coder 77"):
         list(compressor.decode(bitstream.File(unknown, [bytes(16)], [0])))
+
+
+def test_size_targets_are_met_by_as_many_layers_as_fit(context_compressor: Compressor, photos: list[Pixels]) -> None:
+    pixels = photos[0]
+    whole = context_compressor.compress(pixels, 3)
+    ends = bitstream.read(whole).ends
+    for count, end in enumerate(ends, start=1):
+        for max_bytes in (end, end + 5):
+            content = context_compressor.compress(pixels, 3, target=Target(max_bytes=max_bytes))
+            assert content == bitstream.truncate(whole, max_bytes)
+            assert bitstream.read(content).header.layers == count
+    rate = 8 * ends[1] / (pixels.shape[0] * pixels.shape[1])
+    assert len(context_compressor.compress(pixels, 3, target=Target(bpp=rate + 1e-6))) == ends[1]
+    with pytest.raises(ConfigurationError, match=f"one layer takes {ends[0]:,} bytes"):
+        context_compressor.compress(pixels, 3, target=Target(max_bytes=ends[0] - 1))
+
+
+@pytest.mark.parametrize("name", ["psnr", "ms_ssim"])
+def test_quality_targets_are_met_by_the_fewest_layers(
+    context_compressor: Compressor, photos: list[Pixels], name: str
+) -> None:
+    reached = [getattr(point, name) for point in measure(context_compressor, photos[0], 3)]
+    for least in reached:
+        content = context_compressor.compress(photos[0], 3, target=Target(**{name: least}))
+        first = next(t for t, value in enumerate(reached, start=1) if value >= least)
+        assert bitstream.read(content).header.layers == first
+    with pytest.raises(ConfigurationError, match=r"3 layers reach .* that is the nearest"):
+        context_compressor.compress(photos[0], 3, target=Target(**{name: max(reached) + 0.01}))
+
+
+def test_targets_that_make_no_sense_are_refused(context_compressor: Compressor) -> None:
+    with pytest.raises(ConfigurationError, match="only one target"):
+        Target(bpp=1.0, psnr=30.0)
+    with pytest.raises(ConfigurationError, match="bpp must be positive"):
+        Target(bpp=0.0)
+    with pytest.raises(ConfigurationError, match="160 pixels"):
+        context_compressor.compress(np.zeros((64, 64, 3), np.uint8), 1, target=Target(ms_ssim=0.5))
 
 
 @pytest.mark.parametrize("iterations", [0, -1, 256])

@@ -3,7 +3,7 @@
 import binascii
 from dataclasses import dataclass, replace
 
-from rnncodec.errors import FormatError
+from rnncodec.errors import ConfigurationError, FormatError
 
 MAGIC = b"RNNC"
 VERSION = 1
@@ -95,6 +95,22 @@ def read(content: bytes) -> File:
     if position < len(content):
         return replace(file, damage=f"{len(content) - position} bytes that are not its own follow its last layer")
     return file
+
+
+def truncate(content: bytes, max_bytes: int) -> bytes:
+    """The file of as many of ``content``'s whole layers as fit into ``max_bytes``.
+
+    Raises:
+        FormatError: not a file of ours, or not one whole layer of it is left.
+        ConfigurationError: not even its first layer fits.
+    """
+    file = read(content)
+    if not file.layers:
+        raise FormatError(f"nothing can be kept: {file.damage}")
+    kept = sum(end <= max_bytes for end in file.ends)
+    if not kept:
+        raise ConfigurationError(f"its first layer ends at {file.ends[0]:,} bytes: no less can be kept")
+    return write(replace(file.header, layers=kept), file.layers[:kept])
 
 
 def _read_layer(content: bytes, position: int, expected: int) -> tuple[bytes, int]:

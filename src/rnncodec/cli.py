@@ -1,4 +1,4 @@
-"""The command line: rnncodec compress | decompress | info | shards."""
+"""The command line: rnncodec compress | decompress | truncate | info | shards."""
 
 import io
 import json
@@ -18,6 +18,7 @@ from rich.table import Table
 from rnncodec import bitstream
 from rnncodec.errors import InputError, OutputError, RnncodecError
 from rnncodec.imaging import open_image, to_pixels
+from rnncodec.rate import Target
 from rnncodec.weights import DEFAULT_MODEL, released_name
 
 SUFFIX = ".rnnc"
@@ -47,6 +48,10 @@ def compress(
     files: Inputs,
     output: Output = None,
     iterations: Annotated[int | None, typer.Option(help="Layers to write; more of them, better picture.")] = None,
+    bpp: Annotated[float | None, typer.Option(help="Write as many layers as fit into so many bits a pixel.")] = None,
+    max_bytes: Annotated[int | None, typer.Option(help="Write as many layers as fit into so many bytes.")] = None,
+    psnr: Annotated[float | None, typer.Option(help="Write as few layers as reach this PSNR, in dB.")] = None,
+    ms_ssim: Annotated[float | None, typer.Option(help="Write as few layers as reach this MS-SSIM.")] = None,
     model: Annotated[str, typer.Option(help="Released model, weights file, or run's folder.")] = DEFAULT_MODEL,
     device: Device = "cpu",
     overwrite: Overwrite = False,
@@ -60,21 +65,22 @@ def compress(
 
         rnncodec compress photo.jpg
 
-        rnncodec compress *.png -o compressed/ --iterations 4
+        rnncodec compress *.png -o compressed/ --bpp 0.5
 
         rnncodec compress - < photo.jpg > photo.rnnc
     """
     from rnncodec import compression  # with torch, which the other commands do without
 
+    goal = Target(bpp, max_bytes, psnr, ms_ssim)
     coder = compression.compressor(model, device)
 
     def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
         pixels, notes = to_pixels(open_image(io.BytesIO(content)))
         for note in notes:
             warn(source, note)
-        data = coder.compress(pixels, iterations, step(iterations or coder.trained_iterations))
-        height, width = pixels.shape[:2]
-        return data, f"{len(content):,} → {len(data):,} bytes, {8 * len(data) / (height * width):.3f} bpp"
+        data = coder.compress(pixels, iterations, step(iterations or coder.trained_iterations), goal)
+        rate = compression.bits_a_pixel(data, pixels)
+        return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 
     convert_all(files, output, SUFFIX, overwrite, convert)
 
@@ -115,6 +121,29 @@ def decompress(
         return buffer.getvalue(), f"{layers} of {file.header.layers} layers"
 
     convert_all(files, output, ".png", overwrite, convert)
+
+
+@app.command()
+def truncate(
+    files: Inputs,
+    max_bytes: Annotated[int, typer.Option(help="Keep as many layers as fit into so many bytes.")],
+    output: Output = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut .rnnc files to a size, without decoding them.
+
+    Examples:
+
+        rnncodec truncate photo.rnnc --max-bytes 20000 -o small.rnnc
+
+        rnncodec truncate *.rnnc --max-bytes 20000 -o small/
+    """
+
+    def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+        kept = bitstream.truncate(content, max_bytes)
+        return kept, f"{len(content):,} → {len(kept):,} bytes, {len(bitstream.read(kept).layers)} layers"
+
+    convert_all(files, output, SUFFIX, overwrite, convert)
 
 
 @app.command()
@@ -296,7 +325,13 @@ def describe(source: str, file: bitstream.File) -> dict[str, Any]:
         "layers_written": header.layers,
         "damage": file.damage,
         "layers": [
-            {"layer": t, "bytes": len(payload), "ends_at": end, "bpp": 8 * end / pixels}
+            {
+                "layer": t,
+                "bytes": len(payload),
+                "saved": 1 - len(payload) / header.raw_size,
+                "ends_at": end,
+                "bpp": 8 * end / pixels,
+            }
             for t, (payload, end) in enumerate(zip(file.layers, file.ends, strict=True), start=1)
         ],
     }
@@ -304,12 +339,18 @@ def describe(source: str, file: bitstream.File) -> dict[str, Any]:
 
 def table(described: dict[str, Any]) -> Group:
     """`describe`'s values for the terminal."""
-    layers = Table("layer", "bytes", "file ends at", "bpp")
+    layers = Table("layer", "bytes", "saved", "file ends at", "bpp")
     for column in layers.columns:
         column.justify = "right"
     for layer in described["layers"]:
-        layers.add_row(str(layer["layer"]), f"{layer['bytes']:,}", f"{layer['ends_at']:,}", f"{layer['bpp']:.3f}")
-    coder = {bitstream.RAW: "raw bits"}.get(described["coder"], "unknown")
+        layers.add_row(
+            str(layer["layer"]),
+            f"{layer['bytes']:,}",
+            f"{layer['saved']:.1%}",
+            f"{layer['ends_at']:,}",
+            f"{layer['bpp']:.3f}",
+        )
+    coder = {bitstream.RAW: "raw bits", bitstream.CONTEXT: "context model"}.get(described["coder"], "unknown")
     parts: list[Any] = [
         escape(described["file"]),
         f"  {described['width']}×{described['height']} pixels, {len(described['layers'])} of "

@@ -1,6 +1,7 @@
 """Pictures ↔ files: padding, layers, and the public API."""
 
 import functools
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from rnncodec.entropy.integers import Codes
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.imaging import Pixels, open_image, to_pixels
 from rnncodec.model_file import load_model, model_identity
+from rnncodec.rate import Target
 from rnncodec.weights import DEFAULT_MODEL, released_name
 
 
@@ -60,24 +62,52 @@ class Compressor:
         return layers.encode(history[-1], history[:-1], self.context)
 
     def compress(
-        self, pixels: Pixels, iterations: int | None = None, on_layer: Callable[[], object] = lambda: None
+        self,
+        pixels: Pixels,
+        iterations: int | None = None,
+        on_layer: Callable[[], object] = lambda: None,
+        target: Target | None = None,
     ) -> bytes:
-        """The file of ``iterations`` layers (by default as many as the network was trained for); ``on_layer`` is called
-        after each.
+        """The file of ``iterations`` layers (by default as many as the network was trained for), or of as many of them
+        as ``target`` asks for; ``on_layer`` is called after each.
 
         Raises:
-            ConfigurationError: ``iterations`` is not from 1 to 255.
+            ConfigurationError: ``iterations`` is not from 1 to 255, or the target cannot be met.
         """
         iterations = self.trained_iterations if iterations is None else iterations
         if not 1 <= iterations <= bitstream.MAX_LAYERS:
             raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
-        payloads = []
-        for payload, _ in islice(self.iterate(pixels), iterations):
+        target = target or Target()
+        largest = target.largest(pixels)
+        payloads: list[bytes] = []
+        content, best = b"", -math.inf
+        for payload, shown in islice(self.iterate(pixels), iterations):
+            written, content = content, self._file(pixels, [*payloads, payload])
+            if largest is not None and len(content) > largest:
+                if not payloads:
+                    raise ConfigurationError(
+                        f"one layer takes {len(content):,} bytes ({bits_a_pixel(content, pixels):.3f} bpp), "
+                        f"more than the {largest:,} allowed; it is the least that can be written"
+                    )
+                return written
             payloads.append(payload)
             on_layer()
+            if quality := target.quality(pixels, shown):
+                reached, least, unit = quality
+                if reached >= least:
+                    return content
+                best = max(best, reached)
+        if best > -math.inf:
+            raise ConfigurationError(
+                f"{iterations} layers reach {best:.4g} {unit}, not {least:g}; that is the nearest to it"
+            )
+        return content
+
+    def _file(self, pixels: Pixels, payloads: list[bytes]) -> bytes:
         height, width = pixels.shape[:2]
         identity = self.identities[self.coder]
-        return bitstream.write(bitstream.Header(identity, self.coder, width, height, self.bits, iterations), payloads)
+        header = bitstream.Header(identity, self.coder, width, height, self.bits, len(payloads))
+        return bitstream.write(header, payloads)
 
     def decode(self, file: bitstream.File) -> Iterator[Pixels]:
         """What the file shows after each of its layers in turn.
@@ -108,6 +138,11 @@ class Compressor:
                 codes = layers.decode(payload, shape, history, self.context)
             history.append(codes)
             yield torch.from_numpy(codes)[None].to(self.device)
+
+
+def bits_a_pixel(content: bytes, pixels: Pixels) -> float:
+    """The rate of a file of this picture."""
+    return 8 * len(content) / (pixels.shape[0] * pixels.shape[1])
 
 
 def _crop(reconstruction: Tensor, height: int, width: int) -> Pixels:
@@ -143,6 +178,10 @@ def compress(
     image: Image.Image | str | os.PathLike[str],
     *,
     iterations: int | None = None,
+    bpp: float | None = None,
+    max_bytes: int | None = None,
+    psnr: float | None = None,
+    ms_ssim: float | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     device: str = "cpu",
 ) -> bytes:
@@ -151,6 +190,8 @@ def compress(
     Args:
         image: in any size and any mode that Pillow knows; see `rnncodec.imaging.to_pixels` for what becomes of it.
         iterations: layers to write, from 1 to 255; by default as many as the model was trained for.
+        bpp, max_bytes: write as many of these layers as fit into so many bits a pixel, or bytes.
+        psnr, ms_ssim: write as few of these layers as reach this quality, in dB, or from 0 to 1.
         model: a released model's name, a weights file, or a run's folder.
 
     Raises:
@@ -158,7 +199,8 @@ def compress(
     """
     if not isinstance(image, Image.Image):
         image = open_image(image)
-    return compressor(str(model), device).compress(to_pixels(image)[0], iterations)
+    target = Target(bpp, max_bytes, psnr, ms_ssim)
+    return compressor(str(model), device).compress(to_pixels(image)[0], iterations, target=target)
 
 
 def decompress(

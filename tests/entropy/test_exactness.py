@@ -61,6 +61,7 @@ def files(codec: IterativeCodec, photos: list[Pixels]) -> list[bytes]:
     return [compressor.compress(pixels[:96, :80], 3) for pixels in photos[:2]]
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration")
 def test_switches_of_torch_change_nothing(context_codec: IterativeCodec, photos: list[Pixels]) -> None:
     """Files written under one setting decode to the same codes under any other."""
     written = files(context_codec, photos)
