@@ -59,7 +59,7 @@ class Checkerboard(nn.Module):
         logits = []
         for group, channels in enumerate(self.channels):
             seen = own @ (self.centre[group] * self.visible[group]) + self.group[group]
-            hidden = self.hidden((features + seen).clamp(0.0, TOP)).clamp(0.0, TOP)
+            hidden = _activate(self.hidden(_activate(features + seen)))
             logits.append(hidden @ self.output[channels].T + self.output_bias[t][:, None, None, channels])
         return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
 
@@ -83,6 +83,10 @@ class Checkerboard(nn.Module):
         last, second_last = before[2:], before[1:-1]
         parts = [_unfold(last, radius), _unfold(second_last, radius), sums.flatten(3).transpose(2, 3)]
         return torch.cat(parts, dim=3)
+
+
+def _activate(x: Tensor) -> Tensor:
+    return functional.hardtanh(x, 0.0, TOP)
 
 
 def _unfold(codes: Tensor, radius: int) -> Tensor:

@@ -68,7 +68,7 @@ class IntegerContext:
         self._hidden, self._hidden_bias = weights["hidden"], weights["hidden_bias"]
         self._output, self._output_bias = weights["output"], weights["output_bias"]
         self._table = self.tensors["table"].astype(np.int64)
-        self._scales = np.exp2(-weights["shifts"])  # powers of two: exact
+        self._scales = np.ldexp(np.float32(1), -self.tensors["shifts"].astype(np.int32))  # powers of two: exact
 
     def _check(self) -> None:
         """Raises ModelError unless every sum, with every input at its worst, stays below EXACT."""

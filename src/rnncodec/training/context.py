@@ -57,7 +57,8 @@ class ContextModule(L.LightningModule):
         return loss
 
     def validation_step(self, codes: Tensor, batch_idx: int) -> None:
-        bits = self.bits(codes)
+        with torch.autocast(self.device.type, enabled=False):  # as its integers come from float32 weights
+            bits = self.bits(codes)
         so_far = bits.cumsum(0) / torch.arange(1, len(bits) + 1, device=bits.device)
         values = {"val/loss": bits.mean()} | by_iteration("val/bits", bits) | by_iteration("val/saved", 1.0 - so_far)
         self.log_dict(values, batch_size=codes[0, :, 0].numel(), sync_dist=True)
