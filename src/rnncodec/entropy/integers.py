@@ -126,10 +126,19 @@ class IntegerContext:
     def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
         """ONE · P(bit = 1) of a group's channels at some positions, ``[positions, channels]``."""
         own = own[:, : channels.start] @ self._centre[group, : channels.start] + self._group[group]
-        first = np.clip(np.floor((seen + own) * self._scales[0]), 0, TOP_LEVEL)
-        second = np.clip(np.floor((first @ self._hidden + self._hidden_bias) * self._scales[1]), 0, TOP_LEVEL)
-        logits = np.floor((second @ self._output[channels].T + self._output_bias[t, channels]) * self._scales[2])
-        return self._table[(np.clip(logits, -TABLE // 2, TABLE // 2 - 1) + TABLE // 2).astype(np.int64)]
+        first = _scaled(seen + own, self._scales[0], 0, TOP_LEVEL)
+        second = _scaled(first @ self._hidden + self._hidden_bias, self._scales[1], 0, TOP_LEVEL)
+        sums = second @ self._output[channels].T + self._output_bias[t, channels]
+        logits = _scaled(sums, self._scales[2], -TABLE // 2, TABLE // 2 - 1)
+        return self._table[logits.astype(np.int64) + TABLE // 2]
+
+
+def _scaled(sums: Values, scale: np.float32, least: int, most: int) -> Values:
+    """``sums`` times a power of two, rounded down, between ``least`` and ``most``; in place."""
+    np.multiply(sums, scale, out=sums)
+    np.floor(sums, out=sums)
+    np.maximum(sums, least, out=sums)
+    return np.minimum(sums, most, out=sums)
 
 
 @functools.lru_cache(maxsize=8)
