@@ -35,7 +35,6 @@ class CodesDataModule(L.LightningDataModule):
         self.codec = codec.eval()
         self.iterations = iterations
         self.patches = patches
-        self.steps_per_epoch = photos.steps_per_epoch
 
     def train_dataloader(self) -> EpochLoader:
         trainer = self.trainer
@@ -47,7 +46,7 @@ class CodesDataModule(L.LightningDataModule):
         codes = torch.cat([self._encode(images) for images in self._shown(islice(loader, batches), batches)], dim=1)
         drawn = CodeStream(codes, self.photos.batch_size, self.photos.seed, trainer.global_rank)
         return EpochLoader(
-            drawn, self.steps_per_epoch, trainer.max_steps * trainer.accumulate_grad_batches, 0, pin_memory=False
+            drawn, self.photos.steps_per_epoch, trainer.max_steps * trainer.accumulate_grad_batches, 0, pin_memory=False
         )
 
     def val_dataloader(self) -> DataLoader[Tensor]:

@@ -5,7 +5,6 @@ that made it: ranks that repeat the parent's command line would start its sweep 
 """
 
 import logging
-import math
 import os
 import subprocess
 import sys
@@ -222,14 +221,7 @@ def fit(folder: Path) -> None:
     if devices > 1:
         # With one iteration the convolutions of the state have nothing to learn from.
         strategy = DDPStrategy(find_unused_parameters=config.iterations == 1)
-    batches = config.trainer.max_steps * config.trainer.accumulate_grad_batches
-    trainer = build(
-        config.trainer,
-        max_epochs=math.ceil(batches / data.steps_per_epoch),  # known, for the progress bar
-        callbacks=callbacks,
-        logger=logger,
-        strategy=strategy,
-    )
+    trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
     last = folder / "checkpoints" / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
     for each in trainer.loggers:

@@ -2,7 +2,8 @@
 
 from rnncodec.training.callbacks.context_table import ContextTable
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
+from rnncodec.training.callbacks.progress import StepProgressBar
 from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.summary import IterationTable
 
-__all__ = ["ContextTable", "ExportContext", "ExportWeights", "ImageStrips", "IterationTable"]
+__all__ = ["ContextTable", "ExportContext", "ExportWeights", "ImageStrips", "IterationTable", "StepProgressBar"]

@@ -14,8 +14,9 @@ class IterationTable(L.Callback):
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not trainer.is_global_zero:
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """After the progress bar's, so that the bar has left the terminal."""
+        if stage != "fit" or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, CodecModule)
         metrics = trainer.callback_metrics
