@@ -1,6 +1,7 @@
 """evaluate.py as a real process, and what it leaves behind."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -16,11 +17,15 @@ import rnncodec
 from rnncodec import bitstream
 from rnncodec.errors import RnncodecError
 from rnncodec.evaluation import run
-from rnncodec.evaluation.curves import read_curve
+from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
 from rnncodec.evaluation.results import read_evaluation, read_measurements
 from rnncodec.evaluation.run import Options, find_images
+from rnncodec.evaluation.summary import summarize
+from rnncodec.evaluation.tracking import scalars
 from rnncodec.imaging import read_pixels
+from tests.evaluation.logged import assert_evaluation_logged
+from tests.training.wandb_file import records
 
 ROOT = Path(__file__).parents[2]
 TIMES = ("encoding_time", "decoding_time")
@@ -168,3 +173,38 @@ def test_wrong_option_of_the_command_ends_in_one_message(evaluate: Evaluate, tmp
     assert done.returncode != 0
     assert "no images in nowhere" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_wandb_holds_curves_images_and_summaries(evaluate: Evaluate, tmp_path: Path) -> None:
+    done = evaluate(f"folder={tmp_path / 'x'}", "baselines=[jpeg]", "logger=wandb", "iterations=2")
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.glob("x/wandb/offline-run-*/*.wandb")
+    assert_evaluation_logged(file, read_evaluation(tmp_path / "x"))
+
+
+def test_wandb_evaluation_joins_the_run_that_trained_the_model(
+    evaluate: Evaluate, tmp_path: Path, tiny_weights: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(tiny_weights, run / "weights.safetensors")
+    target = "rnncodec.training.loggers.wandb_logger"
+    (run / "config.yaml").write_text(f"logger: {{_target_: {target}}}\nrun_id: abc12345\nname: trained\n")
+    done = evaluate(f"model={run}", "logger=wandb", "iterations=1")
+    assert done.returncode == 0, done.stderr
+    (file,) = run.glob("evaluations/images/wandb/offline-run-*/*.wandb")
+    started = next(record.run for record in records(file) if record.HasField("run"))
+    assert (started.run_id, started.display_name) == ("abc12345", "trained")
+
+
+def test_area_and_rates_are_logged_under_the_names_that_runs_are_compared_by(result: Path) -> None:
+    evaluation = read_evaluation(result)
+    logged = scalars(evaluation)
+    assert logged["eval/auc_ms_ssim"] == evaluation.summary.area_ms_ssim
+    assert all(math.isfinite(value) for value in logged.values())
+    curve = Curve("x", "", {"bpp": [0.5, 1.0], "ms-ssim-rgb": [0.8, 1.0], "psnr-rgb": [20.0, 30.0]})
+    halved = replace(
+        evaluation, summaries=[summarize(replace(curve, results={**curve.results, "bpp": [0.25, 0.5]}), curve)]
+    )
+    assert scalars(halved)["eval/bpp_at_0.90"] == pytest.approx(0.375)
+    assert scalars(halved)["eval/bd_rate_jpeg"] == pytest.approx(-50.0)

@@ -1,8 +1,10 @@
 """What evaluate.py does with its options."""
 
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,8 +14,10 @@ from rnncodec.evaluation.results import SUMMARY, Evaluation
 from rnncodec.evaluation.run import Options, evaluate, find_images
 from rnncodec.evaluation.samples import sample_photos
 from rnncodec.evaluation.summary import TARGETS
+from rnncodec.evaluation.tracking import log_evaluation
 
 SAMPLES = "samples"
+CONFIG = "config.yaml"  # of a training run
 
 
 def evaluate_and_tell(config: DictConfig) -> None:
@@ -47,6 +51,20 @@ def evaluate_and_tell(config: DictConfig) -> None:
 
         evaluation = evaluate(options, folder, on_progress)
     tell(evaluation, folder)
+    if config.get("logger"):
+        logger = make_logger(config, name, folder)
+        log_evaluation(logger.experiment, evaluation)
+        logger.experiment.finish()
+
+
+def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
+    """The logger that ``config`` describes, on the run that trained the model, if it has one, else on a new one."""
+    run = Path(config.model) / CONFIG
+    if run.is_file():
+        trained = OmegaConf.load(run)
+        if trained.logger._target_ == config.logger._target_:
+            return instantiate(config.logger, id=trained.run_id, name=trained.name, save_dir=str(folder))
+    return instantiate(config.logger, name=name, save_dir=str(folder))
 
 
 def results_folder(config: DictConfig, name: str) -> Path:

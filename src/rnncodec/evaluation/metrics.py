@@ -43,7 +43,7 @@ def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
 def psnr_hvs(reconstruction: Tensor, image: Tensor) -> Tensor:
     """PSNR-HVS in dB of the luma (Egiazarian et al. 2006): the error of each 8×8 block's DCT, weighted by what the eye
     sees of it. Rows and columns beyond the last whole block are left out."""
-    error = luma(reconstruction).double() - luma(image).double()
+    error = luma(reconstruction) - luma(image)
     height, width = (side // BLOCK * BLOCK for side in error.shape[-2:])
     blocks = error[:, :height, :width].unflatten(2, (-1, BLOCK)).unflatten(1, (-1, BLOCK)).transpose(2, 3)
     dct = dct_matrix(BLOCK).to(error.device)
@@ -52,8 +52,10 @@ def psnr_hvs(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def luma(image: Tensor) -> Tensor:
-    """Y of JPEG's YCbCr (ITU-R BT.601, full range), not rounded: ``[B, 3, H, W]`` to ``[B, H, W]``."""
-    return 0.299 * image[:, 0] + 0.587 * image[:, 1] + 0.114 * image[:, 2]
+    """Y of JPEG's YCbCr (ITU-R BT.601, full range), ``[B, 3, H, W]`` to ``[B, H, W]``: in 8 bits, as the published
+    values of PSNR-HVS take it, and to the last of them what Pillow converts to."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64, device=image.device)
+    return (64.0 * weights[:, None, None] * image).round().sum(dim=1).div(64.0).floor()
 
 
 def dct_matrix(size: int) -> Tensor:

@@ -54,7 +54,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
     environment = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html").render(
         names=[source.name for source in sources],
-        images=[f"{source.name}: {len(evaluation.about.measured)}" for source, evaluation in evaluations],
+        images=[f"{source.name}: mean of {len(e.about.measured)} images." for source, e in evaluations],
         same_images=len(image_sets) <= 1,
         broken=[f"{name}: {why}" for _, evaluation in evaluations for name, why in evaluation.about.broken.items()],
         headings=headings(baseline.name if baseline else None),

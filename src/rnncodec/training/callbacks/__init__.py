@@ -1,8 +1,9 @@
 """Callbacks of a training run: one a file."""
 
+from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportWeights
 from rnncodec.training.callbacks.progress import StepProgressBar
 from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.summary import IterationTable
 
-__all__ = ["ExportWeights", "ImageStrips", "IterationTable", "StepProgressBar"]
+__all__ = ["EvaluateAtEnd", "ExportWeights", "ImageStrips", "IterationTable", "StepProgressBar"]
