@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rnncodec import bitstream
-from rnncodec.errors import InputError, OutputError, RnncodecError
+from rnncodec.errors import ConfigurationError, InputError, OutputError, RnncodecError
 from rnncodec.imaging import open_image, to_pixels
 from rnncodec.weights import DEFAULT_MODEL, released_name
 
@@ -192,9 +192,12 @@ def report(
 
         rnncodec report outputs/runs/* -o report.html --plots plots
     """
-    from rnncodec.evaluation.report.page import render, report_curves
-    from rnncodec.evaluation.report.plots import write_plots
-    from rnncodec.evaluation.report.sources import read_sources
+    try:
+        from rnncodec.evaluation.report.page import render, report_curves
+        from rnncodec.evaluation.report.plots import write_plots
+        from rnncodec.evaluation.report.sources import read_sources
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"a report needs more packages ({error}): pip install 'rnncodec[evaluate]'") from None
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already; use --overwrite to replace it")
