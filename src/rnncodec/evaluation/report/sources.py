@@ -15,6 +15,8 @@ from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
 RUN = "config.yaml"
 UNTOLD = ("folder", "run_id", "outputs", "name", "group", "tags", "resume")  # options that only say where and who
 
+UNKNOWN = "–"
+
 Series = dict[str, list[tuple[float, float]]]  # by metric: pairs of step and value
 
 
@@ -92,11 +94,12 @@ def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def differences(sources: Sequence[Source]) -> dict[str, list[str]]:
-    """The options in which the sources that have any differ: their values, in order."""
+    """The options in which the sources that have any differ: their values, in order. One that a source does not tell,
+    as weights do not tell of their run's logger, is no difference."""
     told = [source.options for source in sources if source.options]
     names = dict.fromkeys(name for options in told for name in options)
-    values = {name: [options.get(name, "–") for options in told] for name in names}
-    return {name: row for name, row in values.items() if len(set(row)) > 1}
+    values = {name: [options.get(name, UNKNOWN) for options in told] for name in names}
+    return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}
 
 
 def read_log(run: Path) -> Series:
