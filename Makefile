@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup train test lint types clean
+.PHONY: help setup train report test lint types clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 train: setup  ## Set up, then train a narrow codec on embedded sample photos: three minutes on a CPU
 	$(BIN)/python train.py experiment=quickstart
+
+report: setup  ## Set up, then measure the packaged network on sample photos: a page to look at, report.html
+	$(BIN)/python evaluate.py images=samples 'baselines=[jpeg,webp]' folder=outputs/evaluations/small-samples
+	$(BIN)/rnncodec report outputs/evaluations/small-samples -o report.html --overwrite
 
 test: setup lint types  ## Set up, then lint, check types and run the tests
 	$(BIN)/pytest
@@ -18,7 +22,7 @@ setup: .venv/.installed  ## Make .venv with everything, at the versions pinned i
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,evaluate,jxl,dev]'
 	touch $@
 
 lint: setup  ## Check the style of the code

@@ -1,4 +1,4 @@
-"""The command line: rnncodec compress | decompress | truncate | info | shards."""
+"""The command line: rnncodec compress | decompress | truncate | info | shards | report."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from rnncodec import bitstream
-from rnncodec.errors import InputError, OutputError, RnncodecError
+from rnncodec.errors import ConfigurationError, InputError, OutputError, RnncodecError
 from rnncodec.imaging import open_image, to_pixels
 from rnncodec.rate import Target
 from rnncodec.weights import DEFAULT_MODEL, released_name
@@ -203,6 +203,43 @@ def shards(
         f"{out}: {manifest.photos} images in {len(manifest.shards)} shards; "
         f"{manifest.too_small} too small, {len(manifest.broken)} broken"
     )
+
+
+@app.command()
+def report(
+    sources: Annotated[list[Path], typer.Argument(metavar="RUN_OR_RESULT...", help="Folders, or curves' JSON files.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
+    photos: Annotated[int, typer.Option(min=0, help="To show, of each result.")] = 3,
+    plots: Annotated[Path | None, typer.Option(help="Folder for the curves as PNG and SVG, too.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare training runs and evaluations on one HTML page, which needs no network.
+
+    Examples:
+
+        rnncodec report outputs/evaluations/small-kodak -o report.html
+
+        rnncodec report outputs/runs/* -o report.html --plots plots
+    """
+    try:
+        from rnncodec.evaluation.report.page import render, report_curves
+        from rnncodec.evaluation.report.plots import write_plots
+        from rnncodec.evaluation.report.sources import read_sources
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"a report needs more packages ({error}): pip install 'rnncodec[evaluate]'") from None
+
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already; use --overwrite to replace it")
+    found = read_sources(sources)
+    with progress() as bar:
+        layers = sum(source.evaluation.about.iterations for source in found if source.evaluation)
+        task = bar.add_task("compressing photos", total=2 * photos * layers)
+        page = render(found, photos, lambda: bar.advance(task))
+    write_output(str(output), page.encode())
+    log.print(f"{output}: {len(page.encode()) / 1e6:.1f} MB", soft_wrap=True)
+    if plots is not None:
+        for path in write_plots(report_curves(found), plots):
+            log.print(f"{path}", soft_wrap=True)
 
 
 def convert_all(

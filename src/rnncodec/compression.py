@@ -39,10 +39,15 @@ class Compressor:
         self.bits = codec.config.bits
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
         try:
-            self.codec = codec.eval().to(device)
+            self.codec = codec.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
         self.device = torch.device(device)
+
+    @property
+    def identity(self) -> bytes:
+        """The model's, as the files it writes name it."""
+        return self.identities[self.coder]
 
     @torch.inference_mode()
     def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Pixels]]:
@@ -105,7 +110,7 @@ class Compressor:
 
     def _file(self, pixels: Pixels, payloads: list[bytes]) -> bytes:
         height, width = pixels.shape[:2]
-        identity = self.identities[self.coder]
+        identity = self.identity
         header = bitstream.Header(identity, self.coder, width, height, self.bits, len(payloads))
         return bitstream.write(header, payloads)
 

@@ -11,10 +11,13 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 import rnncodec
+from rnncodec.evaluation.results import read_evaluation
 from rnncodec.model_file import model_identity
+from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import history, records
 
 ROOT = Path(__file__).parents[2]
+OURS = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
 
 TINY = [
     "model.width=0.03",
@@ -41,7 +44,7 @@ class Trainer:
             "HOME": str(folder),
             "RNNCODEC_DATA": str(shards),
             "RNNCODEC_OUTPUTS": str(self.outputs),
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}",
+            "PYTHONPATH": OURS,
             "OMP_NUM_THREADS": "1",
         }
 
@@ -89,6 +92,10 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
     for t in ("t01", "t02"):
         assert {f"train/loss_{t}", f"val/psnr_{t}", f"val/ms_ssim_{t}"} <= logged
     assert {"val/strip.filenames", "data/corrupt", "lr-Adam"} <= logged
+    evaluation = read_evaluation(run / "evaluations" / "validation")
+    assert [curve.name for curve in evaluation.curves] == [run.name, "jpeg"]
+    assert evaluation.about.identity == model_identity(codec).hex()
+    assert_evaluation_logged(file, evaluation)
     kinds = list(records(file))
     started = next(record.run for record in kinds if record.HasField("run"))
     assert (started.run_group, list(started.tags)) == ("trials", ["first"])
@@ -149,7 +156,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, shards_dir: Path) -> Path
 def test_finished_run_goes_on_with_more_steps_and_csv_needs_no_wandb(train: Trainer, tmp_path: Path) -> None:
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent" / "wandb.py").write_text("raise ImportError('not installed')\n")
-    train.environment["PYTHONPATH"] = f"{tmp_path / 'absent'}{os.pathsep}{train.environment['PYTHONPATH']}"
+    train.environment["PYTHONPATH"] = f"{tmp_path / 'absent'}{os.pathsep}{OURS}"
     done = train(*TINY, "logger=csv")
     assert done.returncode == 0, done.stderr
     (run,) = train.runs()

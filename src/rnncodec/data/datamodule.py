@@ -110,6 +110,10 @@ class PatchDataModule(L.LightningDataModule):
     def val_dataloader(self) -> DataLoader[Tensor]:
         return DataLoader(CropDataset(self.val_shards, self.val_crop, self.val_photos), batch_size=1)
 
+    def val_crops(self) -> list[Tensor]:
+        """What is validated on, uint8 ``[3, H, W]``."""
+        return CropDataset(self.val_shards, self.val_crop, self.val_photos).crops
+
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
         return (batch.float() / 255.0).to(memory_format=torch.channels_last)  # loaders give bytes, a quarter the size
 

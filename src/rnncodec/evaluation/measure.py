@@ -1,43 +1,105 @@
-"""Rate and distortion of one picture, from the bytes of real files and the pixels they decode to."""
+"""Rate and distortion of one picture, from the bytes of real files and the 8-bit pixels they decode to."""
 
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import torch
 
 from rnncodec import bitstream
 from rnncodec.compression import Compressor
-from rnncodec.evaluation.metrics import ms_ssim, psnr
+from rnncodec.evaluation.classical import ClassicalCodec
+from rnncodec.evaluation.metrics import ms_ssim, psnr, psnr_hvs
 from rnncodec.imaging import Pixels
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BEST = 100.0  # dB; what a picture without any error gets, so that means stay finite
 
 
 @dataclass(frozen=True)
 class Point:
-    """A picture after ``iteration`` layers: the file's bytes, bits a pixel of all of it, PSNR in dB, MS-SSIM."""
+    """One file of one picture.
 
-    iteration: int
+    ``setting`` is the iteration, or what a classical codec was asked for; ``bytes`` and ``bpp`` count the whole file;
+    ``psnr`` and ``psnr_hvs`` are in dB; the times, in seconds, are those of writing and of decoding this file.
+    """
+
+    setting: float
     bytes: int
     bpp: float
     psnr: float
     ms_ssim: float
+    psnr_hvs: float
+    encoding_time: float
+    decoding_time: float
 
 
 def measure(compressor: Compressor, pixels: Pixels, iterations: int) -> list[Point]:
-    """Write one file of ``iterations`` layers, decode it, and measure what each cut behind a layer shows."""
-    file = bitstream.read(compressor.compress(pixels, iterations))
-    original = as_tensor(pixels)
-    points = []
-    for iteration, (end, shown) in enumerate(zip(file.ends, compressor.decode(file), strict=True), start=1):
-        picture = as_tensor(shown)
-        points.append(
-            Point(
-                iteration,
-                end,
-                8 * end / (pixels.shape[0] * pixels.shape[1]),
-                float(psnr(picture, original)),
-                float(ms_ssim(picture, original)),
-            )
+    """Write one file of ``iterations`` layers, decode it, and measure what each cut behind a layer shows.
+
+    The file of t layers is the head of that of more, so that one pass of the encoder serves them all.
+    """
+    start = time.perf_counter()
+    encoded: list[float] = []
+    content = compressor.compress(pixels, iterations, lambda: encoded.append(time.perf_counter() - start))
+    file = bitstream.read(content)
+    decoded = timed(compressor.decode(file))
+    return [
+        point(t, end, pixels, shown, encoding_time, decoding_time)
+        for t, (end, encoding_time, (shown, decoding_time)) in enumerate(
+            zip(file.ends, encoded, decoded, strict=True), start=1
         )
+    ]
+
+
+def measure_classical(codec: ClassicalCodec, pixels: Pixels) -> list[Point]:
+    """Write, decode and measure a file at each of the codec's settings."""
+    points = []
+    for setting in codec.settings:
+        content, encoding_time = clocked(codec.encode, pixels, setting)
+        shown, decoding_time = clocked(codec.decode, content)
+        points.append(point(setting, len(content), pixels, shown, encoding_time, decoding_time))
     return points
+
+
+def point(
+    setting: float, size: int, pixels: Pixels, shown: Pixels, encoding_time: float, decoding_time: float
+) -> Point:
+    """The Point of a file of ``size`` bytes that shows ``shown`` for ``pixels``."""
+    picture, original = as_tensor(shown), as_tensor(pixels)
+    return Point(
+        setting,
+        size,
+        8 * size / (pixels.shape[0] * pixels.shape[1]),
+        min(float(psnr(picture, original)), BEST),
+        float(ms_ssim(picture, original)),
+        min(float(psnr_hvs(picture, original)), BEST),
+        encoding_time,
+        decoding_time,
+    )
+
+
+def timed(pictures: Iterator[T]) -> Iterator[tuple[T, float]]:
+    """Each of ``pictures``, and the seconds that went into it and those before it, as if there were no others."""
+    total = 0.0
+    while True:
+        start = time.perf_counter()
+        try:
+            picture = next(pictures)
+        except StopIteration:
+            return
+        total += time.perf_counter() - start
+        yield picture, total
+
+
+def clocked(action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> tuple[T, float]:
+    """What ``action`` returns, and the seconds it took."""
+    start = time.perf_counter()
+    result = action(*arguments, **options)
+    return result, time.perf_counter() - start
 
 
 def as_tensor(pixels: Pixels) -> torch.Tensor:

@@ -1,9 +1,18 @@
 """Callbacks of a training run: one a file."""
 
 from rnncodec.training.callbacks.context_table import ContextTable
+from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
 from rnncodec.training.callbacks.progress import StepProgressBar
 from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.summary import IterationTable
 
-__all__ = ["ContextTable", "ExportContext", "ExportWeights", "ImageStrips", "IterationTable", "StepProgressBar"]
+__all__ = [
+    "ContextTable",
+    "EvaluateAtEnd",
+    "ExportContext",
+    "ExportWeights",
+    "ImageStrips",
+    "IterationTable",
+    "StepProgressBar",
+]

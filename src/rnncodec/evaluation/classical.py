@@ -1,0 +1,117 @@
+"""The codecs that everybody has, as Pillow writes them: what ours is compared with."""
+
+import importlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image, features
+
+from rnncodec.errors import ConfigurationError
+from rnncodec.imaging import Pixels
+
+
+@dataclass(frozen=True)
+class ClassicalCodec:
+    """A file format of Pillow's, and how it is written.
+
+    ``settings`` are its qualities, or the bits a pixel asked for, such that photos come to 0.05 to 2 bpp and more;
+    ``options`` turns one of them into the options of Pillow's ``save``; ``needs`` names Pillow's feature or the plugin.
+    """
+
+    title: str
+    format: str
+    settings: tuple[float, ...]
+    options: Callable[[float], dict[str, Any]]
+    needs: str
+
+    def check(self) -> None:
+        """Raises ConfigurationError where it cannot be written here."""
+        if self.needs == PLUGIN:
+            try:
+                importlib.import_module(PLUGIN)  # tells Pillow of the format
+            except ModuleNotFoundError:
+                raise ConfigurationError("JPEG XL needs a plugin: pip install 'rnncodec[jxl]'") from None
+        elif not features.check(self.needs):
+            raise ConfigurationError(f"this Pillow was built without {self.title} ({self.needs})")
+
+    def encode(self, pixels: Pixels, setting: float) -> bytes:
+        """The file of ``pixels``, uint8 ``[H, W, 3]``."""
+        self.check()
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, self.format, **self.options(setting))
+        return buffer.getvalue()
+
+    def decode(self, content: bytes) -> Pixels:
+        """The pixels that a file of it shows."""
+        self.check()
+        return np.asarray(Image.open(io.BytesIO(content), formats=[self.format]).convert("RGB"))
+
+
+PLUGIN = "pillow_jxl"
+
+JPEG_QUALITIES = (1, 3, 5, 8, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 85, 90, 95)
+WEBP_QUALITIES = (0, 1, 3, 5, 8, 12, 16, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
+AVIF_QUALITIES = (0, 4, 8, 12, 16, 20, 25, 30, 35, 40, 50, 60, 70, 80, 85, 90)
+JXL_QUALITIES = (0, 3, 6, 10, 15, 20, 30, 40, 50, 60, 70, 80, 85, 90, 95)
+JPEG2000_RATES = (0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5)  # bpp
+
+
+def jpeg(subsampling: str, progressive: bool = False) -> Callable[[float], dict[str, Any]]:
+    """Options of a JPEG whose Huffman tables are fitted to the picture."""
+    return lambda quality: {
+        "quality": int(quality),
+        "subsampling": subsampling,
+        "optimize": True,
+        "progressive": progressive,
+    }
+
+
+CLASSICAL = {
+    "jpeg": ClassicalCodec("JPEG 4:2:0", "JPEG", JPEG_QUALITIES, jpeg("4:2:0"), "jpg"),
+    "jpeg444": ClassicalCodec("JPEG 4:4:4", "JPEG", JPEG_QUALITIES, jpeg("4:4:4"), "jpg"),
+    # Larger than the plain ones at low rates, smaller at high ones.
+    "jpeg_progressive": ClassicalCodec(
+        "JPEG 4:2:0 progressive", "JPEG", JPEG_QUALITIES, jpeg("4:2:0", progressive=True), "jpg"
+    ),
+    "webp": ClassicalCodec(
+        "WebP", "WEBP", WEBP_QUALITIES, lambda quality: {"quality": int(quality), "method": 6}, "webp"
+    ),
+    "jpeg2000": ClassicalCodec(
+        "JPEG 2000",
+        "JPEG2000",
+        JPEG2000_RATES,
+        # mct is its colour transform, which Pillow leaves out unless told.
+        lambda bpp: {"quality_mode": "rates", "quality_layers": [24.0 / bpp], "irreversible": True, "mct": 1},
+        "jpg_2000",
+    ),
+    "avif": ClassicalCodec(
+        "AVIF 4:2:0",
+        "AVIF",
+        AVIF_QUALITIES,
+        # One thread: the bytes depend on how many there are.
+        lambda quality: {"quality": int(quality), "subsampling": "4:2:0", "speed": 6, "max_threads": 1},
+        "avif",
+    ),
+    "jxl": ClassicalCodec(
+        "JPEG XL",
+        "JXL",
+        JXL_QUALITIES,
+        lambda quality: {"quality": int(quality), "effort": 7, "lossless": False},
+        PLUGIN,
+    ),
+}
+
+
+def classical(name: str) -> ClassicalCodec:
+    """The codec of that name, which can be written here.
+
+    Raises:
+        ConfigurationError: there is no such codec, or it is not installed.
+    """
+    if name not in CLASSICAL:
+        raise ConfigurationError(f"unknown baseline '{name}'; choose from {', '.join(CLASSICAL)}")
+    CLASSICAL[name].check()
+    return CLASSICAL[name]

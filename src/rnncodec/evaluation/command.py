@@ -1,0 +1,103 @@
+"""What evaluate.py does with its options."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from rnncodec.evaluation.results import SUMMARY, Evaluation
+from rnncodec.evaluation.run import Options, evaluate, find_images
+from rnncodec.evaluation.samples import sample_photos
+from rnncodec.evaluation.summary import TARGETS
+from rnncodec.evaluation.tracking import log_evaluation
+
+SAMPLES = "samples"
+CONFIG = "config.yaml"  # of a training run
+
+
+def evaluate_and_tell(config: DictConfig) -> None:
+    """Evaluate as ``config`` says, with a progress bar, and print the summary.
+
+    Raises:
+        RnncodecError: see `rnncodec.evaluation.run.evaluate`.
+    """
+    images = sample_photos() if config.images == SAMPLES else find_images(Path(config.images))
+    name = config.name or Path(config.model).resolve().with_suffix("").name
+    options = Options(
+        model=str(config.model),
+        images=images,
+        name=name,
+        iterations=config.iterations,
+        baselines=tuple(config.baselines),
+        anchors=Path(config.anchors) if config.anchors else None,
+        compare_to=config.compare_to,
+        workers=config.workers,
+        device=config.device,
+    )
+    folder = results_folder(config, name)
+    log = Console(stderr=True, highlight=False)
+    with progress_bar(log) as bar:
+        task = bar.add_task("measuring", total=None)
+
+        def on_progress(done: int, total: int, complaint: str) -> None:
+            if complaint:
+                log.print(f"[yellow]broken[/] {escape(complaint)}", soft_wrap=True)
+            bar.update(task, completed=done, total=total)
+
+        evaluation = evaluate(options, folder, on_progress)
+    tell(evaluation, folder)
+    if config.get("logger"):
+        logger = make_logger(config, name, folder)
+        log_evaluation(logger.experiment, evaluation)
+        logger.experiment.finish()
+
+
+def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
+    """The logger that ``config`` describes, on the run that trained the model, if it has one, else on a new one."""
+    run = Path(config.model) / CONFIG
+    if run.is_file():
+        trained = OmegaConf.load(run)
+        if trained.logger._target_ == config.logger._target_:
+            return instantiate(config.logger, id=trained.run_id, name=trained.name, save_dir=str(folder))
+    return instantiate(config.logger, name=name, save_dir=str(folder))
+
+
+def results_folder(config: DictConfig, name: str) -> Path:
+    """Where the results go: into the run whose weights are measured, else under ``config.outputs``."""
+    if config.folder:
+        return Path(config.folder)
+    images = Path(config.images).resolve().name
+    if Path(config.model).is_dir():
+        return Path(config.model) / "evaluations" / images
+    return Path(config.outputs) / "evaluations" / f"{name}-{images}"
+
+
+def tell(evaluation: Evaluation, folder: Path) -> None:
+    """Print the summary, and where the rest lies."""
+    about = evaluation.about
+    table = Table(title=f"Mean of {len(about.measured)} images; bpp of whole files", caption="by MS-SSIM")
+    table.add_column("codec", no_wrap=True)
+    for heading in (*(f"{target:.2f} at bpp" for target in TARGETS), "area", "BD-rate"):
+        table.add_column(heading, justify="right")
+    for summary in evaluation.summaries:
+        rates = ["–" if rate is None else f"{rate:.3f}" for rate in summary.rates]
+        area = "–" if summary.area_ms_ssim is None else f"{summary.area_ms_ssim:.4f}"
+        rate = "–" if summary.bd_ms_ssim is None else f"{summary.bd_ms_ssim.percent:+.1f} %"
+        table.add_row(escape(summary.name), *rates, area, rate)
+    console = Console()
+    console.print(table)
+    if about.broken:
+        console.print(f"{len(about.broken)} of {len(about.images)} images could not be measured")
+    console.print(f"Tables:  {folder / SUMMARY}", soft_wrap=True)
+    console.print(f"Report:  rnncodec report {folder} -o report.html", soft_wrap=True)
+
+
+def progress_bar(log: Console) -> Progress:
+    """On standard error, gone when it is done, and absent where nobody watches."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=log, transient=True, disable=not log.is_terminal)

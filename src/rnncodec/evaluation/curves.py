@@ -1,0 +1,81 @@
+"""Rate–distortion curves, and their files: CompressAI's JSON schema, so that their plots and ours read each other's."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from rnncodec.errors import DataError
+from rnncodec.evaluation.measure import Point
+
+METRICS = {"ms-ssim-rgb": "MS-SSIM", "psnr-rgb": "PSNR (dB)", "psnr-hvs-y": "PSNR-HVS (dB)"}  # CompressAI's keys
+FIELDS = {  # of a Point, by their keys in the files
+    "setting": "setting",
+    "bpp": "bpp",
+    "psnr-rgb": "psnr",
+    "ms-ssim-rgb": "ms_ssim",
+    "psnr-hvs-y": "psnr_hvs",
+    "encoding_time": "encoding_time",
+    "decoding_time": "decoding_time",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A codec at each of its settings. ``results`` holds lists of equal length: ``bpp``, and some of METRICS and of
+    ``setting``, ``encoding_time`` and ``decoding_time``."""
+
+    name: str
+    description: str
+    results: dict[str, list[float]]
+
+    def points(self, metric: str) -> list[tuple[float, float]]:
+        """Pairs of bpp and ``metric``, by rising bpp; none where it was not measured."""
+        return sorted(zip(self.results["bpp"], self.results.get(metric, []), strict=False))
+
+
+def mean_curve(name: str, description: str, images: Sequence[Sequence[Point]]) -> Curve:
+    """The mean over images at each setting; ``images`` holds the Points of each, all at the same settings."""
+    settings = list(zip(*images, strict=True))
+    results = {
+        key: [fmean(getattr(point, field) for point in points) for points in settings] for key, field in FIELDS.items()
+    }
+    return Curve(name, description, results)
+
+
+def write_curve(curve: Curve, path: Path) -> None:
+    content = {"name": curve.name, "description": curve.description, "results": curve.results}
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_curve(path: Path) -> Curve:
+    """The curve in a file of CompressAI's schema.
+
+    Raises:
+        DataError: the file cannot be read, or is not of that schema.
+    """
+    try:
+        content = json.loads(path.read_text())
+        results = {key: [float(value) for value in values] for key, values in content["results"].items()}
+        curve = Curve(str(content["name"]), str(content.get("description", "")), results)
+        rates = results["bpp"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a curve in CompressAI's JSON schema ({error!r})") from None
+    for key in METRICS:
+        if key in results and len(results[key]) != len(rates):
+            raise DataError(f"{path}: {len(rates)} rates but {len(results[key])} values of {key}")
+    return curve
+
+
+def read_anchors(folder: Path) -> list[Curve]:
+    """The curves of every JSON file in ``folder``, each named after its file: their own names repeat themselves.
+
+    Raises:
+        DataError: there is none, or one cannot be read.
+    """
+    paths = sorted(folder.glob("*.json"))
+    if not paths:
+        raise DataError(f"no .json files in {folder}")
+    curves = [read_curve(path) for path in paths]
+    return [Curve(path.stem, curve.description, curve.results) for path, curve in zip(paths, curves, strict=True)]

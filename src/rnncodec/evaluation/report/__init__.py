@@ -1,0 +1,1 @@
+"""One HTML page that compares runs and results: curves, tables, and photos to look at."""

@@ -1,0 +1,96 @@
+"""The report's page: what `sources` and `viewer` found, in one file that needs no other."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from rnncodec.evaluation.curves import METRICS, Curve
+from rnncodec.evaluation.report.sources import Source, differences
+from rnncodec.evaluation.report.viewer import LONGEST, view
+from rnncodec.evaluation.summary import NOTE, SHORT, cells, headings, summarize
+
+
+def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
+    """Every curve to draw, with what kind it is: the sources' own first, then each baseline and anchor once."""
+    own = [
+        ("codec", Curve(source.name, source.curve.description, source.curve.results))
+        for source in sources
+        if source.curve
+    ]
+    others: list[tuple[str, Curve]] = []
+    for source in sources:
+        if source.evaluation is None:
+            continue
+        anchors = source.evaluation.about.anchors
+        for curve in source.evaluation.curves[1:]:
+            kind = "published" if curve.name in anchors else "baseline"
+            same_name = [other for _, other in others if other.name == curve.name]
+            if any(all(curve.points(metric) == other.points(metric) for metric in METRICS) for other in same_name):
+                continue  # their times may differ
+            if same_name:  # of other images
+                curve = replace(curve, name=f"{curve.name} ({source.name})")
+            others.append((kind, curve))
+    return own + others
+
+
+def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object] = lambda: None) -> str:
+    """The page, as HTML. ``photos`` of each evaluation are shown; ``on_layer`` is called as layers are coded."""
+    curves = report_curves(sources)
+    evaluations = [(source, source.evaluation) for source in sources if source.evaluation]
+    compare_to = evaluations[0][1].about.compare_to if evaluations else None
+    baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
+    rows = [cells(summarize(curve, baseline)) for _, curve in curves]
+    viewers, complaints = [], []
+    for source, evaluation in evaluations:
+        views, complaint = view(evaluation.about, photos, on_layer)
+        viewers += [{**photo, "codec": source.name} for photo in views]
+        if complaint:
+            complaints.append(f"{source.name}: {complaint}")
+    image_sets = {tuple(evaluation.about.measured) for _, evaluation in evaluations}
+    environment = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined)
+    return environment.get_template("page.html").render(
+        names=[source.name for source in sources],
+        images=[f"{source.name}: mean of {len(e.about.measured)} images." for source, e in evaluations],
+        same_images=len(image_sets) <= 1,
+        broken=[f"{name}: {why}" for _, evaluation in evaluations for name, why in evaluation.about.broken.items()],
+        headings=headings(baseline.name if baseline else None),
+        rows=rows,
+        note=NOTE if any(SHORT in cell for row in rows for cell in row) else "",
+        metrics=METRICS,
+        curves=[curve for _, curve in curves],
+        viewers=viewers,
+        complaints=complaints,
+        longest=LONGEST,
+        compared=[source.name for source in sources if source.options],
+        differences=differences(sources),
+        training=any(source.training for source in sources),
+        data=embed(
+            {
+                "metrics": METRICS,
+                "curves": [curve_data(kind, curve) for kind, curve in curves],
+                "viewers": viewers,
+                "training": [{"name": s.name, "series": s.training} for s in sources if s.training],
+            }
+        ),
+        style=asset("style.css"),
+        script=asset("script.js"),
+    )
+
+
+def curve_data(kind: str, curve: Curve) -> dict[str, Any]:
+    """A curve as the page's script takes it."""
+    points = {metric: curve.points(metric) for metric in METRICS if curve.points(metric)}
+    return {"name": curve.name, "kind": kind, "points": points}
+
+
+def embed(data: Any) -> str:
+    """JSON that can stand inside a script element."""
+    return json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+
+
+def asset(name: str) -> str:
+    return (files(__package__ or "") / "page" / name).read_text()

@@ -1,0 +1,34 @@
+"""Static plots of the curves, for papers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rnncodec.evaluation.curves import METRICS, Curve
+from rnncodec.evaluation.rate_distortion import LIMIT
+
+STYLES = {"codec": "o-", "baseline": ".--", "published": ".:"}
+
+
+def write_plots(curves: Sequence[tuple[str, Curve]], folder: Path) -> list[Path]:
+    """One plot for each metric that a curve has, as PNG and as SVG, in ``folder``; ``curves`` come with their kinds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure  # not pyplot, which looks for a display
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for metric, title in METRICS.items():
+        drawn = [(kind, curve, curve.points(metric)) for kind, curve in curves if curve.points(metric)]
+        if not drawn:
+            continue
+        figure = Figure(figsize=(7, 5), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        for kind, curve, points in drawn:
+            axes.plot(*zip(*points, strict=True), STYLES[kind], label=curve.name)
+        axes.set(xlabel="bits per pixel", ylabel=title, xlim=(0, LIMIT))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+        for ending in ("png", "svg"):
+            written.append(folder / f"{metric}.{ending}")
+            figure.savefig(written[-1], dpi=200)
+    return written

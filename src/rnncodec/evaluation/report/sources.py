@@ -1,0 +1,114 @@
+"""What a report compares: runs and results of evaluations, read from their folders."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnncodec.errors import DataError
+from rnncodec.evaluation.curves import Curve, read_curve
+from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
+
+RUN = "config.yaml"
+UNTOLD = ("folder", "run_id", "outputs", "name", "group", "tags", "resume")  # options that only say where and who
+
+UNKNOWN = "–"
+
+Series = dict[str, list[tuple[float, float]]]  # by metric: pairs of step and value
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run, a result, or a published curve. ``options`` are what made it, flat; ``training`` is what a run logged."""
+
+    name: str
+    evaluation: Evaluation | None = None
+    curve: Curve | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    training: Series = field(default_factory=dict)
+
+
+def read_sources(paths: Sequence[Path]) -> list[Source]:
+    """The sources in ``paths``, their names made different.
+
+    Raises:
+        DataError: a path is none, or there is nothing at all to show.
+    """
+    sources = [source for path in paths for source in read_source(path)]
+    if not any(source.evaluation or source.curve or source.training for source in sources):
+        raise DataError("there is nothing to show: no evaluation and no training log; run evaluate.py first")
+    names = [source.name for source in sources]
+    return [
+        replace(source, name=f"{source.name} ({names[: index + 1].count(source.name)})")
+        if names.count(source.name) > 1
+        else source
+        for index, source in enumerate(sources)
+    ]
+
+
+def read_source(path: Path) -> Iterator[Source]:
+    """What is in ``path``: a result's folder, a run's with its evaluations, or a curve's file."""
+    if path.is_file():
+        curve = read_curve(path)
+        yield Source(path.stem, curve=curve)
+    elif (path / ABOUT).is_file():
+        run = path.parents[1] if path.parent.name == "evaluations" and (path.parents[1] / RUN).is_file() else None
+        yield from_folders(run, path)
+    elif (path / RUN).is_file():
+        results = sorted(found.parent for found in path.glob(f"evaluations/*/{ABOUT}"))
+        if not results:
+            yield from_folders(path, None)
+        for result in results:
+            yield from_folders(path, result)
+    else:
+        raise DataError(f"{path}: neither a run, nor the folder of an evaluation, nor a curve's JSON file")
+
+
+def from_folders(run: Path | None, result: Path | None) -> Source:
+    """The Source of a run, of a result, or of a run's result."""
+    evaluation = read_evaluation(result) if result else None
+    options: dict[str, str] = {}
+    if evaluation:
+        about = evaluation.about
+        training = {name: value for name, value in about.training.items() if name != "options"}
+        options = flat({"model": about.network, "training": training, **about.training.get("options", {})})
+    if run:
+        config = yaml.safe_load((run / RUN).read_text())
+        options |= flat({name: value for name, value in config.items() if name not in UNTOLD})
+    name = evaluation.about.name if evaluation else run.resolve().name if run else ""
+    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, read_log(run) if run else {})
+
+
+def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested options as ``a.b: value``, in words."""
+    found: dict[str, str] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        elif not str(name).endswith(("folder", "dirpath", "save_dir")):
+            found[f"{prefix}{name}"] = str(value)
+    return found
+
+
+def differences(sources: Sequence[Source]) -> dict[str, list[str]]:
+    """The options in which the sources that have any differ: their values, in order. One that a source does not tell,
+    as weights do not tell of their run's logger, is no difference."""
+    told = [source.options for source in sources if source.options]
+    names = dict.fromkeys(name for options in told for name in options)
+    values = {name: [options.get(name, UNKNOWN) for options in told] for name in names}
+    return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}
+
+
+def read_log(run: Path) -> Series:
+    """What a run's CSV logger wrote, all parts of a resumed run one after the other; nothing where it had none."""
+    series: Series = {}
+    for path in sorted(run.glob("csv-*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("csv-"))):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if value and name not in ("step", "epoch"):
+                        series.setdefault(name, []).append((float(row["step"]), float(value)))
+    return series

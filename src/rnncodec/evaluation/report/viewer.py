@@ -1,0 +1,165 @@
+"""Photos as the codec shows them after each layer, beside JPEG files of the same size and of the same quality."""
+
+import base64
+import io
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from rnncodec import bitstream
+from rnncodec.compression import Compressor, compressor
+from rnncodec.errors import ConfigurationError, RnncodecError
+from rnncodec.evaluation.classical import CLASSICAL
+from rnncodec.evaluation.measure import as_tensor
+from rnncodec.evaluation.metrics import ms_ssim, psnr
+from rnncodec.evaluation.results import About
+from rnncodec.imaging import Pixels, read_pixels
+
+LONGEST = 768  # pixels on a side; of larger photos the middle is shown, so that the page stays small
+AMPLIFICATION = 4.0  # of the residuals, around mid-grey
+QUALITIES = range(1, 96)  # JPEG's
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """A JPEG file of a photo."""
+
+    quality: int
+    content: bytes
+    pixels: Pixels
+    ms_ssim: float
+
+
+class JpegFiles:
+    """The JPEG files of a photo, each made when it is asked for."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self.pixels = pixels
+        self.at = lru_cache(maxsize=None)(self._make)
+
+    def _make(self, quality: int) -> Jpeg:
+        content = CLASSICAL["jpeg"].encode(self.pixels, quality)
+        shown = CLASSICAL["jpeg"].decode(content)
+        return Jpeg(quality, content, shown, float(ms_ssim(as_tensor(shown), as_tensor(self.pixels))))
+
+    @cached_property
+    def sizes(self) -> list[int]:
+        return [len(CLASSICAL["jpeg"].encode(self.pixels, quality)) for quality in QUALITIES]
+
+    def of_size(self, size: int) -> Jpeg:
+        """The one whose size is nearest to ``size`` bytes."""
+        return self.at(min(QUALITIES, key=lambda quality: abs(self.sizes[quality - QUALITIES.start] - size)))
+
+    def of_quality(self, wanted: float) -> Jpeg | None:
+        """The first one with an MS-SSIM of ``wanted`` or more; None where there is none."""
+        index = bisect_left(QUALITIES, wanted, key=lambda quality: self.at(quality).ms_ssim)
+        return self.at(QUALITIES[index]) if index < len(QUALITIES) else None
+
+
+def view(
+    about: About, photos: int, on_layer: Callable[[], object] = lambda: None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The first ``photos`` photos of an evaluation as the page's viewer takes them; and, where they or the weights
+    cannot be read any more, what is wrong with them."""
+    try:
+        coder = compressor(about.model)
+        if coder.identity.hex() != about.identity:
+            raise ConfigurationError(f"{about.model} now holds other weights than those measured")
+        views = [view_photo(coder, Path(path), about.iterations, on_layer) for path in about.measured[:photos]]
+    except RnncodecError as error:
+        return [], str(error)
+    return views, None
+
+
+def view_photo(coder: Compressor, path: Path, iterations: int, on_layer: Callable[[], object]) -> dict[str, Any]:
+    """A photo after each layer: pictures as data URLs, sizes and qualities, and these in words."""
+    pixels = middle(read_pixels(path))
+    original = as_tensor(pixels)
+    jpegs = JpegFiles(pixels)
+    file = bitstream.read(coder.compress(pixels, iterations, on_layer))
+    pictures = {"original": as_url(pixels)}
+    layers = []
+    for t, (end, shown) in enumerate(zip(file.ends, coder.decode(file), strict=True), start=1):
+        quality = float(ms_ssim(as_tensor(shown), original))
+        pictures[f"p{t}"], pictures[f"r{t}"] = as_url(shown), as_url(residual(pixels, shown), quality=80)
+        same_size, same_quality = jpegs.of_size(end), jpegs.of_quality(quality)
+        for jpeg in (same_size, same_quality):
+            if jpeg:
+                pictures[f"j{jpeg.quality}"] = file_url(jpeg.content)
+        layers.append(
+            {
+                "iteration": t,
+                "told": f"{size_in_words(end)}, {8 * end / pixels[..., 0].size:.3f} bpp, MS-SSIM {quality:.4f}, "
+                f"PSNR {float(psnr(as_tensor(shown), original)):.2f} dB",
+                "same_size": f"j{same_size.quality}",
+                "same_size_told": compare_quality(end, quality, same_size),
+                "same_quality": f"j{same_quality.quality}" if same_quality else None,
+                "same_quality_told": compare_size(end, quality, same_quality),
+            }
+        )
+        on_layer()
+    height, width = pixels.shape[:2]
+    return {"name": path.stem, "width": width, "height": height, "pictures": pictures, "layers": layers}
+
+
+def middle(pixels: Pixels) -> Pixels:
+    """The middle of a photo, no side longer than LONGEST."""
+    height, width = pixels.shape[:2]
+    top, left = (max(0, (side - LONGEST) // 2) for side in (height, width))
+    return np.ascontiguousarray(pixels[top : top + LONGEST, left : left + LONGEST])
+
+
+def residual(pixels: Pixels, shown: Pixels) -> Pixels:
+    """What is left to code, amplified around mid-grey."""
+    difference = pixels.astype(np.float32) - shown.astype(np.float32)
+    return np.clip(AMPLIFICATION * difference + 127.5, 0, 255).round().astype(np.uint8)
+
+
+def compare_size(size: int, quality: float, jpeg: Jpeg | None) -> str:
+    """A file of ``size`` bytes beside a JPEG of the same MS-SSIM, in words."""
+    if jpeg is None:
+        return f"No JPEG reaches MS-SSIM {quality:.4f}."
+    theirs = len(jpeg.content)
+    words = f"{size_in_words(size)} against {size_in_words(theirs)} of JPEG: {share(size, theirs)}"
+    if jpeg.quality == QUALITIES.start:
+        words += f" (JPEG's lowest quality; its MS-SSIM is {jpeg.ms_ssim:.4f} already)"
+    return words + "."
+
+
+def compare_quality(size: int, quality: float, jpeg: Jpeg) -> str:
+    """A file of ``size`` bytes beside the JPEG nearest in size, in words."""
+    return (
+        f"{size_in_words(size)} against {size_in_words(len(jpeg.content))} of JPEG: "
+        f"MS-SSIM {quality:.4f} against {jpeg.ms_ssim:.4f}."
+    )
+
+
+def share(size: int, other: int) -> str:
+    """How ``size`` compares with ``other``, in words."""
+    percent = round(100 * (size - other) / other)
+    if percent == 0:
+        return "the same size"
+    return f"{abs(percent)} % {'smaller' if percent < 0 else 'larger'}"
+
+
+def size_in_words(size: int) -> str:
+    """Bytes as KB of 1,000."""
+    return f"{size / 1000:.1f} KB"
+
+
+def as_url(pixels: Pixels, quality: int = 93) -> str:
+    """A picture as a data URL: a JPEG, of full colour resolution, so good that what it loses does not show."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:4:4", optimize=True)
+    return file_url(buffer.getvalue())
+
+
+def file_url(content: bytes) -> str:
+    """A JPEG file as a data URL."""
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"

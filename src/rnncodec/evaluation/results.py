@@ -1,0 +1,175 @@
+"""What an evaluation leaves in its folder.
+
+``evaluation.json`` says what was measured, ``per_image.csv`` holds every measurement, and, of the images that all
+codecs have coded, ``NAME.json`` is a codec's mean curve and ``summary.md`` the tables.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from rnncodec.errors import DataError
+from rnncodec.evaluation.classical import CLASSICAL
+from rnncodec.evaluation.curves import Curve, mean_curve, read_curve, write_curve
+from rnncodec.evaluation.measure import Point
+from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
+
+ABOUT = "evaluation.json"
+MEASUREMENTS = "per_image.csv"
+SUMMARY = "summary.md"
+
+Measurements = dict[tuple[str, str], list[Point]]  # by codec and image
+
+
+@dataclass
+class About:
+    """What was measured: the codec called ``name``, the weights it has, and the images; ``broken`` says of an image
+    why it could not be measured. ``curves`` names the curves in the folder, ``anchors`` those that were published."""
+
+    name: str
+    model: str
+    identity: str
+    network: dict[str, Any]
+    training: dict[str, Any]
+    iterations: int
+    images: list[str]
+    baselines: list[str]
+    compare_to: str | None
+    broken: dict[str, str] = field(default_factory=dict)
+    anchors: list[str] = field(default_factory=list)
+
+    def same_measurements(self, other: "About") -> bool:
+        """Whether the measurements of ``other`` can stand for those of this one, where both have an image."""
+        return (self.name, self.identity, self.iterations) == (other.name, other.identity, other.iterations)
+
+    @property
+    def measured(self) -> list[str]:
+        """The images in every curve."""
+        return [image for image in self.images if Path(image).name not in self.broken]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A folder's content: ``curves``, first that of the codec, then the baselines and the anchors."""
+
+    about: About
+    measurements: Measurements
+    curves: list[Curve]
+    summaries: list[Summary]
+
+    @property
+    def summary(self) -> Summary:
+        """The codec's own."""
+        return self.summaries[0]
+
+
+def complete(about: About, measurements: Measurements, anchors: Sequence[Curve]) -> Evaluation:
+    """The curves and summaries of what was measured; ``anchors`` join them.
+
+    Raises:
+        DataError: not one image was measured with every codec.
+    """
+    names = [Path(image).name for image in about.measured]
+    if not names:
+        raise DataError(f"not one of {len(about.images)} images could be measured: {'; '.join(about.broken.values())}")
+    described = f"mean of {len(names)} images; measured by rnncodec"
+    curves = []
+    for codec in (about.name, *about.baselines):
+        title = CLASSICAL[codec].title if codec in CLASSICAL else f"rnncodec, model {about.identity}"
+        curves.append(mean_curve(codec, f"{title}, {described}", [measurements[codec, name] for name in names]))
+    curves += anchors
+    baseline = next((curve for curve in curves if curve.name == about.compare_to), None)
+    return Evaluation(about, measurements, curves, [summarize(curve, baseline) for curve in curves])
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
+    """Write all of it to ``folder``."""
+    write_about(evaluation.about, folder)
+    write_measurements(evaluation.measurements, folder)
+    for curve in evaluation.curves:
+        write_curve(curve, folder / f"{curve.name}.json")
+    (folder / SUMMARY).write_text(summary_text(evaluation))
+
+
+def summary_text(evaluation: Evaluation) -> str:
+    """The tables, in Markdown."""
+    about = evaluation.about
+    baseline = about.compare_to if any(curve.name == about.compare_to for curve in evaluation.curves) else None
+    anchors = f"; published curves: {', '.join(about.anchors)}" if about.anchors else ""
+    return (
+        f"Mean of {len(about.measured)} images; bpp of whole files{anchors}.\n\n"
+        f"{summary_table(evaluation.summaries, baseline)}\n{about.name}:\n\n{point_table(evaluation.curves[0])}"
+    )
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """What `write_evaluation` wrote. Raises DataError where it is not there, or not whole."""
+    about = read_about(folder)
+    if about is None:
+        raise DataError(f"{folder}: not the folder of an evaluation: it has no {ABOUT}")
+    anchors = [read_curve(folder / f"{name}.json") for name in about.anchors]
+    try:
+        return complete(about, read_measurements(folder), anchors)
+    except KeyError as error:
+        raise DataError(f"{folder}: the evaluation is not finished: it lacks {error}; run it again") from None
+
+
+def write_about(about: About, folder: Path) -> None:
+    replace(folder / ABOUT, json.dumps(asdict(about), indent=2, ensure_ascii=False) + "\n")
+
+
+def read_about(folder: Path) -> About | None:
+    """None where there is no evaluation in ``folder``. Raises DataError where its file cannot be read."""
+    try:
+        return About(**json.loads((folder / ABOUT).read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{folder / ABOUT}: cannot be read ({error})") from None
+
+
+def write_measurements(measurements: Measurements, folder: Path) -> None:
+    columns = ["codec", "image", *(field.name for field in fields(Point))]
+    lines = [
+        ",".join(map(str, columns)),
+        *(
+            ",".join([*map(quoted, key), *map(repr, astuple(point))])
+            for key, points in measurements.items()
+            for point in points
+        ),
+    ]
+    replace(folder / MEASUREMENTS, "\n".join(lines) + "\n")
+
+
+def quoted(name: str) -> str:
+    """A name as a field of a CSV file."""
+    return '"' + name.replace('"', '""') + '"' if any(character in name for character in ',"\n') else name
+
+
+def read_measurements(folder: Path) -> Measurements:
+    """None of them where there is no file. Raises DataError where it cannot be read."""
+    path = folder / MEASUREMENTS
+    measurements: Measurements = {}
+    try:
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                key = row.pop("codec"), row.pop("image")
+                values: dict[str, Any] = {name: float(value) for name, value in row.items()}
+                values["bytes"] = int(row["bytes"])
+                measurements.setdefault(key, []).append(Point(**values))
+    except FileNotFoundError:
+        return {}
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error!r})") from None
+    return measurements
+
+
+def replace(path: Path, content: str) -> None:
+    """Write beside ``path``, then rename, so that an evaluation that is killed leaves it whole."""
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_text(content)
+    os.replace(temporary, path)

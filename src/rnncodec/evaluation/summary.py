@@ -1,0 +1,116 @@
+"""Curves to the few numbers by which codecs are compared, and those to Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rnncodec.evaluation.curves import Curve
+from rnncodec.evaluation.rate_distortion import LIMIT, BDRate, area, bd_rate, rate_at
+
+TARGETS = (0.90, 0.95, 0.98)  # MS-SSIM
+ABSENT = "–"
+SHORT = "*"  # marks the area under a curve that ends before LIMIT
+NOTE = f"{SHORT} The curve ends before {LIMIT:g} bpp; its last quality is kept from there."
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A curve's last rate in bits a pixel, its areas to LIMIT, its rates at each of TARGETS, and its BD-rates against
+    the baseline; None where the curve does not tell."""
+
+    name: str
+    ends_at: float
+    area_ms_ssim: float | None
+    area_psnr_hvs: float | None
+    rates: tuple[float | None, ...]
+    bd_ms_ssim: BDRate | None
+    bd_psnr: BDRate | None
+
+
+def summarize(curve: Curve, baseline: Curve | None) -> Summary:
+    """The Summary of ``curve``; ``baseline`` is what BD-rates are against."""
+
+    def area_of(metric: str) -> float | None:
+        points = curve.points(metric)
+        return area(points) if points else None
+
+    def bd_of(metric: str) -> BDRate | None:
+        return bd_rate(baseline.points(metric), curve.points(metric)) if baseline else None
+
+    return Summary(
+        curve.name,
+        max(curve.results["bpp"]),
+        area_of("ms-ssim-rgb"),
+        area_of("psnr-hvs-y"),
+        tuple(rate_at(curve.points("ms-ssim-rgb"), target) for target in TARGETS),
+        bd_of("ms-ssim-rgb"),
+        bd_of("psnr-rgb"),
+    )
+
+
+def headings(baseline: str | None) -> list[str]:
+    """The columns of `cells`."""
+    against = f" against {baseline}" if baseline else ""
+    return [
+        "codec",
+        *(f"bpp at {target:.2f}" for target in TARGETS),
+        f"area, MS-SSIM to {LIMIT:g} bpp",
+        "area, PSNR-HVS",
+        f"BD-rate, MS-SSIM{against}",
+        f"BD-rate, PSNR{against}",
+    ]
+
+
+def cells(summary: Summary) -> list[str]:
+    """A Summary in words, one for each of `headings`."""
+    return [
+        summary.name,
+        *(_number(rate, 3) for rate in summary.rates),
+        _area(summary, summary.area_ms_ssim, 4),
+        _area(summary, summary.area_psnr_hvs, 2),
+        _bd(summary.bd_ms_ssim, 3),
+        _bd(summary.bd_psnr, 1),
+    ]
+
+
+def summary_table(summaries: Sequence[Summary], baseline: str | None) -> str:
+    """A Markdown table, a codec a row."""
+    table = markdown(headings(baseline), [cells(summary) for summary in summaries])
+    return table + (f"\n{NOTE}\n" if f"{SHORT} |" in table else "")
+
+
+def point_table(curve: Curve) -> str:
+    """A Markdown table of a measured curve, a setting a row."""
+    columns = {  # heading: key, decimals
+        "iteration": ("setting", 0),
+        "bpp": ("bpp", 4),
+        "MS-SSIM": ("ms-ssim-rgb", 4),
+        "PSNR (dB)": ("psnr-rgb", 2),
+        "PSNR-HVS (dB)": ("psnr-hvs-y", 2),
+        "encode (s)": ("encoding_time", 2),
+        "decode (s)": ("decoding_time", 2),
+    }
+    rows = zip(
+        *([f"{value:.{decimals}f}" for value in curve.results[key]] for key, decimals in columns.values()), strict=True
+    )
+    return markdown(list(columns), [list(row) for row in rows])
+
+
+def markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table, its first column to the left, the others to the right."""
+    lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+
+
+def _area(summary: Summary, value: float | None, decimals: int) -> str:
+    mark = SHORT if value is not None and summary.ends_at < LIMIT else ""
+    return _number(value, decimals) + mark
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return ABSENT if value is None else f"{value:.{decimals}f}"
+
+
+def _bd(value: BDRate | None, decimals: int) -> str:
+    if value is None:
+        return ABSENT
+    return f"{value.percent:+.1f} % ({value.low:.{decimals}f}–{value.high:.{decimals}f})"

@@ -1,0 +1,70 @@
+"""An evaluation in a W&B run: the numbers that runs are compared by, the curves, and a table of images."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rnncodec import bitstream
+from rnncodec.compression import compressor
+from rnncodec.evaluation.curves import METRICS
+from rnncodec.evaluation.rate_distortion import LIMIT
+from rnncodec.evaluation.results import Evaluation
+from rnncodec.evaluation.summary import TARGETS
+from rnncodec.imaging import Pixels, read_pixels
+
+PICTURES = 8  # images whose reconstructions are shown
+
+
+def log_evaluation(run: Any, evaluation: Evaluation) -> None:
+    """Log ``evaluation`` to ``run``, a ``wandb.Run``, all under ``eval/``."""
+    import wandb
+
+    logged: dict[str, Any] = dict(scalars(evaluation))
+    for metric, title in METRICS.items():
+        curves = {curve.name: curve.points(metric) for curve in evaluation.curves if curve.points(metric)}
+        rates = [[rate for rate, _ in points if rate <= LIMIT] for points in curves.values()]
+        values = [[value for rate, value in points if rate <= LIMIT] for points in curves.values()]
+        logged[f"eval/curves_{metric}"] = wandb.plot.line_series(
+            rates, values, keys=list(curves), title=f"{title} at bits per pixel", xname="bpp"
+        )
+    logged["eval/images"] = image_table(evaluation)
+    run.log(logged)
+
+
+def scalars(evaluation: Evaluation) -> dict[str, float]:
+    """What a workspace compares runs by; a value that the curve does not tell is left out."""
+    summary, compare_to = evaluation.summary, evaluation.about.compare_to
+    values = {
+        "eval/auc_ms_ssim": summary.area_ms_ssim,
+        "eval/auc_psnr_hvs": summary.area_psnr_hvs,
+        **{f"eval/bpp_at_{target:.2f}": rate for target, rate in zip(TARGETS, summary.rates, strict=True)},
+        f"eval/bd_rate_{compare_to}": summary.bd_ms_ssim.percent if summary.bd_ms_ssim else None,
+        f"eval/bd_rate_psnr_{compare_to}": summary.bd_psnr.percent if summary.bd_psnr else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def image_table(evaluation: Evaluation) -> Any:
+    """A ``wandb.Table``: a row for each image and iteration, the first PICTURES images with what a decoder shows."""
+    import wandb
+
+    about = evaluation.about
+    columns: list[str | int] = ["image", "iteration", "bytes", "bpp", "MS-SSIM", "PSNR", "PSNR-HVS", "reconstruction"]
+    table = wandb.Table(columns=columns)
+    for index, path in enumerate(map(Path, about.measured)):
+        points = evaluation.measurements[about.name, path.name]
+        shown: Sequence[Pixels | None] = [None] * len(points)
+        if index < PICTURES:
+            shown = reconstructions(evaluation, path)
+        for point, pixels in zip(points, shown, strict=True):
+            picture = None if pixels is None else wandb.Image(pixels)
+            measured = point.bytes, point.bpp, point.ms_ssim, point.psnr, point.psnr_hvs
+            table.add_data(path.name, int(point.setting), *measured, picture)
+    return table
+
+
+def reconstructions(evaluation: Evaluation, path: Path) -> list[Pixels]:
+    """What a decoder shows of an image after each layer."""
+    coder = compressor(evaluation.about.model)
+    content = coder.compress(read_pixels(path), evaluation.about.iterations)
+    return list(coder.decode(bitstream.read(content)))

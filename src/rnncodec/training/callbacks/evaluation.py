@@ -1,0 +1,53 @@
+"""A small evaluation at the end of a run, so that the runs of a sweep line up without a second step."""
+
+import shutil
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.loggers import WandbLogger
+from PIL import Image
+
+from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.evaluation.run import Options, evaluate
+from rnncodec.evaluation.tracking import log_evaluation
+
+
+class EvaluateAtEnd(L.Callback):
+    """When training ends, measures the exported weights on the first ``photos`` validation crops, with JPEG beside
+    them: ``folder/evaluations/validation``, and ``eval/…`` in W&B. It comes after the callback that exports them."""
+
+    def __init__(self, folder: str, photos: int, enabled: bool = True) -> None:
+        self.folder = Path(folder)
+        self.photos = photos
+        self.enabled = enabled
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not (self.enabled and trainer.is_global_zero):
+            return
+        results = self.folder / "evaluations" / "validation"
+        shutil.rmtree(results, ignore_errors=True)  # of the weights before, where a finished run went on
+        evaluation = evaluate(
+            Options(
+                model=str(self.folder),
+                images=self._save_crops(trainer, results / "photos"),
+                name=self.folder.resolve().name,
+                baselines=("jpeg",),
+                workers=1,
+            ),
+            results,
+            lambda done, total, complaint: None,
+        )
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                log_evaluation(logger.experiment, evaluation)
+
+    def _save_crops(self, trainer: L.Trainer, folder: Path) -> list[Path]:
+        """The first validation crops as image files in ``folder``."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, PatchDataModule)
+        folder.mkdir(parents=True)
+        paths = []
+        for index, crop in enumerate(data.val_crops()[: self.photos]):
+            paths.append(folder / f"{index:02d}.png")
+            Image.fromarray(crop.permute(1, 2, 0).numpy()).save(paths[-1])
+        return paths

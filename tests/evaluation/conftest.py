@@ -1,0 +1,42 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rnncodec.evaluation.run import Options, evaluate, find_images
+
+
+@pytest.fixture(scope="session")
+def result(tiny_weights: Path, photos_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an evaluation of `tiny_weights` on two photos, with JPEG beside it."""
+    images = tmp_path_factory.mktemp("two")
+    for name in ("photo-0.png", "photo-1.png"):
+        shutil.copy(photos_dir / name, images)
+    folder = tmp_path_factory.mktemp("result") / "tiny-two"
+    options = Options(str(tiny_weights), find_images(images), "tiny", baselines=("jpeg",), workers=1)
+    evaluate(options, folder, lambda *_: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def run_folder(result: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a training run with the CSV logger leaves, resumed once, and evaluated."""
+    run = tmp_path_factory.mktemp("runs") / "2026-01-01-gru"
+    shutil.copytree(result, run / "evaluations" / "two")
+    shutil.copy(tiny_weights, run / "weights.safetensors")
+    (run / "config.yaml").write_text("iterations: 3\nmodel:\n  width: 0.03\nloss: {_target_: L1}\nname: x\n")
+    for part, rows in (("csv-0", ["0,0,0.5,", "0,1,,0.4"]), ("csv-1", ["1,2,0.25,"])):
+        (run / part).mkdir()
+        (run / part / "metrics.csv").write_text("\n".join(["epoch,step,train/loss,val/loss", *rows]) + "\n")
+    return run
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium on this machine."""
+    named = [os.environ.get("CHROMIUM"), *map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))]
+    found = next((path for path in named if path), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine: install it, or set CHROMIUM to its path")
+    return found

@@ -1,0 +1,55 @@
+import io
+
+import pytest
+from PIL import Image
+
+from rnncodec.errors import ConfigurationError
+from rnncodec.evaluation.classical import CLASSICAL, classical
+from rnncodec.evaluation.measure import measure_classical
+from rnncodec.imaging import Pixels
+
+
+def available(name: str) -> None:
+    try:
+        classical(name)
+    except ConfigurationError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_better_settings_give_larger_files_and_better_pictures(name: str, photos: list[Pixels]) -> None:
+    available(name)
+    points = measure_classical(CLASSICAL[name], photos[1])
+    assert [point.setting for point in points] == sorted(CLASSICAL[name].settings)
+    assert points[-1].bytes > 2 * points[0].bytes
+    assert points[-1].ms_ssim > points[0].ms_ssim
+    assert points[-1].psnr > points[0].psnr + 2
+    assert points[0].bpp == 8 * points[0].bytes / (photos[1].shape[0] * photos[1].shape[1])
+
+
+@pytest.mark.parametrize("name", CLASSICAL)
+def test_files_are_the_same_every_time(name: str, photos: list[Pixels]) -> None:
+    available(name)
+    codec = CLASSICAL[name]
+    setting = codec.settings[len(codec.settings) // 2]
+    assert codec.encode(photos[0], setting) == codec.encode(photos[0], setting)
+
+
+@pytest.mark.parametrize(("name", "sampling"), [("jpeg", (2, 2)), ("jpeg444", (1, 1)), ("jpeg_progressive", (2, 2))])
+def test_jpeg_has_the_subsampling_and_the_scans_it_says(
+    name: str, sampling: tuple[int, int], photos: list[Pixels]
+) -> None:
+    image = Image.open(io.BytesIO(CLASSICAL[name].encode(photos[0], 50)))
+    assert image.layer[0][1:3] == sampling
+    assert bool(image.info.get("progressive")) == (name == "jpeg_progressive")
+
+
+def test_jpeg_2000_has_its_colour_transform(photos: list[Pixels]) -> None:
+    content = CLASSICAL["jpeg2000"].encode(photos[0], 1.0)
+    style = content.index(b"\xff\x52") + 5  # behind the COD marker, its length and the style: the order of progression
+    assert content[style + 3] == 1  # "multiple component transformation used"
+
+
+def test_unknown_baseline_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="unknown baseline 'gif'; choose from jpeg"):
+        classical("gif")

@@ -1,0 +1,210 @@
+"""evaluate.py as a real process, and what it leaves behind."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rnncodec
+from rnncodec import bitstream
+from rnncodec.errors import RnncodecError
+from rnncodec.evaluation import run
+from rnncodec.evaluation.curves import Curve, read_curve
+from rnncodec.evaluation.measure import measure
+from rnncodec.evaluation.results import read_evaluation, read_measurements
+from rnncodec.evaluation.run import Options, find_images
+from rnncodec.evaluation.summary import summarize
+from rnncodec.evaluation.tracking import scalars
+from rnncodec.imaging import read_pixels
+from tests.evaluation.logged import assert_evaluation_logged
+from tests.training.wandb_file import records
+
+ROOT = Path(__file__).parents[2]
+TIMES = ("encoding_time", "decoding_time")
+
+Evaluate = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def images(photos_dir: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("photo-0.png", "photo-1.png"):
+        shutil.copy(photos_dir / name, folder)
+    return folder
+
+
+@pytest.fixture
+def evaluate(tmp_path: Path, tiny_weights: Path, images: Path) -> Evaluate:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+
+    common = [f"model={tiny_weights}", f"images={images}", "workers=1"]
+
+    def start(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(ROOT / "evaluate.py"), *common, *options]
+        return subprocess.run(
+            command,
+            env=kept
+            | {"HOME": str(tmp_path), "COLUMNS": "200", "RNNCODEC_OUTPUTS": str(tmp_path / "out")}
+            | environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
+
+    return start
+
+
+def without_times(folder: Path) -> dict[tuple[str, str], list[tuple[float, ...]]]:
+    return {
+        key: [(p.setting, p.bytes, p.bpp, p.psnr, p.ms_ssim, p.psnr_hvs) for p in points]
+        for key, points in read_measurements(folder).items()
+    }
+
+
+def test_numbers_are_the_same_for_any_number_of_workers_and_those_of_real_files(
+    evaluate: Evaluate, tmp_path: Path, tiny_weights: Path, images: Path
+) -> None:
+    for workers in ("1", "2"):
+        done = evaluate("baselines=[jpeg,webp]", f"workers={workers}", f"folder={tmp_path / workers}", "name=ours")
+        assert done.returncode == 0, done.stderr
+    assert without_times(tmp_path / "1") == without_times(tmp_path / "2")
+    assert "Mean of 2 images" in done.stdout
+
+    compressor = rnncodec.compression.compressor(str(tiny_weights))
+    for name in ("photo-0.png", "photo-1.png"):
+        pixels = read_pixels(images / name)
+        content = compressor.compress(pixels, 3)
+        points = read_measurements(tmp_path / "1")["ours", name]
+        assert [point.bytes for point in points] == bitstream.read(content).ends
+        assert [len(compressor.compress(pixels, t)) for t in (1, 2, 3)] == [point.bytes for point in points]
+        again = measure(compressor, pixels, 3)
+        assert [point.ms_ssim for point in again] == pytest.approx([point.ms_ssim for point in points], abs=1e-6)
+        for field in TIMES:
+            times = [getattr(point, field) for point in points]
+            assert 0 < times[0] < times[1] < times[2]
+
+    curve = read_curve(tmp_path / "1" / "ours.json")
+    assert curve.results["setting"] == [1, 2, 3]
+    summary = (tmp_path / "1" / "summary.md").read_text()
+    assert "| ours |" in summary
+    assert "BD-rate, MS-SSIM against jpeg" in summary
+
+
+def test_what_is_done_is_not_done_again(evaluate: Evaluate, tmp_path: Path, images: Path, photos_dir: Path) -> None:
+    folder = tmp_path / "out"
+    assert evaluate(f"folder={folder}").returncode == 0
+    before = read_measurements(folder)
+    shutil.copy(photos_dir / "photo-2.png", images)
+    assert evaluate(f"folder={folder}", "baselines=[jpeg]").returncode == 0
+    after = read_measurements(folder)
+    assert len(after) == 6
+    assert all(after[key] == points for key, points in before.items())  # to the last digit of their times
+
+
+def test_broken_and_small_images_are_reported_counted_and_left_out(
+    evaluate: Evaluate, images: Path, tmp_path: Path
+) -> None:
+    (images / "broken.png").write_bytes((images / "photo-0.png").read_bytes()[:900])
+    from PIL import Image
+
+    Image.new("RGB", (300, 160)).save(images / "small.png")
+    done = evaluate("baselines=[jpeg]", f"folder={tmp_path / 'x'}", "workers=1")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("broken.png") == 1
+    assert "MS-SSIM needs 161 a side" in done.stderr
+    assert "2 of 4 images could not be measured" in done.stdout
+    evaluation = read_evaluation(tmp_path / "x")
+    assert set(evaluation.about.broken) == {"broken.png", "small.png"}
+    assert "mean of 2 images" in evaluation.curves[0].description
+
+
+def test_published_curves_join_the_table(evaluate: Evaluate, tmp_path: Path) -> None:
+    (tmp_path / "anchors").mkdir()
+    content = {"name": "x", "description": "", "results": {"bpp": [0.1, 1.0, 2.0], "ms-ssim-rgb": [0.5, 0.8, 0.99]}}
+    (tmp_path / "anchors" / "published.json").write_text(json.dumps(content))
+    done = evaluate(f"folder={tmp_path / 'x'}", f"anchors={tmp_path / 'anchors'}", "compare_to=published")
+    assert done.returncode == 0, done.stderr
+    evaluation = read_evaluation(tmp_path / "x")
+    assert [curve.name for curve in evaluation.curves] == ["tiny", "published"]
+    assert "| published | 1.526 |" in (tmp_path / "x" / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"baselines": ("gif",)}, "unknown baseline 'gif'"),
+        ({"images": []}, "there are no images"),
+        ({"images": [Path("a/x.png"), Path("b/x.png")]}, "several images have the same name: x.png"),
+        ({"iterations": 0}, "iterations must be at least 1"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"anchors": Path("nowhere")}, "no .json files in nowhere"),
+        ({"name": "jpeg", "baselines": ("jpeg",)}, "choose another name"),
+        ({"model": "nothing"}, "neither a weights file nor a released model"),
+    ],
+)
+def test_wrong_options_are_found_before_anything_is_written(
+    tmp_path: Path, tiny_weights: Path, images: Path, changes: dict[str, Any], message: str
+) -> None:
+    options = Options(model=str(tiny_weights), images=find_images(images), name="tiny", workers=1)
+    with pytest.raises(RnncodecError, match=message):
+        run.evaluate(replace(options, **changes), tmp_path / "x", lambda *_: None)
+    assert not (tmp_path / "x").exists()
+
+
+def test_measurements_of_another_codec_are_not_mixed_in(tmp_path: Path, tiny_weights: Path, images: Path) -> None:
+    options = Options(model=str(tiny_weights), images=find_images(images), name="tiny", workers=1, iterations=1)
+    run.evaluate(options, tmp_path / "x", lambda *_: None)
+    with pytest.raises(RnncodecError, match="choose another folder"):
+        run.evaluate(replace(options, iterations=2), tmp_path / "x", lambda *_: None)
+
+
+def test_wrong_option_of_the_command_ends_in_one_message(evaluate: Evaluate, tmp_path: Path) -> None:
+    done = evaluate("images=nowhere", f"folder={tmp_path / 'x'}")
+    assert done.returncode != 0
+    assert "no images in nowhere" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wandb_holds_curves_images_and_summaries(evaluate: Evaluate, tmp_path: Path) -> None:
+    done = evaluate(f"folder={tmp_path / 'x'}", "baselines=[jpeg]", "logger=wandb", "iterations=2")
+    assert done.returncode == 0, done.stderr
+    (file,) = tmp_path.glob("x/wandb/offline-run-*/*.wandb")
+    assert_evaluation_logged(file, read_evaluation(tmp_path / "x"))
+
+
+def test_wandb_evaluation_joins_the_run_that_trained_the_model(
+    evaluate: Evaluate, tmp_path: Path, tiny_weights: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(tiny_weights, run / "weights.safetensors")
+    target = "rnncodec.training.loggers.wandb_logger"
+    (run / "config.yaml").write_text(f"logger: {{_target_: {target}}}\nrun_id: abc12345\nname: trained\n")
+    done = evaluate(f"model={run}", "logger=wandb", "iterations=1")
+    assert done.returncode == 0, done.stderr
+    (file,) = run.glob("evaluations/images/wandb/offline-run-*/*.wandb")
+    started = next(record.run for record in records(file) if record.HasField("run"))
+    assert (started.run_id, started.display_name) == ("abc12345", "trained")
+
+
+def test_area_and_rates_are_logged_under_the_names_that_runs_are_compared_by(result: Path) -> None:
+    evaluation = read_evaluation(result)
+    logged = scalars(evaluation)
+    assert logged["eval/auc_ms_ssim"] == evaluation.summary.area_ms_ssim
+    assert all(math.isfinite(value) for value in logged.values())
+    curve = Curve("x", "", {"bpp": [0.5, 1.0], "ms-ssim-rgb": [0.8, 1.0], "psnr-rgb": [20.0, 30.0]})
+    halved = replace(
+        evaluation, summaries=[summarize(replace(curve, results={**curve.results, "bpp": [0.25, 0.5]}), curve)]
+    )
+    assert scalars(halved)["eval/bpp_at_0.90"] == pytest.approx(0.375)
+    assert scalars(halved)["eval/bd_rate_jpeg"] == pytest.approx(-50.0)

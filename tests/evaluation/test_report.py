@@ -1,0 +1,193 @@
+"""The report: what it reads, and its page in a real browser."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rnncodec.cli import app
+from rnncodec.errors import DataError
+from rnncodec.evaluation.report.page import render
+from rnncodec.evaluation.report.sources import differences, read_log, read_sources
+from rnncodec.evaluation.report.viewer import JpegFiles, compare_size, middle, residual, share
+from rnncodec.imaging import Pixels
+
+
+def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> None:
+    sources = read_sources([result, run_folder, result / "jpeg.json"])
+    assert [source.name for source in sources] == ["tiny (1)", "tiny (2)", "jpeg"]
+    assert sources[1].options["model.width"] == "0.03"
+    assert "name" not in sources[1].options
+    assert differences(sources) == {}  # the result alone does not tell of its run's loss
+    other = replace(sources[1], options=sources[1].options | {"model.width": "0.25"})
+    assert differences([*sources, other]) == {"model.width": ["0.03", "0.03", "0.25"]}
+    assert read_sources([run_folder / "evaluations" / "two"])[0].training == sources[1].training
+
+
+def test_log_of_a_resumed_run_is_read_as_one(run_folder: Path) -> None:
+    assert read_log(run_folder) == {"train/loss": [(0.0, 0.5), (2.0, 0.25)], "val/loss": [(1.0, 0.4)]}
+
+
+def test_what_is_nothing_to_report_on_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="neither a run, nor"):
+        read_sources([tmp_path])
+    (tmp_path / "config.yaml").write_text("iterations: 3\n")
+    with pytest.raises(DataError, match="nothing to show"):
+        read_sources([tmp_path])
+
+
+def test_jpeg_of_the_same_quality_is_the_first_that_reaches_it(photos: list[Pixels]) -> None:
+    jpegs = JpegFiles(photos[0])
+    assert jpegs.of_quality(jpegs.at(40).ms_ssim).quality == 40
+    assert jpegs.of_quality(jpegs.at(40).ms_ssim + 1e-6).quality == 41
+    assert jpegs.of_quality(1.0) is None
+    assert jpegs.of_size(len(jpegs.at(30).content)).content == jpegs.at(30).content
+    assert jpegs.of_size(0).quality == 1
+
+
+def test_sizes_in_words(photos: list[Pixels]) -> None:
+    assert share(24, 33) == "27 % smaller"
+    assert share(33, 24) == "38 % larger"
+    assert share(1000, 1001) == "the same size"
+    jpeg = JpegFiles(photos[0]).at(50)
+    told = compare_size(len(jpeg.content) // 2, 0.9, jpeg)
+    assert told.endswith(f"against {len(jpeg.content) / 1000:.1f} KB of JPEG: 50 % smaller.")
+    assert compare_size(100, 0.99, None) == "No JPEG reaches MS-SSIM 0.9900."
+
+
+def test_residual_is_amplified_around_grey() -> None:
+    pixels = np.full((1, 3, 3), 100, np.uint8)
+    shown = np.array([[[100] * 3, [90] * 3, [200] * 3]], np.uint8)
+    assert residual(pixels, shown)[0, :, 0].tolist() == [128, 168, 0]
+
+
+def test_large_photos_are_cropped_to_their_middle() -> None:
+    pixels = np.zeros((1000, 500, 3), np.uint8)
+    pixels[116] = 1
+    assert middle(pixels).shape == (768, 500, 3)
+    assert middle(pixels)[0].all()
+
+
+def test_page_without_the_photos_says_so(result: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(result, tmp_path / "moved"))
+    about = json.loads((folder / "evaluation.json").read_text())
+    about["images"] = ["/nowhere/photo-0.png", "/nowhere/photo-1.png"]
+    (folder / "evaluation.json").write_text(json.dumps(about))
+    page = render(read_sources([folder]), photos=1)
+    assert "Photos cannot be shown." in page
+    assert 'id="stage"' not in page
+
+
+def test_command_writes_page_and_plots_and_keeps_what_exists(result: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    options = [str(result), "-o", str(tmp_path / "report.html"), "--photos", "0", "--plots", str(tmp_path / "plots")]
+    done = CliRunner().invoke(app, ["report", *options])
+    assert done.exit_code == 0, done.output
+    names = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert names[:2] == ["ms-ssim-rgb.png", "ms-ssim-rgb.svg"]
+    assert Image.open(tmp_path / "plots" / names[0]).size == (1400, 1000)
+    again = CliRunner().invoke(app, ["report", *options])
+    assert again.exit_code != 0
+
+
+class Browser:
+    """A page of the report in Chromium, with what it complained of and what it asked the network for."""
+
+    def __init__(self, executable: str, page: Path) -> None:
+        playwright = pytest.importorskip("playwright.sync_api")
+        self.session = playwright.sync_playwright().start()
+        quiet = (
+            "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
+        )
+        arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split())]
+        self.browser = self.session.chromium.launch(executable_path=executable, args=arguments)
+        self.address = page.as_uri()
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+
+    def open(self, width: int, height: int):
+        page = self.browser.new_page(viewport={"width": width, "height": height})
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.goto(self.address)
+        return page
+
+    def close(self) -> None:
+        self.browser.close()
+        self.session.stop()
+
+
+@pytest.fixture(scope="module")
+def browser(
+    chromium: str, result: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render(read_sources([run_folder, result]), photos=2))
+    browser = Browser(chromium, path)
+    yield browser
+    browser.close()
+
+
+def asked_for(browser: Browser) -> list[str]:
+    return [url for url in browser.requests if not url.startswith("data:") and url != browser.address]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_slider_split_and_plots_in_a_browser(browser: Browser, width: int, height: int) -> None:
+    page = browser.open(width, height)
+    assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
+
+    slider = page.locator("#iteration")
+    slider.fill("1")
+    first = page.locator("#told").inner_text(), page.locator("#left").get_attribute("src")
+    slider.press("ArrowRight")
+    second = page.locator("#told").inner_text(), page.locator("#left").get_attribute("src")
+    sizes = [float(re.search(r"([\d.]+) KB", told).group(1)) for told, _ in (first, second)]
+    assert sizes[0] < sizes[1]
+    assert first[1] != second[1]
+    assert "P[2]" in page.locator("#left").get_attribute("alt")
+
+    page.select_option("#against", "same_quality")
+    assert re.fullmatch(r"[\d.]+ KB against [\d.]+ KB of JPEG: .*\.", page.locator("#compared").inner_text())
+
+    page.locator("#stage").scroll_into_view_if_needed()
+    box = page.locator("#stage").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * 0.5, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.25, middle, steps=4)
+    page.mouse.up()
+    assert page.locator("#handle").get_attribute("aria-valuenow") == "25"
+    assert "25%" in page.locator("#right").get_attribute("style")
+    page.locator("#handle").press("ArrowRight")
+    assert page.locator("#handle").get_attribute("aria-valuenow") == "27"
+
+    for mode, name in (("residual", "R[2]"), ("original", "original"), ("picture", "P[2]")):
+        page.check(f"input[value={mode}]")
+        assert page.locator("#left-tag").inner_text() == name
+        assert page.locator("#right").is_hidden()
+    page.wait_for_function("document.getElementById('zoom-rnncodec').getContext('2d').getImageData(9, 9, 1, 1).data[3]")
+
+    page.select_option("#photo", "1")
+    assert page.locator("#left").get_attribute("alt").startswith("photo-1")
+
+    assert page.locator("#curves-plot polyline").count() == 3
+    page.locator("#curves-legend input").first.uncheck()
+    assert page.locator("#curves-plot polyline").count() == 2
+    page.select_option("#metric", "psnr-hvs-y")
+    assert "PSNR-HVS" in page.locator("#curves-plot svg").get_attribute("aria-label")
+    assert page.locator("#training-plot polyline").count() == 1
+
+    unnamed = page.locator("img:visible:not([alt]), img[alt='']:visible").count()
+    assert unnamed == 0
+    assert browser.complaints == []
+    assert asked_for(browser) == []
+    page.close()
