@@ -1,5 +1,6 @@
 """Pictures ↔ files: padding, layers, and the public API."""
 
+import copy
 import functools
 import math
 import os
@@ -39,7 +40,8 @@ class Compressor:
         self.bits = codec.config.bits
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
         try:
-            self.codec = codec.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            own = copy.deepcopy(codec).eval()  # the caller's stays where and how it is
+            self.codec = own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
         self.device = torch.device(device)
