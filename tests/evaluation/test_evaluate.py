@@ -46,15 +46,19 @@ def images(photos_dir: Path, tmp_path: Path) -> Path:
 def evaluate(tmp_path: Path, tiny_weights: Path, images: Path) -> Evaluate:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
 
+    ours = {
+        "HOME": str(tmp_path),
+        "COLUMNS": "200",
+        "PYTHONPATH": str(ROOT / "src"),
+        "RNNCODEC_OUTPUTS": str(tmp_path / "out"),
+    }
     common = [f"model={tiny_weights}", f"images={images}", "workers=1"]
 
     def start(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, str(ROOT / "evaluate.py"), *common, *options]
         return subprocess.run(
             command,
-            env=kept
-            | {"HOME": str(tmp_path), "COLUMNS": "200", "RNNCODEC_OUTPUTS": str(tmp_path / "out")}
-            | environment,
+            env=kept | ours | environment,
             cwd=tmp_path,
             capture_output=True,
             text=True,
