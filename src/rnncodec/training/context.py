@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import lightning as L
@@ -10,11 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.training.module import by_iteration
-from rnncodec.training.schedule import warmup_cosine
+from rnncodec.training.schedule import scheduled
 
 
 class ContextModule(L.LightningModule):
@@ -65,10 +63,4 @@ class ContextModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.model.parameters())
-        factor = partial(
-            warmup_cosine, warmup_steps=self.warmup_steps, total_steps=self.trainer.max_steps, final=self.final_lr
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
-        }
+        return scheduled(optimizer, self.warmup_steps, self.trainer.max_steps, self.final_lr)

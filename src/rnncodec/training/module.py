@@ -1,18 +1,16 @@
 """The LightningModule: a codec, a loss on each iteration, an optimizer."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.evaluation.metrics import ms_ssim, psnr
-from rnncodec.training.schedule import warmup_cosine
+from rnncodec.training.schedule import scheduled
 
 
 class CodecModule(L.LightningModule):
@@ -75,13 +73,7 @@ class CodecModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.codec.parameters())
-        factor = partial(
-            warmup_cosine, warmup_steps=self.warmup_steps, total_steps=self.trainer.max_steps, final=self.final_lr
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
-        }
+        return scheduled(optimizer, self.warmup_steps, self.trainer.max_steps, self.final_lr)
 
 
 def by_iteration(name: str, values: Tensor) -> dict[str, Tensor]:
