@@ -9,13 +9,15 @@ products of lower precision, and no convolutions that could choose an algorithm 
 
 import functools
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rnncodec.entropy.config import OLDEST, CheckerboardConfig
-from rnncodec.entropy.contract import ONE, Groups
-from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
+from rnncodec.entropy.contract import ONE, Groups, Indices
+from rnncodec.entropy.order import STAGES, channel_groups, earlier, offsets, stages
 from rnncodec.errors import ModelError
 
 EXACT = 2**24  # float32 represents all whole numbers up to here
@@ -73,7 +75,10 @@ class IntegerContext:
         for layer, shift in zip(LAYERS, self.tensors["shifts"].tolist(), strict=True):
             for name in layer:  # divided before the sums, as these may be after them: by powers of two, exactly
                 weights[name] = np.ldexp(weights[name], -shift)
-        self._window, self._past, self._centre = weights["window"], weights["past"], weights["centre"]
+        window = weights["window"].reshape(-1, config.bits, first)
+        self._windows = [window[seen].reshape(-1, first) for seen in earlier(config.radius)]
+        self._past = np.split(weights["past"], [(past // 2) * config.bits, (past - 1) * config.bits])
+        self._centre = weights["centre"]
         self._iteration, self._stage, self._group = weights["iteration"], weights["stage"], weights["group"]
         self._hidden, self._hidden_bias = weights["hidden"], weights["hidden_bias"]
         self._output, self._output_bias = weights["output"], weights["output_bias"]
@@ -105,32 +110,32 @@ class IntegerContext:
         """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all before it."""
         bits, radius = self.config.bits, self.config.radius
         t = min(len(history), self.config.iterations - 1)
-        features = self._past_features(history, height, width) + self._iteration[t]
-        known = np.zeros((height + 2 * radius, width + 2 * radius, bits), np.float32)
-        rows = known.reshape(-1, bits)
-        around = [dy * known.shape[1] + dx for dy, dx in offsets(radius)]
-        for stage, (y, x) in enumerate(_positions(height, width)):
-            if not len(y):
+        features = self._features(history, height, width)
+        known = np.zeros(((height + 2 * radius) * (width + 2 * radius), bits), np.float32)
+        for number, stage in enumerate(_stages(height, width, radius)):
+            count = len(stage.places)
+            if not count:
                 continue
-            places = (y + radius) * known.shape[1] + x + radius
-            window = rows[places[:, None] + np.array(around)].reshape(len(y), -1)
-            seen = features[y * width + x] + self._stage[stage] + window @ self._window
-            own = np.zeros((len(y), bits), np.float32)
+            window = known.take(stage.neighbours, axis=0).reshape(count, -1)
+            seen = features[stage.places] + (self._iteration[t] + self._stage[number]) + window @ self._windows[number]
+            own = np.zeros((count, bits), np.float32)
             for group, channels in enumerate(self.channels):
-                index = np.arange(bits)[channels, None] * (height * width) + y * width + x  # [channels, positions]
+                index = np.arange(bits)[channels, None] * (height * width) + stage.places  # [channels, positions]
                 frequencies = self._frequencies(seen, own, group, channels, t)
                 new = yield index.ravel(), frequencies.T.ravel()
                 own[:, channels] = new.reshape(index.shape).T * np.float32(2) - np.float32(1)
-            rows[places] = own
+            known[stage.padded] = own
 
-    def _past_features(self, history: Sequence[Codes], height: int, width: int) -> Values:
+    def _features(self, history: Sequence[Codes], height: int, width: int) -> Values:
         """What the earlier iterations add to the features of each position, ``[height · width, first]``."""
-        nothing = np.zeros((self.config.bits, height, width), np.int8)
-        last, second_last, *_ = [*history[:-3:-1], nothing, nothing]
-        older = np.clip(np.sum([nothing, *history[:-2]], axis=0, dtype=np.int64), -OLDEST, OLDEST)
-        radius = self.config.past_radius
-        parts = [_around(last, radius), _around(second_last, radius), _around(older, 0)]
-        return np.concatenate(parts, axis=1) @ self._past
+        parts = [_around(codes, self.config.past_radius) for codes in history[:-3:-1]]
+        if len(history) > 2:
+            older = np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST)
+            parts.append(_around(older, 0))
+        features = np.zeros((height * width, self.config.hidden[0]), np.float32)
+        for part, weights in zip(parts, self._past, strict=False):  # the first iterations have less behind them
+            features += part @ weights
+        return features
 
     def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
         """ONE · P(bit = 1) of a group's channels at some positions, ``[positions, channels]``."""
@@ -149,18 +154,33 @@ def _whole(sums: Values, least: int, most: int) -> Values:
     return np.clip(sums, least, most, out=sums)
 
 
+class _Stage(NamedTuple):
+    """Where the positions of a stage stand, in raster order: ``places`` in the picture, ``padded`` in one with
+    ``radius`` more rows and columns on each side, ``neighbours`` ``[positions, ·]`` those of earlier stages, there."""
+
+    places: Indices
+    padded: Indices
+    neighbours: Indices
+
+
 @functools.lru_cache(maxsize=8)
-def _positions(height: int, width: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """The rows and the columns of each stage's positions, in raster order."""
-    stage = stages(height, width)
-    return [np.nonzero(stage == number) for number in range(STAGES)]  # type: ignore[misc]
+def _stages(height: int, width: int, radius: int) -> list[_Stage]:
+    stage, row = stages(height, width), width + 2 * radius
+    around = np.array([dy * row + dx for dy, dx in offsets(radius)])
+    found = []
+    for number, seen in enumerate(earlier(radius)):
+        y, x = np.nonzero(stage == number)
+        padded = (y + radius) * row + x + radius
+        found.append(_Stage(y * width + x, padded, padded[:, None] + around[seen]))
+    return found
 
 
 def _around(values: NDArray[np.integer], radius: int) -> Values:
     """The values within ``radius`` of each position, 0 beyond the edges: ``[C, h, w] -> [h · w, side² · C]``, offsets
     first."""
-    _, height, width = values.shape
-    padded = np.pad(values.transpose(1, 2, 0), ((radius, radius), (radius, radius), (0, 0))).astype(np.float32)
-    side = range(2 * radius + 1)
-    shifted = [padded[dy : dy + height, dx : dx + width] for dy in side for dx in side]
-    return np.concatenate(shifted, axis=2).reshape(height * width, -1)
+    channels, height, width = values.shape
+    padded = np.zeros((height + 2 * radius, width + 2 * radius, channels), np.float32)
+    padded[radius : radius + height, radius : radius + width] = values.transpose(1, 2, 0)
+    side = 2 * radius + 1
+    windows = sliding_window_view(padded, (side, side), axis=(0, 1))  # [h, w, C, side, side]
+    return windows.transpose(0, 1, 3, 4, 2).reshape(height * width, -1)

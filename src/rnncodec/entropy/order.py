@@ -39,3 +39,14 @@ def offsets(radius: int) -> list[tuple[int, int]]:
     """The neighbours ``(dy, dx)`` within ``radius`` rows and columns, in raster order, the position itself left out."""
     reach = range(-radius, radius + 1)
     return [(dy, dx) for dy in reach for dx in reach if (dy, dx) != (0, 0)]
+
+
+def earlier(radius: int) -> list[list[int]]:
+    """For each stage, which of ``offsets(radius)`` lead to earlier ones: the same from each of its positions."""
+    grid = stages(2 * radius + 4, 2 * radius + 4)
+    inner = grid[radius : radius + 4, radius : radius + 4]  # has every stage, and all its offsets lie in the grid
+    found = []
+    for stage in range(STAGES):
+        y, x = np.argwhere(inner == stage)[0] + radius
+        found.append([i for i, (dy, dx) in enumerate(offsets(radius)) if grid[y + dy, x + dx] < stage])
+    return found

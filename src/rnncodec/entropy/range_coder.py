@@ -18,16 +18,18 @@ _LIKELIER = constriction.stream.model.Bernoulli(perfect=False)
 
 def encode(bits: Bits, groups: Groups) -> bytes:
     """The code of ``bits``, flat, each group's under the probabilities that ``groups`` gives them."""
-    encoder = constriction.stream.queue.RangeEncoder()
+    coded, expected = [bits[:0]], [np.zeros(0, np.int64)]
     try:
         indices, frequencies = next(groups)
         while True:
-            group = bits[indices]
-            likelier, probabilities = _likelier(frequencies)
-            encoder.encode((group == likelier).astype(np.int32), _LIKELIER, probabilities)
-            indices, frequencies = groups.send(group)
+            coded.append(bits[indices])
+            expected.append(frequencies)
+            indices, frequencies = groups.send(coded[-1])
     except StopIteration:
-        return _shortest_end(encoder)
+        likelier, probabilities = _likelier(np.concatenate(expected))
+    encoder = constriction.stream.queue.RangeEncoder()
+    encoder.encode((np.concatenate(coded) == likelier).astype(np.int32), _LIKELIER, probabilities)
+    return _shortest_end(encoder)
 
 
 def decode(payload: bytes, groups: Groups, count: int) -> Bits:
@@ -47,16 +49,16 @@ def decode(payload: bytes, groups: Groups, count: int) -> Bits:
                 hit = decoder.decode(_LIKELIER, probabilities)
             except AssertionError:
                 raise FormatError("a layer is not a code word of its coder") from None
-            bits[indices] = np.where(hit == 1, likelier, 1 - likelier)
-            indices, frequencies = groups.send(bits[indices])
+            group = (hit == likelier).astype(np.uint8)
+            bits[indices] = group
+            indices, frequencies = groups.send(group)
     except StopIteration:
         return bits
 
 
 def _likelier(frequencies: Frequencies) -> tuple[Bits, np.ndarray]:
     """The likelier value of each bit (1 where both are alike), and its probability."""
-    likelier = (2 * frequencies >= ONE).astype(np.uint8)
-    return likelier, np.where(likelier == 1, frequencies, ONE - frequencies) / ONE
+    return (2 * frequencies >= ONE).astype(np.uint8), np.maximum(frequencies, ONE - frequencies) / ONE
 
 
 def _shortest_end(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
