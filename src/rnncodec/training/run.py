@@ -11,6 +11,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -119,18 +120,23 @@ def codec_config(config: DictConfig) -> CodecConfig:
 
 
 def build_codec(config: DictConfig) -> IterativeCodec:
-    """A new network, or the one in the file that ``weights`` names; its config must be the run's.
+    """A new network, with the weights in the file that ``weights`` names, if it names one.
+
+    That network's config must be the run's, but for the options that the same weights can train under in turn: first
+    with the stochastic binarizer, then with the deterministic one; first without priming, then with it.
 
     Raises:
-        ConfigurationError: the file's network is of another shape.
+        ConfigurationError: the file holds another network.
     """
     wanted = codec_config(config)
+    codec = IterativeCodec(wanted)
     if config.weights is None:
-        return IterativeCodec(wanted)
-    codec = load_model(config.weights)
-    if codec.config != wanted:
-        raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {codec.config}")
-    codec.context = None  # it knows the codes of the weights as they were
+        return codec
+    start = load_model(config.weights)
+    free = {name: getattr(wanted, name) for name in ("binarizer", "priming", "diffusion")}
+    if replace(start.config, **free) != wanted:
+        raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {start.config}")
+    codec.load_state_dict(start.state_dict())
     return codec
 
 
