@@ -155,23 +155,28 @@ def build_context(config: DictConfig) -> tuple[IterativeCodec, Checkerboard]:
 def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
     """What trains, and the LightningDataModule of what it trains on."""
     photos = build(config.data)
-    schedule = {"warmup_steps": config.warmup_steps, "final_lr": config.final_lr}
-    if config.task == "entropy":
-        codec, context = build_context(config)
-        data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
-        return ContextModule(context, build(config.optimizer), **schedule), data
-    module = CodecModule(
+    if config.task != "entropy":
+        return build_module(config), photos
+    codec, context = build_context(config)
+    data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
+    optimizer = build(config.optimizer)
+    return ContextModule(context, optimizer, warmup_steps=config.warmup_steps, final_lr=config.final_lr), data
+
+
+def build_module(config: DictConfig) -> CodecModule:
+    """What trains a codec."""
+    return CodecModule(
         build_codec(config),
         build(config.loss),
         build(config.optimizer),
         iterations=config.iterations,
         curriculum=config.curriculum,
         iteration_decay=config.iteration_decay,
+        warmup_steps=config.warmup_steps,
+        final_lr=config.final_lr,
         compile=config.compile,
         seed=config.seed,
-        **schedule,
     )
-    return module, photos
 
 
 def launch(folder: Path) -> None:
