@@ -9,6 +9,7 @@ import torch
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.errors import ConfigurationError
+from rnncodec.evaluation.metrics import ms_ssim
 from rnncodec.training.losses import L1
 from rnncodec.training.module import CodecModule
 from rnncodec.training.schedule import warmup_cosine
@@ -53,6 +54,18 @@ def test_training_learns(shards_dir: Path) -> None:
     run.fit(learner, datamodule=data)
     assert run.callback_metrics["val/loss"] < 0.9 * untrained
     assert {"val/psnr_t01", "val/ms_ssim_t02", "train/loss_t02"} <= set(run.callback_metrics)
+
+
+def test_validation_measures_in_full_precision(tiny_codec: IterativeCodec, shards_dir: Path) -> None:
+    data = PatchDataModule(str(shards_dir / "train"), str(shards_dir / "val"), val_crop=176, val_photos=1)
+    run = trainer(precision="bf16-mixed")
+    run.validate(module(tiny_codec, iterations=1), datamodule=data, verbose=False)
+    (crop,) = data.val_crops()
+    images = crop[None] / 255.0
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        reconstruction = tiny_codec(images, 1)[0]
+    measured = ms_ssim((reconstruction.clamp(0, 1) * 255).round(), images * 255).mean()
+    torch.testing.assert_close(run.callback_metrics["val/ms_ssim_t01"], measured, rtol=0, atol=1e-6)
 
 
 def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
