@@ -116,13 +116,14 @@ def main() -> None:
     options = parser.parse_intermixed_args()
     torch.set_num_threads(options.threads)
     config = composed(options.overrides)
-    model, size = config.model, config.data.patch_size
+    size = config.data.patch_size
 
     step = Step(config, min(options.batch_sizes), options.device)
     parameters = sum(parameter.numel() for parameter in step.module.codec.parameters())
     flops, kept = step.cost()
     print(
-        f"{model.encoder_cell}, width {model.width}, {parameters / 1e6:.1f} M parameters, {config.iterations} iterations; "
+        f"{config.model.encoder_cell}, width {config.model.width}, {config.iterations} iterations: "
+        f"{parameters / 1e6:.1f} M parameters\n"
         f"a patch of {size}×{size}: {flops / 1e9:,.1f} GFLOP, {kept / 2**20:,.0f} MiB kept for the backward pass"
     )
     if options.estimate:
