@@ -151,6 +151,7 @@ def test_weights_trained_with_noise_go_on_deterministic_and_primed(
 def test_weights_to_start_from_leave_their_context_model_behind(config, context_weights: Path) -> None:
     started = build_codec(config(f"weights={context_weights}", "model=residual_gru", "model.width=0.03"))
     assert started.context is None
+    assert all(part.training for part in started.modules())  # else their residuals' scales would stay as they were
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
