@@ -1,6 +1,6 @@
-"""A training run in a fixed time on a GPU: what a step costs, as many steps as there is time for, a figure at the end.
+"""A training run in a fixed time on a GPU: what a step costs, as many steps as the time allows, a figure at the end.
 
-    python benchmarks/pack.py pack …                      # at home; then, on the machine, from a copy of the repository:
+    python benchmarks/pack.py pack …                      # at home; on the machine, in a copy of the repository:
     python -m pip install --no-index --no-deps --no-build-isolation pack/wheels/*.whl -e .
     setsid nohup python -m benchmarks.half_hour pack outputs/full --minutes 28 >log 2>&1 &
     split -b 16M outputs/full/weights.safetensors "$OUT"/weights.part-    # at any time: the newest averaged weights

@@ -1,7 +1,7 @@
 """What a training run needs on a machine without a network, in one folder of limited size.
 
 python benchmarks/pack.py pack --train data/train --val data/val --images path/to/kodak --mib 40
-python benchmarks/pack.py pack --train data/train --val data/val --images path/to/kodak --mib 40 --weights RUN/weights.safetensors
+python benchmarks/pack.py pack … --weights outputs/runs/…/weights.safetensors
 
 The folder holds wheels/, train/, val/, images/ and weights.safetensors; benchmarks/half_hour.py trains from it. Wheels
 are those of the packages that a machine with PyTorch and Lightning is likely to lack.
