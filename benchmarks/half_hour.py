@@ -14,10 +14,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 
 from benchmarks.training import Step, composed, matmul_peak
 
@@ -25,9 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESERVE = 120  # seconds for the measurement at the end
 
 
-def fastest(config: DictConfig, batch_sizes: Sequence[int], device: str) -> tuple[int, bool, float]:
+def fastest(overrides: Sequence[str], batch_sizes: Sequence[int], device: str) -> tuple[int, bool, float]:
     """The batch size, whether to compile, and the patches/s that come of both. Compiling takes a minute for each batch
     size, so that it is tried only where eager steps are fastest."""
+    config = composed(overrides)
     flops, _ = Step(config, 1, device).cost()
     peak = matmul_peak(device)
     print(f"bf16 matrix product: {peak / 1e12:,.2f} TFLOP/s; a patch: {flops / 1e9:,.1f} GFLOP", flush=True)
@@ -63,7 +65,9 @@ def main() -> None:
     end = time.monotonic() + 60 * options.minutes - RESERVE
     overrides = ["experiment=release_full", *options.overrides]
 
-    batch_size, compiled, patches = fastest(composed(overrides), options.batch_sizes, options.device)
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:  # the GPU's memory is free again when it ends
+        found = process.submit(fastest, overrides, options.batch_sizes, options.device)
+        batch_size, compiled, patches = found.result()
     left = end - time.monotonic()
     steps = int(options.share * left * patches / batch_size)
     print(f"{steps:,} steps of {batch_size} patches in the {left:.0f} seconds left", flush=True)

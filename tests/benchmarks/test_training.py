@@ -41,4 +41,4 @@ def test_sizes_that_do_not_fit_into_memory_are_passed_over(monkeypatch: pytest.M
         return 10.0 * len(self.images)
 
     monkeypatch.setattr(Step, "speed", speed)
-    assert fastest(composed(TINY), [2, 4, 8], "cpu") == (4, False, 40.0)
+    assert fastest(TINY, [2, 4, 8], "cpu") == (4, False, 40.0)
