@@ -66,7 +66,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         complaints=complaints,
         longest=LONGEST,
         compared=[source.name for source in sources if source.options],
-        differences=differences(sources),
+        differences=differences([source.options for source in sources if source.options]),
         training=any(source.training for source in sources),
         data=embed(
             {
