@@ -26,7 +26,8 @@ class PatchDataModule(L.LightningDataModule):
 
     Args:
         train, val: shards, in any form that `expand_shards` knows.
-        batch_size: patches a step on each rank.
+        growth: what multiplies ``patch_size`` in each of so many equal parts of the steps, counted in whole epochs.
+        batch_size: patches a step on each rank; of larger ones fewer, for as many pixels.
         patches_per_photo: patches taken from a photo each time it is decoded.
         sampling: ``random`` or ``high_entropy``, see :mod:`rnncodec.data.sampling`.
         shuffle_buffer: patches in the buffer that mixes those of many photos.
@@ -43,6 +44,7 @@ class PatchDataModule(L.LightningDataModule):
         val: str | Sequence[str],
         *,
         patch_size: int = 32,
+        growth: Sequence[int] = (1,),
         batch_size: int = 32,
         patches_per_photo: int = 8,
         sampling: str = "high_entropy",
@@ -63,6 +65,13 @@ class PatchDataModule(L.LightningDataModule):
             raise ConfigurationError(
                 f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_CROP}, not {val_crop}"
             )
+        if not growth or any(not isinstance(factor, int) or factor < 1 for factor in growth):
+            raise ConfigurationError(f"data.growth needs a list of positive whole numbers, not {growth}")
+        if batch_size % max(growth) ** 2:
+            raise ConfigurationError(
+                f"data.batch_size must be a multiple of {max(growth) ** 2}, so that batches of patches {max(growth)} "
+                f"times as large have as many pixels, not {batch_size}"
+            )
         positive = {"batch_size": batch_size, "patches_per_photo": patches_per_photo, "shuffle_buffer": shuffle_buffer}
         for option, value in (positive | {"steps_per_epoch": steps_per_epoch, "val_photos": val_photos}).items():
             if value < 1:
@@ -72,6 +81,7 @@ class PatchDataModule(L.LightningDataModule):
         self.train_shards = expand_shards(train)
         self.val_shards = expand_shards(val)
         self.patch_size = patch_size
+        self.growth = list(growth)
         self.batch_size = batch_size
         self.patches_per_photo = patches_per_photo
         self.sampling = sampling
@@ -87,10 +97,13 @@ class PatchDataModule(L.LightningDataModule):
     def train_dataloader(self) -> EpochLoader:
         trainer = self.trainer
         assert trainer is not None
+        total_steps = trainer.max_steps * trainer.accumulate_grad_batches
         self.stream = PatchStream(
             self.train_shards,
             sampler=SAMPLERS[self.sampling],
             patch_size=self.patch_size,
+            growth=self.growth,
+            epochs=-(-total_steps // self.steps_per_epoch),
             batch_size=self.batch_size,
             patches_per_photo=self.patches_per_photo,
             shuffle_buffer=self.shuffle_buffer,
@@ -102,7 +115,7 @@ class PatchDataModule(L.LightningDataModule):
         return EpochLoader(
             self.stream,
             steps=self.steps_per_epoch,
-            total_steps=trainer.max_steps * trainer.accumulate_grad_batches,
+            total_steps=total_steps,
             num_workers=self.num_workers,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )

@@ -1,7 +1,7 @@
 """A stream of batches of patches from shards, fixed by a seed, different on every rank and worker."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
 import numpy as np
@@ -10,17 +10,19 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from rnncodec.data.photos import read_photos
 from rnncodec.data.sampling import Sampler
+from rnncodec.data.stages import at_stage
 from rnncodec.errors import DataError
 from rnncodec.imaging import Pixels
 
 
 class PatchStream(IterableDataset[torch.Tensor]):
-    """Endless batches of patches, uint8 ``[batch_size, 3, patch_size, patch_size]``.
+    """Endless batches of patches, uint8 ``[batch_size, 3, patch_size, patch_size]``; where ``growth`` has a factor g
+    for this part of the ``epochs``, ``[batch_size / g², 3, g · patch_size, g · patch_size]``.
 
     Each consumer (a worker of a rank) reads its own share of the shards, or, where there are fewer shards than
     consumers, its own share of each shard's photos. A photo is decoded once for ``patches_per_photo`` patches, and a
-    buffer of ``shuffle_buffer`` patches mixes those of many photos. Photos that cannot be read and shards that break
-    off are warned of, counted in `corrupt`, and left behind.
+    buffer of ``shuffle_buffer`` patches (of larger ones fewer) mixes those of many photos. Photos that cannot be read
+    and shards that break off are warned of, counted in `corrupt`, and left behind.
     """
 
     def __init__(
@@ -29,6 +31,8 @@ class PatchStream(IterableDataset[torch.Tensor]):
         *,
         sampler: Sampler,
         patch_size: int,
+        growth: Sequence[int],
+        epochs: int,
         batch_size: int,
         patches_per_photo: int,
         shuffle_buffer: int,
@@ -40,6 +44,8 @@ class PatchStream(IterableDataset[torch.Tensor]):
         self.shards = shards
         self.sampler = sampler
         self.patch_size = patch_size
+        self.growth = growth
+        self.epochs = epochs
         self.batch_size = batch_size
         self.patches_per_photo = patches_per_photo
         self.shuffle_buffer = shuffle_buffer
@@ -60,28 +66,31 @@ class PatchStream(IterableDataset[torch.Tensor]):
         workers = worker.num_workers if worker else 1
         consumer = self.rank * workers + (worker.id if worker else 0)
         rng = np.random.default_rng([self.seed, self.epoch, consumer])
-        patches = self._shuffled(self._patches(consumer, self.world_size * workers, rng), rng)
+        factor = at_stage(self.growth, self.epoch / self.epochs)
+        batch_size, buffer_size = self.batch_size // factor**2, -(-self.shuffle_buffer // factor**2)
+        patches = self._patches(consumer, self.world_size * workers, self.patch_size * factor, rng)
+        patches = self._shuffled(patches, buffer_size, rng)
         while True:
-            batch = np.stack(list(islice(patches, self.batch_size)))
+            batch = np.stack(list(islice(patches, batch_size)))
             if self.flip:
-                mirrored = rng.random(self.batch_size) < 0.5
+                mirrored = rng.random(batch_size) < 0.5
                 batch[mirrored] = batch[mirrored, :, ::-1]
             yield torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
 
-    def _patches(self, consumer: int, consumers: int, rng: np.random.Generator) -> Iterator[Pixels]:
+    def _patches(self, consumer: int, consumers: int, size: int, rng: np.random.Generator) -> Iterator[Pixels]:
         """All patches of this consumer's photos, pass after pass."""
         for number in count():
             found = False
-            for pixels in self._photos(consumer, consumers, number):
+            for pixels in self._photos(consumer, consumers, size, number):
                 found = True
-                yield from self.sampler(pixels, self.patch_size, self.patches_per_photo, rng)
+                yield from self.sampler(pixels, size, self.patches_per_photo, rng)
             if not found:
                 raise DataError(
                     f"a pass over {len(self.shards)} shards gave reader {consumer + 1} of {consumers} no photo of at "
-                    f"least {self.patch_size}×{self.patch_size} pixels; use fewer workers or devices, or more photos"
+                    f"least {size}×{size} pixels; use fewer workers or devices, or more photos"
                 )
 
-    def _photos(self, consumer: int, consumers: int, number: int) -> Iterator[Pixels]:
+    def _photos(self, consumer: int, consumers: int, size: int, number: int) -> Iterator[Pixels]:
         """One pass over this consumer's photos; the order of the shards changes from pass to pass."""
         order = np.random.default_rng([self.seed, self.epoch, number]).permutation(len(self.shards))
         if by_shard := len(self.shards) >= consumers:
@@ -89,16 +98,17 @@ class PatchStream(IterableDataset[torch.Tensor]):
         photos = read_photos(
             (self.shards[at] for at in order), self._warn, lambda index: by_shard or index % consumers == consumer
         )
-        return (pixels for pixels in photos if min(pixels.shape[:2]) >= self.patch_size)
+        return (pixels for pixels in photos if min(pixels.shape[:2]) >= size)
 
     def _warn(self, error: Exception) -> bool:
         self._corrupt += 1
         warnings.warn(f"skipped while reading shards: {error}", stacklevel=2)
         return True
 
-    def _shuffled(self, patches: Iterator[Pixels], rng: np.random.Generator) -> Iterator[Pixels]:
-        buffer = list(islice(patches, self.shuffle_buffer))
+    @staticmethod
+    def _shuffled(patches: Iterator[Pixels], size: int, rng: np.random.Generator) -> Iterator[Pixels]:
+        buffer = list(islice(patches, size))
         while True:
-            at = int(rng.integers(self.shuffle_buffer))
+            at = int(rng.integers(size))
             yield buffer[at]
             buffer[at] = next(patches)

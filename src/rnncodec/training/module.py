@@ -1,6 +1,6 @@
 """The LightningModule: a codec, a loss on each iteration, an optimizer."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import lightning as L
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rnncodec.codec import IterativeCodec
+from rnncodec.data.stages import at_stage
+from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.metrics import ms_ssim, psnr
 from rnncodec.training.schedule import scheduled
 
@@ -21,6 +23,8 @@ class CodecModule(L.LightningModule):
 
     Args:
         optimizer: given the parameters, makes the optimizer.
+        curriculum: iterations trained in each of so many equal parts of the steps, instead of ``iterations``.
+        iteration_decay: the weight of an iteration's loss, as a share of the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         compile: compile the encoder's and the decoder's step with torch.compile.
         seed: with the step and the rank it fixes the stochastic binarizer's noise, so that a resumed run repeats it.
@@ -33,6 +37,8 @@ class CodecModule(L.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         *,
         iterations: int,
+        curriculum: Sequence[int] | None,
+        iteration_decay: float,
         warmup_steps: int,
         final_lr: float,
         compile: bool,
@@ -43,9 +49,17 @@ class CodecModule(L.LightningModule):
         self.loss = loss
         self.optimizer = optimizer
         self.iterations = iterations
+        self.curriculum = list(curriculum or [iterations])
+        self.iteration_decay = iteration_decay
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.seed = seed
+        if any(not isinstance(n, int) or not 1 <= n <= iterations for n in self.curriculum):
+            raise ConfigurationError(
+                f"curriculum needs whole numbers from 1 to iterations={iterations}, not {curriculum}"
+            )
+        if not iteration_decay > 0:
+            raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
         if compile:
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
@@ -54,8 +68,10 @@ class CodecModule(L.LightningModule):
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
-        losses = self.loss(self.codec(images, self.iterations), images)
-        loss = losses.mean()
+        iterations = at_stage(self.curriculum, self.global_step / self.trainer.max_steps)
+        losses = self.loss(self.codec(images, iterations), images)
+        weights = self.iteration_decay ** torch.arange(iterations, device=losses.device)
+        loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict(by_iteration("train/loss", losses.detach()))
         return loss

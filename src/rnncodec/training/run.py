@@ -159,6 +159,8 @@ def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
         build(config.loss),
         build(config.optimizer),
         iterations=config.iterations,
+        curriculum=config.curriculum,
+        iteration_decay=config.iteration_decay,
         compile=config.compile,
         seed=config.seed,
         **schedule,
@@ -211,7 +213,6 @@ def fit(folder: Path) -> None:
         share_cores(devices)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the table at the end tells better
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
-    torch.set_float32_matmul_precision("high")
     L.seed_everything(config.seed, workers=True, verbose=False)
     module, data = build_task(config)
     callbacks = [build(callback) for callback in config.callbacks.values()]
@@ -220,7 +221,7 @@ def fit(folder: Path) -> None:
     strategy: Any = "auto"
     if devices > 1:
         # With one iteration the convolutions of the state have nothing to learn from.
-        strategy = DDPStrategy(find_unused_parameters=config.iterations == 1)
+        strategy = DDPStrategy(find_unused_parameters=1 in (config.iterations, *(config.curriculum or ())))
     trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
     last = folder / "checkpoints" / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)

@@ -1,4 +1,4 @@
-"""Losses: reconstructions ``[T, B, 3, H, W]`` and images ``[B, 3, H, W]`` to a value for each iteration ``[T]``."""
+"""The error of each pixel for itself."""
 
 from torch import Tensor, nn
 
