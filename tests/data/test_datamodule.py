@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,8 @@ def test_small_and_broken_validation_photos_are_left_out(
         ("sampling", "greedy"),
         ("patch_size", 0),
         ("patch_size", 40),
+        ("growth", []),
+        ("growth", [0]),
         ("val_crop", 160),
         ("val_crop", 200),
         ("batch_size", 0),
@@ -111,8 +114,13 @@ def test_small_and_broken_validation_photos_are_left_out(
 def test_an_option_that_cannot_work_is_named(
     module_of: Callable[..., PatchDataModule], option: str, value: object
 ) -> None:
-    with pytest.raises(ConfigurationError, match=rf"data\.{option}\b.*{value}"):
+    with pytest.raises(ConfigurationError, match=rf"data\.{option}\b.*{re.escape(str(value))}"):
         module_of(**{option: value})
+
+
+def test_batches_of_larger_patches_must_come_out_even(module_of: Callable[..., PatchDataModule]) -> None:
+    with pytest.raises(ConfigurationError, match="multiple of 9"):
+        module_of(batch_size=12, growth=[1, 3])
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

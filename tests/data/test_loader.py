@@ -19,7 +19,16 @@ LoaderOf = Callable[..., EpochLoader]
 def loader_of(flat_shards: Callable[[int], list[str]]) -> LoaderOf:
     def make(steps: int = 3, total_steps: int = 8, num_workers: int = 0, **options: Any) -> EpochLoader:
         defaults: dict[str, Any] = {"sampler": random_patches, "patch_size": 16, "batch_size": 2}
-        defaults |= {"patches_per_photo": 2, "shuffle_buffer": 4, "flip": True, "seed": 0, "rank": 0, "world_size": 1}
+        defaults |= {
+            "growth": [1],
+            "epochs": 3,
+            "patches_per_photo": 2,
+            "shuffle_buffer": 4,
+            "flip": True,
+            "seed": 0,
+            "rank": 0,
+            "world_size": 1,
+        }
         stream = PatchStream(flat_shards(4), **(defaults | options))
         return EpochLoader(stream, steps, total_steps, num_workers, pin_memory=False)
 

@@ -26,7 +26,7 @@ PhotoNumbers = Callable[[Tensor], list[int]]
 def stream_of(shards: list[str], **options: Any) -> PatchStream:
     """A stream without shuffling, one patch a photo: its patches are the photos in the order they are read."""
     defaults = {"sampler": SAMPLERS["random"], "patch_size": 16, "batch_size": 1, "patches_per_photo": 1}
-    defaults |= {"shuffle_buffer": 1, "flip": False, "seed": 0, "rank": 0, "world_size": 1}
+    defaults |= {"growth": [1], "epochs": 1, "shuffle_buffer": 1, "flip": False, "seed": 0, "rank": 0, "world_size": 1}
     return PatchStream(shards, **(defaults | options))
 
 
@@ -41,6 +41,14 @@ def test_batches_are_uint8_patches_channels_first(flat_shards: FlatShards) -> No
     (batch,) = take(stream_of(flat_shards(4), batch_size=5, patch_size=32), 1)
     assert batch.shape == (5, 3, 32, 32)
     assert batch.dtype == torch.uint8
+
+
+def test_patches_grow_and_batches_keep_their_pixels(flat_shards: FlatShards) -> None:
+    stream = stream_of(flat_shards(4), batch_size=8, growth=[1, 2], epochs=4)
+    shapes = []
+    for stream.epoch in range(4):
+        shapes.append(tuple(take(stream, 1)[0].shape))
+    assert shapes == [(8, 3, 16, 16)] * 2 + [(2, 3, 32, 32)] * 2
 
 
 def test_every_photo_is_seen_once_in_a_pass(flat_shards: FlatShards, photo_numbers: PhotoNumbers) -> None:

@@ -8,13 +8,16 @@ import torch
 
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.data.datamodule import PatchDataModule
-from rnncodec.training.losses import L1, L2
+from rnncodec.errors import ConfigurationError
+from rnncodec.evaluation.metrics import ms_ssim
+from rnncodec.training.losses import L1
 from rnncodec.training.module import CodecModule
 from rnncodec.training.schedule import warmup_cosine
 
 
 def module(codec: IterativeCodec, **options: object) -> CodecModule:
-    settings = {"iterations": 2, "warmup_steps": 1, "final_lr": 0.1, "compile": False, "seed": 0} | options
+    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "warmup_steps": 1, "final_lr": 0.1}
+    settings |= {"compile": False, "seed": 0} | options
     return CodecModule(codec, L1(), partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
 
 
@@ -28,14 +31,6 @@ def trainer(**options: object) -> L.Trainer:
         num_sanity_val_steps=0,
         **options,  # type: ignore[arg-type]
     )
-
-
-def test_losses_follow_the_equations() -> None:
-    images, reconstructions = torch.rand(2, 3, 16, 16), torch.rand(4, 2, 3, 16, 16)
-    beta = 1 / (2 * 16 * 16 * 3 * 4)
-    paper = beta * sum((images - x).abs().sum() for x in reconstructions)
-    torch.testing.assert_close(L1()(reconstructions, images).mean(), paper)
-    torch.testing.assert_close(L2()(reconstructions, images)[1], torch.mean((images - reconstructions[1]) ** 2))
 
 
 def test_schedule_warms_up_then_falls_to_its_end() -> None:
@@ -59,6 +54,58 @@ def test_training_learns(shards_dir: Path) -> None:
     run.fit(learner, datamodule=data)
     assert run.callback_metrics["val/loss"] < 0.9 * untrained
     assert {"val/psnr_t01", "val/ms_ssim_t02", "train/loss_t02"} <= set(run.callback_metrics)
+
+
+def test_validation_measures_in_full_precision(tiny_codec: IterativeCodec, shards_dir: Path) -> None:
+    data = PatchDataModule(str(shards_dir / "train"), str(shards_dir / "val"), val_crop=176, val_photos=1)
+    run = trainer(precision="bf16-mixed")
+    run.validate(module(tiny_codec, iterations=1), datamodule=data, verbose=False)
+    (crop,) = data.val_crops()
+    images = crop[None] / 255.0
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        reconstruction = tiny_codec(images, 1)[0]
+    measured = ms_ssim((reconstruction.clamp(0, 1) * 255).round(), images * 255).mean()
+    torch.testing.assert_close(run.callback_metrics["val/ms_ssim_t01"], measured, rtol=0, atol=1e-6)
+
+
+def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = []
+    forward = IterativeCodec.forward
+
+    def counted(codec: IterativeCodec, images: torch.Tensor, iterations: int) -> torch.Tensor:
+        if codec.training:
+            trained.append(iterations)
+        return forward(codec, images, iterations)
+
+    monkeypatch.setattr(IterativeCodec, "forward", counted)
+    data = PatchDataModule(
+        str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
+        steps_per_epoch=6, val_crop=176, val_photos=1, num_workers=0,
+    )  # fmt: skip
+    learner = module(IterativeCodec(CodecConfig(width=0.03)), iterations=4, curriculum=[1, 2, 4])
+    run = trainer(max_steps=6)
+    run.fit(learner, datamodule=data)
+    assert trained == [1, 1, 2, 2, 4, 4]
+    assert "val/psnr_t04" in run.callback_metrics
+
+
+def test_iteration_decay_weighs_the_losses(tiny_codec: IterativeCodec, images: torch.Tensor) -> None:
+    learner = module(IterativeCodec(tiny_codec.config), iterations=3, iteration_decay=0.5)
+    learner._trainer = trainer(max_steps=1)
+    logged = {}
+    learner.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign]
+    learner.log_dict = logged.update  # type: ignore[assignment]
+    loss = learner.training_step(images, 0)
+    first, second, third = (logged[f"train/loss_t0{t}"] for t in (1, 2, 3))
+    torch.testing.assert_close(loss.detach(), (4 * first + 2 * second + third) / 7)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"), [({"curriculum": [2, 5]}, "curriculum"), ({"iteration_decay": 0.0}, "iteration_decay")]
+)
+def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[str, object], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        module(tiny_codec, iterations=4, **options)
 
 
 def test_compiled_steps_compute_what_the_plain_ones_do() -> None:

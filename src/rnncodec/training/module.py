@@ -83,8 +83,9 @@ class CodecModule(L.LightningModule):
         reconstructions = self.codec(images, self.iterations)
         pixels = (reconstructions.clamp(0.0, 1.0) * 255.0).round()
         values = {"val/loss": self.loss(reconstructions, images).mean()}
-        for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):
-            values |= by_iteration(f"val/{name}", torch.stack([metric(x, images * 255.0).mean() for x in pixels]))
+        with torch.autocast(self.device.type, enabled=False):  # MS-SSIM's convolutions would run in bf16
+            for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):
+                values |= by_iteration(f"val/{name}", torch.stack([metric(x, images * 255.0).mean() for x in pixels]))
         self.log_dict(values, batch_size=len(images), sync_dist=True)
 
     def configure_optimizers(self) -> Any:

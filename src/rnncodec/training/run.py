@@ -131,7 +131,7 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     if codec.config != wanted:
         raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {codec.config}")
     codec.context = None  # it knows the codes of the weights as they were
-    return codec
+    return codec.train()  # Lightning leaves a network in the mode it finds it in
 
 
 def build_context(config: DictConfig) -> tuple[IterativeCodec, Checkerboard]:

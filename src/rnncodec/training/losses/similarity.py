@@ -12,7 +12,7 @@ from torch.nn import functional
 WINDOW, SIGMA = 11, 1.5
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, from fine to coarse
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
-SMALLEST = 1e-4  # of a factor of MS-SSIM
+SMALLEST = 1e-4  # that a factor of MS-SSIM, or a mean dissimilarity, counts as
 
 
 def similarity(reconstructions: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:

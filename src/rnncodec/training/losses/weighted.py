@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnncodec.training.losses.similarity import WINDOW, similarity
+from rnncodec.training.losses.similarity import SMALLEST, WINDOW, similarity
 
 
 class SSIMWeightedL1(nn.Module):
@@ -15,7 +15,8 @@ class SSIMWeightedL1(nn.Module):
     def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
         errors = (reconstructions - images).abs()
         weights = dissimilarity(reconstructions.detach().float(), images.float())
-        return (errors * weights / weights.mean(dim=(1, 2, 3, 4), keepdim=True)).mean(dim=(1, 2, 3, 4))
+        mean = weights.mean(dim=(1, 2, 3, 4), keepdim=True).clamp(min=SMALLEST)
+        return (errors * weights / mean).mean(dim=(1, 2, 3, 4))
 
 
 def dissimilarity(reconstructions: Tensor, images: Tensor) -> Tensor:
