@@ -35,8 +35,8 @@ TITLES = list(COLUMNS)
 
 @dataclass(frozen=True)
 class Run:
-    """A run: the sweep's ``group``, its ``options``, flat, but for the seed, and COLUMNS at each validation, ``[V, C]``,
-    with NaN for what is not to be had."""
+    """A run: the sweep's ``group``, the ``options``, flat, and COLUMNS at each validation, ``[V, C]``, NaN for what is
+    not to be had."""
 
     group: str
     options: dict[str, str]
@@ -55,14 +55,18 @@ def ablations(sweeps: Sequence[Path]) -> dict[str, str]:
     """The text on each group of runs in ``sweeps``, the folders of multiruns: the commands, and the tables.
 
     Raises:
-        DataError: a folder is not a multirun's, or a run in it has logged no validation.
+        DataError: a folder is not a multirun's, a run in it has logged no validation, or one repeats another.
     """
     runs: dict[str, list[Run]] = {}
     commands: dict[str, list[str]] = {}
     for sweep in sweeps:
         command = read_command(sweep)
-        for run in map(read_run, folders(sweep)):
-            runs.setdefault(run.group, []).append(run)
+        for folder in folders(sweep):
+            run = read_run(folder)
+            others = runs.setdefault(run.group, [])
+            if any(run.options == other.options for other in others):
+                raise DataError(f"{folder}: a run with the same options and the same seed is there already")
+            others.append(run)
             if command not in commands.setdefault(run.group, []):
                 commands[run.group].append(command)
     return {group: describe(runs[group], commands[group]) for group in runs}
@@ -101,9 +105,8 @@ def read_run(folder: Path) -> Run:
         qualities = np.interp(RATES, rates, ms_ssim, np.nan, np.nan)
         psnr_at_end = np.interp(RATES[-1], rates, psnr, np.nan, np.nan)
         rows.append([step + 1, seconds, *qualities, psnr_at_end, rate_at(points, TARGET), area(points, RATES[-1])])
-    options = {name: value for name, value in source.options.items() if name != "seed"}
     group = yaml.safe_load((folder / RUN).read_text())["group"]
-    return Run(str(group), options, np.array(rows, dtype=float))  # None becomes NaN
+    return Run(str(group), source.options, np.array(rows, dtype=float))  # None becomes NaN
 
 
 def describe(runs: Sequence[Run], commands: Sequence[str]) -> str:
@@ -119,6 +122,7 @@ def table(runs: Sequence[Run], clock: str, moment: float) -> str:
     """The runs when ``clock`` showed ``moment``, a setting a row: the mean over its seeds and, of several, plus or
     minus half their range."""
     differing = differences([run.options for run in runs])
+    differing.pop("seed", None)
     settings = list(zip(*([short(value) for value in values] for values in differing.values()), strict=True))
     by_setting: dict[tuple[str, ...], list[np.ndarray]] = {}
     for run, setting in zip(runs, settings or [()] * len(runs), strict=True):
@@ -146,14 +150,19 @@ def spread(values: np.ndarray, decimals: int) -> str:
 
 
 def insert(texts: Mapping[str, str], document: str) -> str:
-    """``document`` with each group's text between its marks, in the place of the one before; where it has no such
-    marks, at its end."""
+    """``document`` with each group's text between the group's marks, in the place of the one before; where it has no
+    such marks, at its end.
+
+    Raises:
+        DataError: a text's first mark is there, its last is not.
+    """
     for group, text in texts.items():
-        begin, end = f"<!-- {group}: made by rnncodec ablation -->\n\n", "\n<!-- end -->\n"
-        before, found, after = document.partition(begin)
-        if found:
-            after = after.partition(end)[2]
-        else:
-            before += f"\n## {group}\n\n"
-        document = before + begin + text + end + after
+        begin, end = f"<!-- rnncodec ablation: {group} -->", "<!-- end -->"
+        before, found, rest = document.partition(begin)
+        _, closed, after = rest.partition(end)
+        if found and not closed:
+            raise DataError(f"the document has '{begin}' but no '{end}' behind it")
+        if not found:
+            before, after = f"{document}\n## {group}\n\n", "\n"
+        document = f"{before}{begin}\n\n{text}\n{end}{after}"
     return document
