@@ -22,11 +22,11 @@ class CheckerboardConfig:
     """
 
     bits: int = 32
-    iterations: int = 8
-    groups: int = 16
+    iterations: int = 16
+    groups: int = 8
     radius: int = 2
     past_radius: int = 1
-    hidden: tuple[int, int] = (128, 32)
+    hidden: tuple[int, int] = (96, 32)
 
     def __post_init__(self) -> None:
         for name, least in (("bits", 1), ("iterations", 1), ("groups", 1), ("radius", 1), ("past_radius", 0)):
