@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 import rnncodec
+from rnncodec.evaluation.report.sources import read_log
 from rnncodec.evaluation.results import read_evaluation
 from rnncodec.model_file import model_identity
 from tests.evaluation.logged import assert_evaluation_logged
@@ -130,6 +131,8 @@ def test_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert resumed.returncode == 0, resumed.stderr
     assert train.runs() == []  # it went on in its own folder
     assert_equal_weights(moved, unbroken)
+    seconds = [value for _, value in read_log(moved)["train/seconds"]]
+    assert seconds == sorted(seconds)  # the clock went on, too
 
 
 RESUMABLE = [
