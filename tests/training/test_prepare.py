@@ -131,6 +131,7 @@ def test_weights_of_another_network_are_refused(config, tmp_path: Path, tiny_wei
 def test_weights_to_start_from_leave_their_context_model_behind(config, context_weights: Path) -> None:
     started = build_codec(config(f"weights={context_weights}", "model=residual_gru", "model.width=0.03"))
     assert started.context is None
+    assert all(part.training for part in started.modules())  # else their residuals' scales would stay as they were
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "cuda"])

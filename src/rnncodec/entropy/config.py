@@ -22,7 +22,7 @@ class ContextConfig(Config):
     group: ClassVar[str] = "entropy"
     name: ClassVar[str]
     bits: int = 32
-    iterations: int = 8
+    iterations: int = 16
 
     def __post_init__(self) -> None:
         self._check_whole("bits", 1)
@@ -40,10 +40,10 @@ class CheckerboardConfig(ContextConfig):
     positions. ``hidden``: units of the two hidden layers. Later iterations than those trained count as the last."""
 
     name: ClassVar[str] = "checkerboard"
-    groups: int = 16
+    groups: int = 8
     radius: int = 2
     past_radius: int = 1
-    hidden: tuple[int, int] = (128, 32)
+    hidden: tuple[int, int] = (96, 32)
 
     def __post_init__(self) -> None:
         super().__post_init__()

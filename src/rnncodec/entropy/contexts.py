@@ -34,19 +34,23 @@ class ContextModel(NamedTuple):
 
 
 CONTEXTS = {
-    "checkerboard": ContextModel(CheckerboardConfig, Checkerboard, quantize, IntegerContext),
-    "binary_rnn": ContextModel(BinaryRNNConfig, BinaryRNN, freeze, BinaryRNNContext),
+    model.config.name: model
+    for model in (
+        ContextModel(CheckerboardConfig, Checkerboard, quantize, IntegerContext),
+        ContextModel(BinaryRNNConfig, BinaryRNN, freeze, BinaryRNNContext),
+    )
 }
 
 
 def context_config(values: Mapping[str, Any]) -> ContextConfig:
-    """The config of the context model that ``values["name"]`` names, from the other values.
+    """The config of the context model that ``values["name"]`` names, from the other values; unnamed, it is the
+    checkerboard, as in files from before there was another.
 
     Raises:
         ConfigurationError: there is no such model, or an option of it cannot work.
     """
     options = dict(values)
-    name = options.pop("name")
+    name = options.pop("name", CheckerboardConfig.name)
     if name not in CONTEXTS:
         raise ConfigurationError(f"unknown entropy '{name}'; choose from {', '.join(CONTEXTS)}")
     return CONTEXTS[name].config.from_mapping(options)

@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncodec import bitstream
 from rnncodec.entropy.config import OLDEST, CheckerboardConfig
-from rnncodec.entropy.contract import ONE, Groups
+from rnncodec.entropy.contract import ONE, Codes, Groups
 from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
 from rnncodec.errors import ModelError
 
@@ -22,7 +23,13 @@ EXACT = 2**24  # float32 represents all whole numbers up to here
 TOP_LEVEL = 1023  # activations are from 0 to this
 TABLE = 1024  # entries, from logits to frequencies
 
-Codes = NDArray[np.int8]
+# The tensors that add up to each layer's sums, which ``shifts`` divides.
+LAYERS = (
+    ("window", "past", "centre", "iteration", "stage", "group"),
+    ("hidden", "hidden_bias"),
+    ("output", "output_bias"),
+)
+
 Values = NDArray[np.float32]
 
 
@@ -37,6 +44,8 @@ class IntegerContext:
     Raises:
         ModelError: a tensor is missing, of another shape, or a sum could exceed what is exact.
     """
+
+    coder = bitstream.CONTEXT
 
     def __init__(self, config: CheckerboardConfig, tensors: Mapping[str, NDArray[np.integer]]) -> None:
         self.config = config
@@ -63,12 +72,14 @@ class IntegerContext:
             raise ModelError(f"the context model needs whole numbers of the shapes {shapes}, not {found}")
         self._check()
         weights = {name: tensor.astype(np.float32) for name, tensor in self.tensors.items()}
+        for layer, shift in zip(LAYERS, self.tensors["shifts"].tolist(), strict=True):
+            for name in layer:  # divided before the sums, as these may be after them: by powers of two, exactly
+                weights[name] = np.ldexp(weights[name], -shift)
         self._window, self._past, self._centre = weights["window"], weights["past"], weights["centre"]
         self._iteration, self._stage, self._group = weights["iteration"], weights["stage"], weights["group"]
         self._hidden, self._hidden_bias = weights["hidden"], weights["hidden_bias"]
         self._output, self._output_bias = weights["output"], weights["output_bias"]
         self._table = self.tensors["table"].astype(np.int64)
-        self._scales = np.ldexp(np.float32(1), -self.tensors["shifts"].astype(np.int32))  # powers of two: exact
 
     def _check(self) -> None:
         """Raises ModelError unless every sum, with every input at its worst, stays below EXACT."""
@@ -126,19 +137,18 @@ class IntegerContext:
     def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
         """ONE · P(bit = 1) of a group's channels at some positions, ``[positions, channels]``."""
         own = own[:, : channels.start] @ self._centre[group, : channels.start] + self._group[group]
-        first = _scaled(seen + own, self._scales[0], 0, TOP_LEVEL)
-        second = _scaled(first @ self._hidden + self._hidden_bias, self._scales[1], 0, TOP_LEVEL)
+        own += seen
+        first = _whole(own, 0, TOP_LEVEL)
+        second = _whole(first @ self._hidden + self._hidden_bias, 0, TOP_LEVEL)
         sums = second @ self._output[channels].T + self._output_bias[t, channels]
-        logits = _scaled(sums, self._scales[2], -TABLE // 2, TABLE // 2 - 1)
+        logits = _whole(sums, -TABLE // 2, TABLE // 2 - 1)
         return self._table[logits.astype(np.int64) + TABLE // 2]
 
 
-def _scaled(sums: Values, scale: np.float32, least: int, most: int) -> Values:
-    """``sums`` times a power of two, rounded down, between ``least`` and ``most``; in place."""
-    np.multiply(sums, scale, out=sums)
+def _whole(sums: Values, least: int, most: int) -> Values:
+    """``sums`` rounded down, between ``least`` and ``most``; in place."""
     np.floor(sums, out=sums)
-    np.maximum(sums, least, out=sums)
-    return np.minimum(sums, most, out=sums)
+    return np.clip(sums, least, most, out=sums)
 
 
 @functools.lru_cache(maxsize=8)
