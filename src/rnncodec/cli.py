@@ -417,7 +417,7 @@ def table(described: dict[str, Any]) -> Group:
             f"{layer['ends_at']:,}",
             f"{layer['bpp']:.3f}",
         )
-    coder = {bitstream.RAW: "raw bits", bitstream.CONTEXT: "context model"}.get(described["coder"], "unknown")
+    coder = bitstream.CODERS.get(described["coder"], "unknown")
     parts: list[Any] = [
         escape(described["file"]),
         f"  {described['width']}×{described['height']} pixels, {len(described['layers'])} of "

@@ -2,9 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,18 +12,19 @@ from torch.nn import functional
 
 from rnncodec.binarizer import BINARIZERS
 from rnncodec.cells import CELLS
+from rnncodec.config import Config
 from rnncodec.errors import ConfigurationError
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
 
 if TYPE_CHECKING:
-    from rnncodec.entropy.integers import IntegerContext
+    from rnncodec.entropy.contract import Context
 
 STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
 
 
 @dataclasses.dataclass(frozen=True)
-class CodecConfig:
+class CodecConfig(Config):
     """Everything that fixes a network's shape and meaning; it travels in the metadata of a weights file.
 
     The channel lists are those of the paper at ``width = 1``; each is multiplied by ``width`` and rounded to a multiple
@@ -35,6 +36,7 @@ class CodecConfig:
         ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
     """
 
+    group: ClassVar[str] = "model"
     encoder_cell: str = "residual_gru"
     decoder_cell: str = "residual_gru"
     encoder_channels: tuple[int, ...] = (64, 256, 512, 512)
@@ -79,14 +81,6 @@ class CodecConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 0:
                 raise ConfigurationError(f"{name} (extra runs) must be a whole number of at least 0, not {value}")
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> "CodecConfig":
-        """From a mapping as it stands in a config or a weights file; unknown keys are a ConfigurationError."""
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise ConfigurationError(f"unknown model options: {', '.join(sorted(unknown))}")
-        return cls(**values)
 
     def channels(self, paper: tuple[int, ...]) -> list[int]:
         """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""
@@ -159,7 +153,7 @@ class IterativeCodec(nn.Module):
         super().__init__()
         self.config = config
         self.training_info: dict[str, Any] = {}  # how its weights came to be, where they come from a file
-        self.context: IntegerContext | None = None  # the context model of its codes, where their file holds one
+        self.context: Context | None = None  # the context model of its codes, where their file holds one
         self.encoder = Encoder(config)
         self.binarizer = BINARIZERS[config.binarizer](self.encoder.out_channels, config.bits)
         self.decoder = Decoder(config)

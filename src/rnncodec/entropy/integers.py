@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rnncodec import bitstream
 from rnncodec.entropy.config import OLDEST, CheckerboardConfig
-from rnncodec.entropy.contract import ONE, Groups
+from rnncodec.entropy.contract import ONE, Codes, Groups
 from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
 from rnncodec.errors import ModelError
 
@@ -29,7 +30,6 @@ LAYERS = (
     ("output", "output_bias"),
 )
 
-Codes = NDArray[np.int8]
 Values = NDArray[np.float32]
 
 
@@ -44,6 +44,8 @@ class IntegerContext:
     Raises:
         ModelError: a tensor is missing, of another shape, or a sum could exceed what is exact.
     """
+
+    coder = bitstream.CONTEXT
 
     def __init__(self, config: CheckerboardConfig, tensors: Mapping[str, NDArray[np.integer]]) -> None:
         self.config = config

@@ -25,8 +25,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.data.codes import CodesDataModule
-from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.config import CheckerboardConfig
+from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
 from rnncodec.errors import ConfigurationError, RnncodecError, TrainingError
 from rnncodec.model_file import load_model
 from rnncodec.training.context import ContextModule
@@ -140,7 +139,7 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     return codec
 
 
-def build_context(config: DictConfig) -> tuple[IterativeCodec, Checkerboard]:
+def build_context(config: DictConfig) -> tuple[IterativeCodec, Network]:
     """The codec that ``codec`` names, and a new context model for its codes.
 
     Raises:
@@ -149,7 +148,8 @@ def build_context(config: DictConfig) -> tuple[IterativeCodec, Checkerboard]:
     codec = load_model(config.codec)
     options = cast(dict[str, Any], OmegaConf.to_container(config.entropy, resolve=True))
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
-    return codec, Checkerboard(CheckerboardConfig.from_mapping(options | shape))
+    wanted = context_config(options | shape)
+    return codec, CONTEXTS[wanted.name].network(wanted)
 
 
 def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
@@ -231,8 +231,9 @@ def fit(folder: Path) -> None:
     logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
     strategy: Any = "auto"
     if devices > 1:
-        # With one iteration the convolutions of the state have nothing to learn from.
-        strategy = DDPStrategy(find_unused_parameters=1 in (config.iterations, *(config.curriculum or ())))
+        # With one iteration, or two of a context model, the convolutions of the state have nothing to learn from.
+        fewest = min([config.iterations, *(config.curriculum or ())])
+        strategy = DDPStrategy(find_unused_parameters=fewest <= 2)
     trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
     last = folder / "checkpoints" / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)

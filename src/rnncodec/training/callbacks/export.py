@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
-from rnncodec.entropy.quantization import quantize
+from rnncodec.entropy.contexts import CONTEXTS
 from rnncodec.model_file import half_holds, save_model
 from rnncodec.training.context import ContextModule
 from rnncodec.training.module import CodecModule
@@ -94,12 +94,12 @@ class ExportWeights(L.Callback):
 
 class ExportContext(ExportWeights):
     """Likewise for a context model: the file holds the codec's weights, as they were, and beside them the context model
-    in integers. Its training's provenance stands beside the codec's, as ``context``."""
+    as it codes files. Its training's provenance stands beside the codec's, as ``context``."""
 
     OPTIONS = ("iterations", "warmup_steps", "final_lr", "seed", "patches", "entropy", "optimizer", "trainer", "data")
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
         assert isinstance(pl_module, ContextModule)
         codec = trainer.datamodule.codec.cpu()  # type: ignore[attr-defined]
-        codec.context = quantize(pl_module.model)
+        codec.context = CONTEXTS[pl_module.model.config.name].freeze(pl_module.model)
         save_model(codec, path, codec.training_info | {"context": training}, half_holds(codec))
