@@ -14,7 +14,7 @@ from rich.progress import track
 from rnncodec import bitstream
 from rnncodec.compression import compressor
 from rnncodec.entropy import layers
-from rnncodec.entropy.integers import Codes
+from rnncodec.entropy.contract import Codes
 from rnncodec.imaging import is_image_name, read_pixels
 from rnncodec.weights import DEFAULT_MODEL
 

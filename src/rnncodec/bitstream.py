@@ -9,6 +9,8 @@ MAGIC = b"RNNC"
 VERSION = 1
 RAW = 0  # the coder that packs the codes' bits as they are
 CONTEXT = 1  # the range coder under the model's context model
+FLOAT_CONTEXT = 2  # likewise, of a context model in floats
+CODERS = {RAW: "raw bits", CONTEXT: "context model", FLOAT_CONTEXT: "context model in floats, of one machine"}
 MAX_SIDE = 2**28  # pixels; a limit on what a damaged header can ask for
 MAX_LAYERS = 255
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.entropy import layers
-from rnncodec.entropy.integers import Codes
+from rnncodec.entropy.contract import Codes
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.imaging import Pixels, open_image, to_pixels
 from rnncodec.model_file import load_model, model_identity
@@ -35,7 +35,7 @@ class Compressor:
         self.context = codec.context
         self.identities = {bitstream.RAW: model_identity(codec)}  # by the coder that a file's layers are coded with
         if self.context is not None:
-            self.identities[bitstream.CONTEXT] = model_identity(codec, self.context)
+            self.identities[self.context.coder] = model_identity(codec, self.context)
         self.coder = max(self.identities)  # what files are written with
         self.bits = codec.config.bits
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
@@ -124,7 +124,7 @@ class Compressor:
             FormatError: its coder is unknown, or a layer does not hold what its header promises.
         """
         header = file.header
-        if header.coder not in (bitstream.RAW, bitstream.CONTEXT):
+        if header.coder not in bitstream.CODERS:
             raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
         if header.model != self.identities.get(header.coder) or header.bits != self.bits:
             known = " or ".join(identity.hex() for identity in self.identities.values())

@@ -1,7 +1,6 @@
 """Weights files: safetensors, with the network's whole config and its training's provenance in the metadata.
 
-A file may hold a context model of the network's codes beside it: whole numbers, under names that begin with
-``context.``.
+A file may hold a context model of the network's codes beside it, under names that begin with ``context.``.
 """
 
 import hashlib
@@ -18,13 +17,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rnncodec.codec import CodecConfig, IterativeCodec
-from rnncodec.entropy.config import CheckerboardConfig
-from rnncodec.entropy.integers import IntegerContext
+from rnncodec.entropy.contexts import CONTEXTS, context_config
+from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.weights import DEFAULT_MODEL, released_models
 
 FORMAT = "rnncodec-1"
 CONTEXT = "context."
+# Options younger than released weights, and their value in these: written only where it is another, so that a model
+# keeps its identity.
+ADDED = {"priming": 0, "diffusion": 0}
 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
@@ -38,12 +40,12 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
     metadata = {
         "format": FORMAT,
         "identity": _identity(codec.config, tensors).hex(),
-        "config": json.dumps(asdict(codec.config)),
+        "config": _options(codec.config),
         "training": json.dumps(training, sort_keys=True),
     }
     if codec.context is not None:
         metadata["context_identity"] = _identity(codec.config, tensors, codec.context).hex()
-        metadata["context"] = json.dumps(asdict(codec.context.config))
+        metadata["context"] = json.dumps({"name": codec.context.config.name} | asdict(codec.context.config))
         tensors |= {CONTEXT + name: torch.from_numpy(value) for name, value in codec.context.tensors.items()}
     temporary = Path(f"{path}.part")
     save_file(tensors, temporary, metadata)
@@ -74,9 +76,9 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> Iterativ
         codec.load_state_dict({name: value.float() for name, value in tensors.items()})
         codec.training_info = json.loads(metadata["training"])
         if "context" in metadata:
-            codec.context = IntegerContext(
-                CheckerboardConfig.from_mapping(json.loads(metadata["context"])),
-                {name.removeprefix(CONTEXT): value for name, value in context.items()},
+            config = context_config(json.loads(metadata["context"]))
+            codec.context = CONTEXTS[config.name].context(
+                config, {name.removeprefix(CONTEXT): value for name, value in context.items()}
             )
     except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError, ModelError) as error:
         raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
@@ -101,20 +103,26 @@ def half_holds(codec: IterativeCodec) -> bool:
     return all(torch.equal(value, value.half().to(value.dtype)) for value in codec.state_dict().values())
 
 
-def model_identity(codec: IterativeCodec, context: IntegerContext | None = None) -> bytes:
+def model_identity(codec: IterativeCodec, context: Context | None = None) -> bytes:
     """Four bytes that tell networks apart: the head of the SHA-256 of the config and of every weight, as float32, and
     of ``context``, where its code is what the identity is for."""
     return _identity(codec.config, codec.state_dict(), context)
 
 
-def _identity(config: CodecConfig, weights: Mapping[str, Tensor], context: IntegerContext | None = None) -> bytes:
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+def _options(config: CodecConfig) -> str:
+    """The config as the file holds it and the identity hashes it."""
+    options = asdict(config).items()
+    return json.dumps(dict(option for option in options if option not in ADDED.items()), sort_keys=True)
+
+
+def _identity(config: CodecConfig, weights: Mapping[str, Tensor], context: Context | None = None) -> bytes:
+    digest = hashlib.sha256(_options(config).encode())
     for name, value in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
     if context is not None:
         digest.update(json.dumps(asdict(context.config), sort_keys=True).encode())
-        for name, whole in sorted(context.tensors.items()):
+        for name, tensor in sorted(context.tensors.items()):
             digest.update(name.encode())
-            digest.update(whole.astype("<i4").tobytes())
+            digest.update(tensor.astype("<f4" if tensor.dtype.kind == "f" else "<i4").tobytes())
     return digest.digest()[:4]

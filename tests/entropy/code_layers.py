@@ -1,6 +1,5 @@
 """Run as a process of its own: codes the codes in a .npy file under the context model of a weights file, decodes them
-again, and prints the code's SHA-256. Needs no torch, so
-that it starts at once."""
+again, and prints the code's SHA-256. Needs no torch, so that it starts at once."""
 
 import hashlib
 import json
@@ -17,7 +16,9 @@ from rnncodec.entropy.integers import IntegerContext
 def load_context(path: str) -> IntegerContext:
     """The context model of a weights file, without torch."""
     with safe_open(path, framework="np") as file:
-        config = CheckerboardConfig.from_mapping(json.loads(file.metadata()["context"]))
+        options = json.loads(file.metadata()["context"])
+        assert options.pop("name") == CheckerboardConfig.name
+        config = CheckerboardConfig.from_mapping(options)
         names = [name for name in file.keys() if name.startswith("context.")]  # noqa: SIM118 (no mapping)
         return IntegerContext(config, {name.removeprefix("context."): file.get_tensor(name) for name in names})
 

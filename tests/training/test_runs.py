@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 import rnncodec
+from rnncodec.evaluation.report.sources import read_log
 from rnncodec.evaluation.results import read_evaluation
 from rnncodec.model_file import model_identity
 from tests.evaluation.logged import assert_evaluation_logged
@@ -81,11 +82,7 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
     assert codec.training_info["iterations"] == 2
     assert codec.training_info["steps"] == 4
     assert str(train.outputs) not in str(codec.training_info)  # no place of this machine
-    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
-    averaged = {name.removeprefix("codec."): value for name, value in last["state_dict"].items()}
-    exported = load_file(run / "weights.safetensors")
-    assert exported.keys() == averaged.keys()
-    assert all(torch.equal(exported[name], averaged[name]) for name in exported)
+    assert_last_averaged_weights_exported(run)
 
     (file,) = run.glob("wandb/offline-run-*/*.wandb")
     logged = {key for step in history(file) for key in step}
@@ -127,12 +124,15 @@ def test_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     killed = train(*RESUMABLE, KILL_AT_STEP=str(killed_at))
     assert killed.returncode != 0
     (run,) = train.runs()
-    assert not (run / "weights.safetensors").exists()
+    assert_last_averaged_weights_exported(run)
+    assert rnncodec.load_model(run).training_info["steps"] == (6 if killed_at == 8 else 10)
     moved = run.rename(tmp_path_factory.mktemp("elsewhere") / "run")
     resumed = train(f"resume={moved}")
     assert resumed.returncode == 0, resumed.stderr
     assert train.runs() == []  # it went on in its own folder
     assert_equal_weights(moved, unbroken)
+    seconds = [value for _, value in read_log(moved)["train/seconds"]]
+    assert seconds == sorted(seconds)  # the clock went on, too
 
 
 RESUMABLE = [
@@ -141,6 +141,7 @@ RESUMABLE = [
     "model.binarizer=stochastic",
     "trainer.max_steps=13",
     "callbacks.last.every_n_train_steps=3",
+    "callbacks.export.at_checkpoints=true",
     "+callbacks.kill._target_=tests.training.kill_at.KillAt",
 ]
 
@@ -213,6 +214,15 @@ def test_context_model_joins_its_codec_and_survives_a_kill(
     resumed = train(f"resume={killed}")
     assert resumed.returncode == 0, resumed.stderr
     assert_equal_weights(killed, unbroken)
+
+
+def assert_last_averaged_weights_exported(run: Path) -> None:
+    last = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    assert "current_model_state" in last  # beside the averaged one
+    averaged = {name.removeprefix("codec."): value for name, value in last["state_dict"].items()}
+    exported = load_file(run / "weights.safetensors")
+    assert exported.keys() == averaged.keys()
+    assert all(torch.equal(exported[name], averaged[name]) for name in exported)
 
 
 def assert_equal_weights(one: Path, other: Path) -> None:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from rnncodec import bitstream
 from rnncodec.entropy.config import OLDEST, CheckerboardConfig
-from rnncodec.entropy.contract import ONE, Groups, Indices
+from rnncodec.entropy.contract import ONE, Codes, Groups, Indices
 from rnncodec.entropy.order import STAGES, channel_groups, earlier, offsets, stages
 from rnncodec.errors import ModelError
 
@@ -31,7 +32,6 @@ LAYERS = (
     ("output", "output_bias"),
 )
 
-Codes = NDArray[np.int8]
 Values = NDArray[np.float32]
 
 
@@ -46,6 +46,8 @@ class IntegerContext:
     Raises:
         ModelError: a tensor is missing, of another shape, or a sum could exceed what is exact.
     """
+
+    coder = bitstream.CONTEXT
 
     def __init__(self, config: CheckerboardConfig, tensors: Mapping[str, NDArray[np.integer]]) -> None:
         self.config = config

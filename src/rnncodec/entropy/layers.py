@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnncodec.entropy import range_coder
-from rnncodec.entropy.contract import Bits
-from rnncodec.entropy.integers import Codes, IntegerContext
+from rnncodec.entropy.contract import Bits, Codes, Context
 from rnncodec.errors import FormatError
 
 
@@ -24,7 +23,7 @@ def unpack(payload: bytes, shape: tuple[int, int, int]) -> Codes:
     return _codes(np.unpackbits(np.frombuffer(payload, np.uint8), count=count), shape)
 
 
-def encode(codes: Codes, history: Sequence[Codes], context: IntegerContext) -> bytes:
+def encode(codes: Codes, history: Sequence[Codes], context: Context) -> bytes:
     """The codes under ``context``, which sees those of all iterations before, ``history``; or, where that is no
     shorter, their raw bits."""
     raw = pack(codes)
@@ -33,7 +32,7 @@ def encode(codes: Codes, history: Sequence[Codes], context: IntegerContext) -> b
     return coded if len(coded) < len(raw) else raw
 
 
-def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: IntegerContext) -> Codes:
+def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: Context) -> Codes:
     """The inverse of `encode`. Raises FormatError where no encoder wrote the payload."""
     count = int(np.prod(shape))
     if len(payload) >= (count + 7) // 8:

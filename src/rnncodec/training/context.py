@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Optimizer
 
-from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.entropy.contexts import Network
 from rnncodec.training.module import by_iteration
 from rnncodec.training.schedule import scheduled
 
@@ -28,7 +28,7 @@ class ContextModule(L.LightningModule):
 
     def __init__(
         self,
-        model: Checkerboard,
+        model: Network,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         *,
         warmup_steps: int,

@@ -19,7 +19,7 @@ class ContextTable(L.Callback):
             return
         assert isinstance(pl_module, ContextModule)
         metrics = trainer.callback_metrics
-        table = Table(title="Validation photos, mean", caption="before rounding to integers, without framing")
+        table = Table(title="Validation photos, mean", caption="of the network in floats, without framing")
         for heading in ("iteration", "bits a bit", "saved so far"):
             table.add_column(heading, justify="right")
         for t in range(1, pl_module.iterations + 1):

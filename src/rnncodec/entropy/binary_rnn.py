@@ -1,0 +1,140 @@
+"""BinaryRNN, the paper's context model (Toderici et al. 2017, section 4), and its coding of files.
+
+It runs in floats, so that its probabilities are those of one machine alone: for research, not for exchange.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from rnncodec import bitstream
+from rnncodec.cells import LSTM
+from rnncodec.entropy.config import BinaryRNNConfig
+from rnncodec.entropy.contract import ONE, Codes, Groups
+
+State = tuple[Tensor, Tensor]
+
+REACH = 3  # rows and columns that the 7×7 convolution sees around a position
+
+
+class MaskedConv2d(nn.Conv2d):
+    """A convolution that sees what comes before a position in raster order, and, if ``itself``, the position: mask A
+    and mask B of van den Oord et al., "Pixel Recurrent Neural Networks" (2016)."""
+
+    mask: Tensor
+
+    def __init__(self, in_channels: int, channels: int, kernel: tuple[int, int], itself: bool) -> None:
+        rows, columns = kernel
+        super().__init__(in_channels, channels, kernel, padding=(rows // 2, columns // 2))
+        order = torch.arange(rows * columns).view(kernel)
+        self.register_buffer("mask", order < rows * columns // 2 + itself, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight * self.mask, self.bias)
+
+
+class LineLSTM(LSTM):
+    """An LSTM that goes down a picture, row by row ``[B, C, 1, W]``: 1×3 convolutions, that of the input masked."""
+
+    def __init__(self, in_channels: int, channels: int) -> None:
+        super().__init__(in_channels, channels, kernel=1, stride=1, hidden_kernel=1)
+        bias = self.input_gates.bias  # as an LSTM starts with
+        self.input_gates = MaskedConv2d(in_channels, 4 * channels, (1, 3), itself=True)
+        self.input_gates.bias = bias
+        self.hidden_gates = nn.Conv2d(channels, 4 * channels, (1, 3), padding=(0, 1), bias=False)
+
+
+class BinaryRNN(nn.Module):
+    """Codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape: each from the positions
+    before its own in raster order, and from all positions of the iterations before.
+
+    A masked 7×7 convolution looks at this iteration's codes, an LSTM of 1×1 convolutions sums up the earlier ones'; the
+    line LSTM reads both, and two 1×1 convolutions end in the logits of all bits of a position at once.
+    """
+
+    def __init__(self, config: BinaryRNNConfig) -> None:
+        super().__init__()
+        self.config = config
+        maps = config.maps
+        self.neighbours = nn.Sequential(
+            MaskedConv2d(config.bits, maps, (2 * REACH + 1, 2 * REACH + 1), itself=False), nn.Tanh()
+        )
+        self.iterations = LSTM(config.bits, maps, kernel=1, stride=1, hidden_kernel=1)
+        self.earlier = nn.Sequential(nn.Conv2d(maps, maps, kernel_size=3, padding=1), nn.Tanh())
+        self.line = LineLSTM(2 * maps, maps)
+        self.output = nn.Sequential(nn.Conv2d(maps, maps, kernel_size=1), nn.Tanh(), nn.Conv2d(maps, config.bits, 1))
+
+    def forward(self, codes: Tensor) -> Tensor:
+        codes = codes.to(self.line.hidden_gates.weight.dtype)
+        earlier = torch.stack(list(self.summaries(codes))[:-1])
+        features = torch.cat([self.neighbours(codes.flatten(0, 1)), self.earlier(earlier.flatten(0, 1))], dim=1)
+        rows, state = [], None
+        for row in features.split(1, dim=2):
+            row, state = self.line(row, state)
+            rows.append(row)
+        return self.output(torch.cat(rows, dim=2)).unflatten(0, codes.shape[:2])
+
+    def summaries(self, codes: Tensor) -> Iterator[Tensor]:
+        """What is known of the iterations before each of ``codes`` ``[T, B, bits, h, w]``, and at last of all of them:
+        T + 1 times ``[B, maps, h, w]``."""
+        _, batch, _, height, width = codes.shape
+        summary, state = codes.new_zeros(batch, self.config.maps, height, width), None
+        for each in codes:
+            yield summary
+            summary, state = self.iterations(each, state)
+        yield summary
+
+    def row(self, codes: Tensor, earlier: Tensor, above: State | None) -> tuple[Tensor, State]:
+        """The logits ``[B, bits, 1, w]`` of the last of some rows of codes ``[B, bits, ≤ REACH + 1, w]``, and the line
+        LSTM's state after it, from that after the row ``above``; ``earlier`` is of this row."""
+        features = torch.cat([self.neighbours(codes)[:, :, -1:], earlier], dim=1)
+        hidden, state = self.line(features, above)
+        return self.output(hidden), state
+
+
+class BinaryRNNContext:
+    """A `BinaryRNN` that codes files. Each position is a group of its own, in raster order; for each the network
+    computes its whole row anew, from the codes known so far. The encoder does the same as the decoder, so that on one
+    machine, with one number of threads, both come to the same floats.
+
+    Raises:
+        RuntimeError: ``tensors`` are not those of a network of this config.
+    """
+
+    coder = bitstream.FLOAT_CONTEXT
+
+    def __init__(self, config: BinaryRNNConfig, tensors: Mapping[str, NDArray[np.generic]]) -> None:
+        self.config = config
+        self.tensors = tensors
+        self.network = BinaryRNN(config).eval()
+        self.network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
+
+    @torch.inference_mode()
+    def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
+        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all before it."""
+        before = torch.zeros(len(history), 1, self.config.bits, height, width)  # in one memory layout, whatever theirs
+        for t, each in enumerate(history):
+            before[t, 0] = torch.from_numpy(each)
+        *_, summary = self.network.summaries(before)
+        earlier = self.network.earlier(summary)
+        codes = torch.zeros(1, self.config.bits, height, width)
+        channels = np.arange(self.config.bits) * (height * width)
+        above = state = None
+        for y, x in product(range(height), range(width)):
+            if x == 0:
+                above = state  # its last column has seen all that counts of its row
+            rows = codes[:, :, max(0, y - REACH) : y + 1]
+            logits, state = self.network.row(rows, earlier[:, :, y : y + 1], above)
+            frequencies = (ONE * logits[0, :, 0, x].sigmoid()).round().long().clamp(1, ONE - 1)
+            bits = yield channels + y * width + x, frequencies.numpy()
+            codes[0, :, y, x] = torch.from_numpy(bits) * 2.0 - 1.0
+
+
+def freeze(network: BinaryRNN) -> BinaryRNNContext:
+    """A trained network as it codes files."""
+    tensors = {name: value.float().cpu().numpy().copy() for name, value in network.state_dict().items()}
+    return BinaryRNNContext(network.config, tensors)
