@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.config import CheckerboardConfig
-from rnncodec.entropy.order import STAGES, channel_groups, stages
+from rnncodec.entropy.order import STAGES, channel_groups, earlier, offsets, stages
 from rnncodec.errors import ConfigurationError
 
 SMALL = CheckerboardConfig(bits=5, iterations=2, groups=2, hidden=(6, 4))
@@ -90,6 +92,14 @@ def test_stages_make_the_grid_denser(height: int, width: int) -> None:
     padded = np.pad(stage, 1, constant_values=-1)
     for y, x in np.argwhere(stage == STAGES - 1) + 1:  # the last stage has its four neighbours
         assert max(padded[y - 1, x], padded[y + 1, x], padded[y, x - 1], padded[y, x + 1]) < STAGES - 1
+
+
+@pytest.mark.parametrize("radius", [1, 2, 3])
+def test_earlier_stages_lie_in_the_same_directions_from_every_position_of_a_stage(radius: int) -> None:
+    stage = stages(20, 20)
+    for y, x in product(range(radius, 20 - radius), repeat=2):
+        seen = [i for i, (dy, dx) in enumerate(offsets(radius)) if stage[y + dy, x + dx] < stage[y, x]]
+        assert seen == earlier(radius)[stage[y, x]]
 
 
 @pytest.mark.parametrize(("bits", "groups"), [(32, 4), (32, 5), (3, 8), (1, 1)])

@@ -119,7 +119,9 @@ class IntegerContext:
             if not count:
                 continue
             window = known.take(stage.neighbours, axis=0).reshape(count, -1)
-            seen = features[stage.places] + (self._iteration[t] + self._stage[number]) + window @ self._windows[number]
+            seen = window @ self._windows[number]
+            seen += features[stage.places]
+            seen += self._iteration[t] + self._stage[number]
             own = np.zeros((count, bits), np.float32)
             for group, channels in enumerate(self.channels):
                 index = np.arange(bits)[channels, None] * (height * width) + stage.places  # [channels, positions]
@@ -130,20 +132,20 @@ class IntegerContext:
 
     def _features(self, history: Sequence[Codes], height: int, width: int) -> Values:
         """What the earlier iterations add to the features of each position, ``[height · width, first]``."""
-        parts = [_around(codes, self.config.past_radius) for codes in history[:-3:-1]]
+        seen = [(codes, self.config.past_radius) for codes in history[:-3:-1]]
         if len(history) > 2:
-            older = np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST)
-            parts.append(_around(older, 0))
+            seen.append((np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST), 0))
         features = np.zeros((height * width, self.config.hidden[0]), np.float32)
-        for part, weights in zip(parts, self._past, strict=False):  # the first iterations have less behind them
-            features += part @ weights
+        for (values, radius), weights in zip(seen, self._past, strict=False):  # the first iterations see less
+            features += _around(values, radius) @ weights
         return features
 
     def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
         """ONE · P(bit = 1) of a group's channels at some positions, ``[positions, channels]``."""
-        own = own[:, : channels.start] @ self._centre[group, : channels.start] + self._group[group]
-        own += seen
-        first = _whole(own, 0, TOP_LEVEL)
+        sums = own[:, : channels.start] @ self._centre[group, : channels.start]
+        sums += seen
+        sums += self._group[group]
+        first = _whole(sums, 0, TOP_LEVEL)
         second = _whole(first @ self._hidden + self._hidden_bias, 0, TOP_LEVEL)
         sums = second @ self._output[channels].T + self._output_bias[t, channels]
         logits = _whole(sums, -TABLE // 2, TABLE // 2 - 1)
@@ -177,7 +179,7 @@ def _stages(height: int, width: int, radius: int) -> list[_Stage]:
     return found
 
 
-def _around(values: NDArray[np.integer], radius: int) -> Values:
+def _around(values: NDArray[np.signedinteger], radius: int) -> Values:
     """The values within ``radius`` of each position, 0 beyond the edges: ``[C, h, w] -> [h · w, side² · C]``, offsets
     first."""
     channels, height, width = values.shape
