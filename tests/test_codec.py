@@ -1,4 +1,5 @@
-from itertools import count, islice
+from dataclasses import replace
+from itertools import count, islice, pairwise
 from typing import Any
 
 import pytest
@@ -128,6 +129,74 @@ def test_the_number_of_bits_is_free(images: Tensor) -> None:
     assert codec.encode(images, 2).shape[2] == 5
 
 
+# Priming and diffusion
+
+
+def primed(codec: IterativeCodec, priming: int = 0, diffusion: int = 0) -> IterativeCodec:
+    """A network of the same weights with extra runs."""
+    other = IterativeCodec(replace(codec.config, priming=priming, diffusion=diffusion)).train(codec.training)
+    other.load_state_dict(codec.state_dict())
+    return other
+
+
+@pytest.mark.parametrize(("priming", "diffusion"), [(1, 0), (0, 2), (3, 1)])
+def test_decoding_repeats_the_extra_runs_bit_for_bit(
+    codec: IterativeCodec, images: Tensor, priming: int, diffusion: int
+) -> None:
+    codec = primed(codec, priming, diffusion)
+    codes = codec.encode(images, ITERATIONS)
+    assert codes.shape == (ITERATIONS, 2, 32, 2, 3)  # no bit more
+    assert torch.equal(torch.stack(list(codec.decode(codes))), reconstructions(codec, images, ITERATIONS))
+
+
+def test_priming_changes_the_first_iteration_and_diffusion_only_later_ones(
+    tiny_codec: IterativeCodec, images: Tensor
+) -> None:
+    plain = reconstructions(tiny_codec, images, 2)
+    assert not torch.equal(reconstructions(primed(tiny_codec, priming=1), images, 1), plain[:1])
+    diffused = reconstructions(primed(tiny_codec, diffusion=1), images, 2)
+    assert torch.equal(diffused[0], plain[0])
+    assert not torch.equal(diffused[1], plain[1])
+
+
+@torch.no_grad()
+def test_a_primed_step_is_the_last_of_plain_steps_on_the_same_input(tiny_codec: IterativeCodec, images: Tensor) -> None:
+    gain, grey = torch.ones(()), torch.zeros_like(images)
+    codec = primed(tiny_codec, priming=2)
+    encoder_states = decoder_states = None
+    for _ in range(3):
+        codes, encoder_states = tiny_codec.encode_step(images, encoder_states, 0)
+    for _ in range(3):
+        picture, decoder_states = tiny_codec.decode_step(codes, grey, gain, decoder_states, 0)
+    assert torch.equal(codec.encode_step(images, None, codec.extra_runs(0))[0], codes)
+    assert torch.equal(codec.decode_step(codes, grey, gain, None, codec.extra_runs(0))[0], picture)
+
+
+def test_priming_lets_a_code_reach_more_pixels_and_a_pixel_more_codes() -> None:
+    torch.manual_seed(0)
+    codec = IterativeCodec(CodecConfig(width=0.03, encoder_hidden_kernels=(3, 3, 3)))
+    codes_seen, pixels_seen = [], []
+    for extra in (0, 1, 2):
+        pixels = torch.randn(1, 3, 16, 304, requires_grad=True)
+        codec.encode_step(pixels, None, extra)[0][..., 9].sum().backward()
+        pixels_seen.append(pixels.grad.count_nonzero())
+        codes = torch.ones(1, 32, 1, 19, requires_grad=True)
+        picture, _ = codec.decode_step(codes, torch.zeros(1, 3, 16, 304), torch.ones(()), None, extra)
+        picture[..., 152].sum().backward()
+        codes_seen.append(codes.grad.count_nonzero())
+    for seen in (pixels_seen, codes_seen):
+        assert all(fewer < more for fewer, more in pairwise(seen)), seen
+
+
+@pytest.mark.parametrize("iterations", [1, 2])
+def test_extra_runs_train_every_parameter(tiny_codec: IterativeCodec, images: Tensor, iterations: int) -> None:
+    codec = primed(tiny_codec, priming=1, diffusion=1).train()
+    (codec(images, iterations) - images).abs().mean().backward()
+    for name, parameter in codec.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.any(), name  # those of the state too, from the first iteration on
+
+
 # Residual normalization
 
 
@@ -216,8 +285,8 @@ def test_decoding_scales_with_the_residuals(tiny_config: CodecConfig, images: Te
         ({"decoder_cell": "elman"}, "decoder_cell 'elman'"),
         ({"binarizer": "ternary"}, "binarizer 'ternary'"),
         ({"reconstruction": "both"}, "reconstruction 'both'"),
-        ({"encoder_channels": (64, 256, 512)}, "encoder_channels"),
-        ({"decoder_channels": (512, 512, 512, 256, 128, 64)}, "decoder_channels"),
+        ({"encoder_channels": (64, 256, 512)}, "encoder_channels needs a list of 4 "),
+        ({"decoder_channels": (512, 512, 512, 256, 128, 64)}, "decoder_channels needs a list of 5 "),
         ({"decoder_channels": (512, 512, 512, 256, 0)}, "decoder_channels"),
         ({"encoder_channels": 64}, "encoder_channels"),
         ({"encoder_channels": (64, 256, 512, 12.5)}, "encoder_channels"),
@@ -232,6 +301,9 @@ def test_decoding_scales_with_the_residuals(tiny_config: CodecConfig, images: Te
         ({"bits": 0}, "bits"),
         ({"bits": 256}, "bits"),
         ({"bits": 2.5}, "bits"),
+        ({"priming": -1}, "priming"),
+        ({"priming": 1.5}, "priming"),
+        ({"diffusion": "some"}, "diffusion"),
         ({"depth": 3, "colour": "no"}, "unknown model options: colour, depth"),
     ],
 )

@@ -1,7 +1,9 @@
 import dataclasses
+import hashlib
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +66,8 @@ def test_every_option_of_the_config_survives(tmp_path: Path) -> None:
         binarizer="stochastic",
         reconstruction="residual_scaling",
         residual_normalization=False,
+        priming=3,
+        diffusion=1,
     )
     save_model(fresh(config), tmp_path / "w.safetensors", {}, half=False)
     assert load_model(tmp_path / "w.safetensors").config == config
@@ -117,14 +121,25 @@ def test_identity_changes_with_any_one_weight(tiny_codec: IterativeCodec) -> Non
 
 
 @pytest.mark.parametrize(
-    "option", [{"binarizer": "stochastic"}, {"reconstruction": "one_shot"}], ids=lambda option: next(iter(option))
+    "option",
+    [{"binarizer": "stochastic"}, {"reconstruction": "one_shot"}, {"priming": 1}, {"diffusion": 1}],
+    ids=lambda option: next(iter(option)),
 )
 def test_identity_changes_with_the_config_even_if_all_weights_are_the_same(
-    option: dict[str, str], tiny_codec: IterativeCodec
+    option: dict[str, Any], tiny_codec: IterativeCodec
 ) -> None:
     other = IterativeCodec(dataclasses.replace(tiny_codec.config, **option))
     other.load_state_dict(tiny_codec.state_dict())
     assert model_identity(other) != model_identity(tiny_codec)
+
+
+def test_options_added_later_leave_older_identities_as_they_are(tiny_codec: IterativeCodec) -> None:
+    options = dataclasses.asdict(tiny_codec.config)
+    assert (options.pop("priming"), options.pop("diffusion")) == (0, 0)
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    for name, value in sorted(tiny_codec.state_dict().items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    assert model_identity(tiny_codec) == digest.digest()[:4]
 
 
 # Context models

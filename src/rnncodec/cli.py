@@ -1,10 +1,11 @@
-"""The command line: rnncodec compress | decompress | truncate | info | shards | report."""
+"""The command line: rnncodec compress | decompress | truncate | info | shards | report | ablation."""
 
 import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,7 +48,7 @@ Device = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cu
 def compress(
     files: Inputs,
     output: Output = None,
-    iterations: Annotated[int | None, typer.Option(help="Layers to write; more of them, better picture.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Layers to write: 8, or with a target up to all.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Write as many layers as fit into so many bits a pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Write as many layers as fit into so many bytes.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Write as few layers as reach this PSNR, in dB.")] = None,
@@ -78,7 +79,7 @@ def compress(
         pixels, notes = to_pixels(open_image(io.BytesIO(content)))
         for note in notes:
             warn(source, note)
-        data = coder.compress(pixels, iterations, step(iterations or coder.trained_iterations), goal)
+        data = coder.compress(pixels, iterations, step(iterations or coder.most_layers(goal)), goal)
         rate = compression.bits_a_pixel(data, pixels)
         return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 
@@ -209,7 +210,7 @@ def shards(
 def report(
     sources: Annotated[list[Path], typer.Argument(metavar="RUN_OR_RESULT...", help="Folders, or curves' JSON files.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
-    photos: Annotated[int, typer.Option(min=0, help="To show, of each result.")] = 3,
+    photos: Annotated[int, typer.Option(min=0, help="To show, of each result: the three worst, then others.")] = 4,
     plots: Annotated[Path | None, typer.Option(help="Folder for the curves as PNG and SVG, too.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -221,12 +222,10 @@ def report(
 
         rnncodec report outputs/runs/* -o report.html --plots plots
     """
-    try:
+    with extra("evaluate"):
         from rnncodec.evaluation.report.page import render, report_curves
         from rnncodec.evaluation.report.plots import write_plots
         from rnncodec.evaluation.report.sources import read_sources
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"a report needs more packages ({error}): pip install 'rnncodec[evaluate]'") from None
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already; use --overwrite to replace it")
@@ -240,6 +239,28 @@ def report(
     if plots is not None:
         for path in write_plots(report_curves(found), plots):
             log.print(f"{path}", soft_wrap=True)
+
+
+@app.command()
+def ablation(
+    sweeps: Annotated[list[Path], typer.Argument(metavar="SWEEP...", help="Folders of multiruns.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The document; what it says besides is kept.")],
+) -> None:
+    """Compare the runs of sweeps in tables, at equal steps and at equal time, in a Markdown document.
+
+    Runs of one group come into one table, and those that differ in nothing but the seed into one row.
+
+    Examples:
+
+        rnncodec ablation outputs/sweeps/* -o docs/ABLATIONS.md
+    """
+    with extra("evaluate"):
+        from rnncodec.evaluation.ablation import ablations, insert
+
+    texts = ablations(sweeps)
+    document = output.read_text() if output.exists() else "# Ablations\n"
+    write_output(str(output), insert(texts, document).encode())
+    log.print(f"{output}: {', '.join(texts)}", soft_wrap=True)
 
 
 def convert_all(
@@ -313,6 +334,15 @@ def read_input(source: str) -> bytes:
         return Path(source).read_bytes()
     except OSError as error:
         raise InputError(error.strerror or str(error)) from None
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports that need an extra's packages: one that is missing becomes a ConfigurationError."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"this needs more packages ({error}): pip install 'rnncodec[{name}]'") from None
 
 
 def write_output(target: str, content: bytes) -> None:

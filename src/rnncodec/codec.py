@@ -29,7 +29,8 @@ class CodecConfig(Config):
 
     The channel lists are those of the paper at ``width = 1``; each is multiplied by ``width`` and rounded to a multiple
     of four. ``encoder_channels``: the first convolution, then the cells. ``decoder_channels``: the first convolution,
-    then the cells, each before its depth-to-space.
+    then the cells, each before its depth-to-space. ``priming`` and ``diffusion``: runs of encoder and decoder for the
+    sake of their states alone, before those of the first iteration and of each later one (Johnston et al. 2018).
 
     Raises:
         ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
@@ -47,6 +48,8 @@ class CodecConfig(Config):
     binarizer: str = "deterministic"
     reconstruction: str = "additive"
     residual_normalization: bool = True
+    priming: int = 0
+    diffusion: int = 0
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -66,7 +69,7 @@ class CodecConfig(Config):
             given = getattr(self, name)
             values = tuple(given) if isinstance(given, Iterable) else ()
             if len(values) != length or not all(isinstance(value, int) and value >= 1 for value in values):
-                raise ConfigurationError(f"{name} needs a list of {count} positive whole numbers, not {given}")
+                raise ConfigurationError(f"{name} needs a list of {length} positive whole numbers, not {given}")
             if name.endswith("kernels") and any(kernel % 2 == 0 for kernel in values):
                 raise ConfigurationError(f"{name} must be odd, so that the state keeps its size, not {given}")
             object.__setattr__(self, name, values)
@@ -74,6 +77,10 @@ class CodecConfig(Config):
             raise ConfigurationError(f"width must be positive, not {self.width}")
         if not (isinstance(self.bits, int) and 1 <= self.bits <= 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
+        for name in ("priming", "diffusion"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 0:
+                raise ConfigurationError(f"{name} (extra runs) must be a whole number of at least 0, not {value}")
 
     def channels(self, paper: tuple[int, ...]) -> list[int]:
         """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""
@@ -167,9 +174,9 @@ class IterativeCodec(nn.Module):
         encoder_states = decoder_states = None
         reconstruction, residual = torch.zeros_like(target), target
         for t in count():
-            gain = self.gain(reconstruction, t, scales)
-            codes, encoder_states = self.encode_step(residual * gain, encoder_states)
-            reconstruction, decoder_states = self.decode_step(codes, reconstruction, gain, decoder_states)
+            gain, extra = self.gain(reconstruction, t, scales), self.extra_runs(t)
+            codes, encoder_states = self.encode_step(residual * gain, encoder_states, extra)
+            reconstruction, decoder_states = self.decode_step(codes, reconstruction, gain, decoder_states, extra)
             residual = target - reconstruction
             yield codes, reconstruction + 0.5
 
@@ -177,17 +184,27 @@ class IterativeCodec(nn.Module):
         """What multiplies the residual before it is encoded, and divides the decoder's output (additive frameworks)."""
         return self.reconstruction.gain(reconstruction, first=t == 0) / scales[min(t, len(scales) - 1)]
 
-    def encode_step(self, residual: Tensor, states: list[Any] | None) -> tuple[Tensor, list[Any]]:
+    def extra_runs(self, t: int) -> int:
+        """How often the encoder and the decoder each run on iteration t's input before the run that counts: their
+        states spread in space, and nothing is written."""
+        return self.config.priming if t == 0 else self.config.diffusion
+
+    def encode_step(self, residual: Tensor, states: list[Any] | None, extra: int) -> tuple[Tensor, list[Any]]:
         """``b_t = B(E_t(r_{t-1}))`` and the encoder's new states."""
+        for _ in range(extra):
+            _, states = self.encoder(residual, states)
         features, states = self.encoder(residual, states)
         return self.binarizer(features), states
 
     def decode_step(
-        self, codes: Tensor, previous: Tensor, gain: Tensor, states: list[Any] | None
+        self, codes: Tensor, previous: Tensor, gain: Tensor, states: list[Any] | None, extra: int
     ) -> tuple[Tensor, list[Any]]:
         """``x̂_t`` from ``b_t`` and ``x̂_{t-1}``, and the decoder's new states."""
         # In one memory layout whatever came before, so that encoder and decoder run the same kernels on the same bits.
-        decoded, states = self.decoder(codes.clone(memory_format=torch.contiguous_format), states)
+        codes = codes.clone(memory_format=torch.contiguous_format)
+        for _ in range(extra):
+            _, states = self.decoder(codes, states)
+        decoded, states = self.decoder(codes, states)
         return self.reconstruction(decoded, previous, gain), states
 
     def forward(self, images: Tensor, iterations: int) -> Tensor:
@@ -213,6 +230,6 @@ class IterativeCodec(nn.Module):
             if t == 0:
                 batch, _, height, width = codes.shape
                 reconstruction = codes.new_zeros((batch, 3, STRIDE * height, STRIDE * width))
-            gain = self.gain(reconstruction, t, scales)
-            reconstruction, states = self.decode_step(codes, reconstruction, gain, states)
+            gain, extra = self.gain(reconstruction, t, scales), self.extra_runs(t)
+            reconstruction, states = self.decode_step(codes, reconstruction, gain, states, extra)
             yield reconstruction + 0.5

@@ -24,6 +24,9 @@ from rnncodec.weights import DEFAULT_MODEL, released_models
 
 FORMAT = "rnncodec-1"
 CONTEXT = "context."
+# Options younger than released weights, and their value in these: written only where it is another, so that a model
+# keeps its identity.
+ADDED = {"priming": 0, "diffusion": 0}
 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
@@ -37,7 +40,7 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
     metadata = {
         "format": FORMAT,
         "identity": _identity(codec.config, tensors).hex(),
-        "config": json.dumps(asdict(codec.config)),
+        "config": _options(codec.config),
         "training": json.dumps(training, sort_keys=True),
     }
     if codec.context is not None:
@@ -106,8 +109,14 @@ def model_identity(codec: IterativeCodec, context: Context | None = None) -> byt
     return _identity(codec.config, codec.state_dict(), context)
 
 
+def _options(config: CodecConfig) -> str:
+    """The config as the file holds it and the identity hashes it."""
+    options = asdict(config).items()
+    return json.dumps(dict(option for option in options if option not in ADDED.items()), sort_keys=True)
+
+
 def _identity(config: CodecConfig, weights: Mapping[str, Tensor], context: Context | None = None) -> bytes:
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    digest = hashlib.sha256(_options(config).encode())
     for name, value in sorted(weights.items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())

@@ -19,7 +19,7 @@ from rnncodec.errors import RnncodecError
 from rnncodec.evaluation import run
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
-from rnncodec.evaluation.results import read_evaluation, read_measurements
+from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_measurements, summary_text
 from rnncodec.evaluation.run import Options, find_images
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
@@ -199,6 +199,18 @@ def test_wandb_evaluation_joins_the_run_that_trained_the_model(
     (file,) = run.glob("evaluations/images/wandb/offline-run-*/*.wandb")
     started = next(record.run for record in records(file) if record.HasField("run"))
     assert (started.run_id, started.display_name) == ("abc12345", "trained")
+
+
+def test_summary_tells_where_a_layer_made_a_picture_worse(result: Path) -> None:
+    evaluation = read_evaluation(result)
+    points = evaluation.measurements["tiny", "photo-1.png"]
+    rising = [replace(point, ms_ssim=0.1 * t) for t, point in enumerate(points, start=1)]
+    measured = {("tiny", "photo-0.png"): rising, ("tiny", "photo-1.png"): rising}
+    assert "falls on no image" in fall_in_words(replace(evaluation, measurements=measured))
+    measured["tiny", "photo-1.png"] = [rising[0], replace(rising[1], ms_ssim=0.0988), rising[2]]
+    told = fall_in_words(replace(evaluation, measurements=measured))
+    assert told == "Largest fall of MS-SSIM from one layer to the next: 0.0012 (photo-1.png, layer 2)."
+    assert told in summary_text(replace(evaluation, measurements=measured))
 
 
 def test_area_and_rates_are_logged_under_the_names_that_runs_are_compared_by(result: Path) -> None:

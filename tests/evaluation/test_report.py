@@ -13,10 +13,12 @@ from PIL import Image
 
 from rnncodec.cli import app
 from rnncodec.errors import DataError
-from rnncodec.evaluation.report.page import render
+from rnncodec.evaluation.report.page import render, worst_in_words
 from rnncodec.evaluation.report.sources import differences, read_log, read_sources
-from rnncodec.evaluation.report.viewer import JpegFiles, compare_size, middle, residual, share
+from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, residual, share
+from rnncodec.evaluation.results import read_evaluation
 from rnncodec.imaging import Pixels
+from tests.evaluation.test_curves import make_point
 
 
 def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> None:
@@ -24,9 +26,9 @@ def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> 
     assert [source.name for source in sources] == ["tiny (1)", "tiny (2)", "jpeg"]
     assert sources[1].options["model.width"] == "0.03"
     assert "name" not in sources[1].options
-    assert differences(sources) == {}  # the result alone does not tell of its run's loss
-    other = replace(sources[1], options=sources[1].options | {"model.width": "0.25"})
-    assert differences([*sources, other]) == {"model.width": ["0.03", "0.03", "0.25"]}
+    told = [source.options for source in sources[:2]]
+    assert differences(told) == {}  # the result alone does not tell of its run's loss
+    assert differences([*told, told[1] | {"model.width": "0.25"}]) == {"model.width": ["0.03", "0.03", "0.25"]}
     assert read_sources([run_folder / "evaluations" / "two"])[0].training == sources[1].training
 
 
@@ -72,6 +74,20 @@ def test_large_photos_are_cropped_to_their_middle() -> None:
     pixels[116] = 1
     assert middle(pixels).shape == (768, 500, 3)
     assert middle(pixels)[0].all()
+
+
+def test_the_worst_photos_at_a_rate_are_among_those_shown(result: Path) -> None:
+    evaluation = read_evaluation(result)
+    qualities = {"a.png": 0.7, "b.png": 0.9, "c.png": 0.6, "d.png": 0.8, "e.png": 0.95}  # at 0.25 bpp
+    measured = {
+        ("tiny", name): [make_point(1, 0.125, quality - 0.1), make_point(2, 0.5, quality + 0.2)]
+        for name, quality in qualities.items()
+    }
+    evaluation = replace(evaluation, about=replace(evaluation.about, images=list(qualities)), measurements=measured)
+    assert {path.name: pytest.approx(quality) for path, quality in ranked(evaluation).items()} == qualities
+    assert [path.stem for path in choose(evaluation, 4)] == ["b", "c", "a", "d"]
+    assert [path.stem for path in choose(evaluation, 2)] == ["c", "a"]
+    assert worst_in_words(evaluation).startswith("worst at 0.25 bpp, by MS-SSIM: c (0.6000), a (0.7000), d (0.8000); ")
 
 
 def test_page_without_the_photos_says_so(result: Path, tmp_path: Path) -> None:
@@ -176,8 +192,10 @@ def test_slider_split_and_plots_in_a_browser(browser: Browser, width: int, heigh
         assert page.locator("#right").is_hidden()
     page.wait_for_function("document.getElementById('zoom-rnncodec').getContext('2d').getImageData(9, 9, 1, 1).data[3]")
 
+    named = page.locator("#photo option").nth(1).inner_text().partition(",")[0]
     page.select_option("#photo", "1")
-    assert page.locator("#left").get_attribute("alt").startswith("photo-1")
+    assert page.locator("#left").get_attribute("alt").startswith(named)
+    assert named in page.get_by_text("worst at 0.25 bpp").first.inner_text()
 
     assert page.locator("#curves-plot polyline").count() == 3
     page.locator("#curves-legend input").first.uncheck()

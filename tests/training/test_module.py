@@ -1,6 +1,8 @@
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -119,3 +121,22 @@ def test_compiled_steps_compute_what_the_plain_ones_do() -> None:
         loss.backward()
         results.append((loss.detach(), learner.codec.encoder.conv.weight.grad))
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-6)
+
+
+def test_validation_is_not_compiled(shards_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: object) -> Callable[..., Any]:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    learner = module(IterativeCodec(CodecConfig(width=0.03)), compile=True)
+    data = PatchDataModule(
+        str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
+        steps_per_epoch=1, val_crop=176, val_photos=1, num_workers=0,
+    )  # fmt: skip
+    trainer(max_steps=1).validate(learner, datamodule=data, verbose=False)
+    assert not graphs
+    trainer(max_steps=1, limit_val_batches=0).fit(learner, datamodule=data)
+    assert graphs

@@ -1,11 +1,15 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from rnncodec.codec import IterativeCodec
 from rnncodec.errors import RnncodecError
+from rnncodec.model_file import save_model
 from rnncodec.training.device import resolve_precision
 from rnncodec.training.run import build_codec, check, launch, load_config, prepare, resume
 
@@ -123,9 +127,25 @@ def test_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
             action()
 
 
-def test_weights_of_another_network_are_refused(config, tmp_path: Path, tiny_weights: Path) -> None:
+@pytest.mark.parametrize("option", ["model=gru", "reconstruction=one_shot", "model.width=0.06"])
+def test_weights_of_another_network_are_refused(config, tiny_weights: Path, option: str) -> None:
     with pytest.raises(RnncodecError, match="another network"):
-        build_codec(config(f"weights={tiny_weights}"))
+        build_codec(config(f"weights={tiny_weights}", "model=residual_gru", "model.width=0.03", option))
+
+
+def test_weights_trained_with_noise_go_on_deterministic_and_primed(
+    config, tmp_path: Path, tiny_codec: IterativeCodec
+) -> None:
+    stochastic = IterativeCodec(dataclasses.replace(tiny_codec.config, binarizer="stochastic"))
+    stochastic.load_state_dict(tiny_codec.state_dict())
+    path = tmp_path / "stochastic.safetensors"
+    save_model(stochastic, path, {}, half=False)
+    options = ["model=residual_gru", "model.width=0.03", "model.priming=2", "model.binarizer=deterministic"]
+    codec = build_codec(config(f"weights={path}", *options))
+    assert (codec.config.binarizer, codec.config.priming) == ("deterministic", 2)
+    assert all(torch.equal(value, tiny_codec.state_dict()[name]) for name, value in codec.state_dict().items())
+    features = torch.randn(1, codec.encoder.out_channels, 4, 4)
+    assert torch.equal(codec.train().binarizer(features), tiny_codec.binarizer(features))
 
 
 def test_weights_to_start_from_leave_their_context_model_behind(config, context_weights: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,22 @@ def summary_text(evaluation: Evaluation) -> str:
     return (
         f"Mean of {len(about.measured)} images; bpp of whole files{anchors}.\n\n"
         f"{summary_table(evaluation.summaries, baseline)}\n{about.name}:\n\n{point_table(evaluation.curves[0])}"
+        f"\n{fall_in_words(evaluation)}\n"
     )
+
+
+def fall_in_words(evaluation: Evaluation) -> str:
+    """By how much a layer made a picture worse, where it did so most: more bytes should never do so."""
+    about = evaluation.about
+    falls = [
+        (before.ms_ssim - after.ms_ssim, Path(image).name, int(after.setting))
+        for image in about.measured
+        for before, after in pairwise(evaluation.measurements[about.name, Path(image).name])
+    ]
+    fall, image, layer = max(falls, default=(0.0, "", 0))
+    if fall <= 0:
+        return "MS-SSIM falls on no image from one layer to the next."
+    return f"Largest fall of MS-SSIM from one layer to the next: {fall:.4f} ({image}, layer {layer})."
 
 
 def read_evaluation(folder: Path) -> Evaluation:

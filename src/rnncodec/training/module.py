@@ -79,6 +79,12 @@ class CodecModule(L.LightningModule):
     def on_train_epoch_end(self) -> None:
         self.log("data/corrupt", float(self.trainer.datamodule.corrupt), reduce_fx="sum", sync_dist=True)  # type: ignore[attr-defined]
 
+    def on_validation_start(self) -> None:
+        torch.compiler.set_stance("force_eager")  # whole pictures would be compiled anew, for minutes
+
+    def on_validation_end(self) -> None:
+        torch.compiler.set_stance("default")
+
     def validation_step(self, images: Tensor, batch_idx: int) -> None:
         reconstructions = self.codec(images, self.iterations)
         pixels = (reconstructions.clamp(0.0, 1.0) * 255.0).round()

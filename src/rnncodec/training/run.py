@@ -11,6 +11,7 @@ import sys
 import uuid
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -118,19 +119,24 @@ def codec_config(config: DictConfig) -> CodecConfig:
 
 
 def build_codec(config: DictConfig) -> IterativeCodec:
-    """A new network, or the one in the file that ``weights`` names; its config must be the run's.
+    """A new network, with the weights in the file that ``weights`` names, if it names one.
+
+    That network's config must be the run's, but for the options that the same weights can train under in turn: first
+    with the stochastic binarizer, then with the deterministic one; first without priming, then with it.
 
     Raises:
-        ConfigurationError: the file's network is of another shape.
+        ConfigurationError: the file holds another network.
     """
     wanted = codec_config(config)
+    codec = IterativeCodec(wanted)
     if config.weights is None:
-        return IterativeCodec(wanted)
-    codec = load_model(config.weights)
-    if codec.config != wanted:
-        raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {codec.config}")
-    codec.context = None  # it knows the codes of the weights as they were
-    return codec.train()  # Lightning leaves a network in the mode it finds it in
+        return codec
+    start = load_model(config.weights)
+    free = {name: getattr(wanted, name) for name in ("binarizer", "priming", "diffusion")}
+    if replace(start.config, **free) != wanted:
+        raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {start.config}")
+    codec.load_state_dict(start.state_dict())
+    return codec
 
 
 def build_context(config: DictConfig) -> tuple[IterativeCodec, Network]:
@@ -149,23 +155,28 @@ def build_context(config: DictConfig) -> tuple[IterativeCodec, Network]:
 def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
     """What trains, and the LightningDataModule of what it trains on."""
     photos = build(config.data)
-    schedule = {"warmup_steps": config.warmup_steps, "final_lr": config.final_lr}
-    if config.task == "entropy":
-        codec, context = build_context(config)
-        data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
-        return ContextModule(context, build(config.optimizer), **schedule), data
-    module = CodecModule(
+    if config.task != "entropy":
+        return build_module(config), photos
+    codec, context = build_context(config)
+    data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
+    optimizer = build(config.optimizer)
+    return ContextModule(context, optimizer, warmup_steps=config.warmup_steps, final_lr=config.final_lr), data
+
+
+def build_module(config: DictConfig) -> CodecModule:
+    """What trains a codec."""
+    return CodecModule(
         build_codec(config),
         build(config.loss),
         build(config.optimizer),
         iterations=config.iterations,
         curriculum=config.curriculum,
         iteration_decay=config.iteration_decay,
+        warmup_steps=config.warmup_steps,
+        final_lr=config.final_lr,
         compile=config.compile,
         seed=config.seed,
-        **schedule,
     )
-    return module, photos
 
 
 def launch(folder: Path) -> None:

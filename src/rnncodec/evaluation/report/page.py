@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnncodec.evaluation.curves import METRICS, Curve
 from rnncodec.evaluation.report.sources import Source, differences
-from rnncodec.evaluation.report.viewer import LONGEST, view
+from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, ranked, view
+from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import NOTE, SHORT, cells, headings, summarize
 
 
@@ -44,10 +46,11 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
     compare_to = evaluations[0][1].about.compare_to if evaluations else None
     baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
     rows = [cells(summarize(curve, baseline)) for _, curve in curves]
-    viewers, complaints = [], []
+    viewers, worst, complaints = [], [], []
     for source, evaluation in evaluations:
-        views, complaint = view(evaluation.about, photos, on_layer)
+        views, complaint = view(evaluation, photos, on_layer)
         viewers += [{**photo, "codec": source.name} for photo in views]
+        worst.append(f"{source.name}: {worst_in_words(evaluation)}")
         if complaint:
             complaints.append(f"{source.name}: {complaint}")
     image_sets = {tuple(evaluation.about.measured) for _, evaluation in evaluations}
@@ -63,10 +66,11 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         metrics=METRICS,
         curves=[curve for _, curve in curves],
         viewers=viewers,
+        worst=worst,
         complaints=complaints,
         longest=LONGEST,
         compared=[source.name for source in sources if source.options],
-        differences=differences(sources),
+        differences=differences([source.options for source in sources if source.options]),
         training=any(source.training for source in sources),
         data=embed(
             {
@@ -79,6 +83,13 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         style=asset("style.css"),
         script=asset("script.js"),
     )
+
+
+def worst_in_words(evaluation: Evaluation) -> str:
+    """Which photos a codec shows worst."""
+    qualities = ranked(evaluation)
+    named = [f"{path.stem} ({quality:.4f})" for path, quality in list(qualities.items())[:WORST]]
+    return f"worst at {RATE:g} bpp, by MS-SSIM: {', '.join(named)}; the mean is {fmean(qualities.values()):.4f}."
 
 
 def curve_data(kind: str, curve: Curve) -> dict[str, Any]:

@@ -93,10 +93,9 @@ def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def differences(sources: Sequence[Source]) -> dict[str, list[str]]:
-    """The options in which the sources that have any differ: their values, in order. One that a source does not tell,
-    as weights do not tell of their run's logger, is no difference."""
-    told = [source.options for source in sources if source.options]
+def differences(told: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The options that differ: their values, in the order of ``told``. One that is not told, as weights do not tell of
+    their run's logger, is no difference."""
     names = dict.fromkeys(name for options in told for name in options)
     values = {name: [options.get(name, UNKNOWN) for options in told] for name in names}
     return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}

@@ -18,12 +18,14 @@ from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.measure import as_tensor
 from rnncodec.evaluation.metrics import ms_ssim, psnr
-from rnncodec.evaluation.results import About
+from rnncodec.evaluation.results import Evaluation
 from rnncodec.imaging import Pixels, read_pixels
 
 LONGEST = 768  # pixels on a side; of larger photos the middle is shown, so that the page stays small
 AMPLIFICATION = 4.0  # of the residuals, around mid-grey
 QUALITIES = range(1, 96)  # JPEG's
+WORST = 3  # photos that are shown before others
+RATE = 0.25  # bits a pixel at which they are the worst
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,34 @@ class JpegFiles:
         return self.at(QUALITIES[index]) if index < len(QUALITIES) else None
 
 
+def ranked(evaluation: Evaluation) -> dict[Path, float]:
+    """The photos, the worst first, with their MS-SSIM at RATE: linear between layers, and that of the nearest layer
+    where the curve does not reach so far."""
+    qualities = {}
+    for path in map(Path, evaluation.about.measured):
+        points = evaluation.measurements[evaluation.about.name, path.name]
+        qualities[path] = float(np.interp(RATE, [p.bpp for p in points], [p.ms_ssim for p in points]))
+    return dict(sorted(qualities.items(), key=lambda item: item[1]))
+
+
+def choose(evaluation: Evaluation, photos: int) -> list[Path]:
+    """``photos`` photos to show: the WORST, and before them the first of the others."""
+    worst = list(ranked(evaluation))[:WORST]
+    others = [path for path in map(Path, evaluation.about.measured) if path not in worst]
+    return others[: max(0, photos - len(worst))] + worst[:photos]
+
+
 def view(
-    about: About, photos: int, on_layer: Callable[[], object] = lambda: None
+    evaluation: Evaluation, photos: int, on_layer: Callable[[], object] = lambda: None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """The first ``photos`` photos of an evaluation as the page's viewer takes them; and, where they or the weights
-    cannot be read any more, what is wrong with them."""
+    """``photos`` photos of an evaluation as the page's viewer takes them; and, where they or the weights cannot be read
+    any more, what is wrong with them."""
+    about = evaluation.about
     try:
         coder = compressor(about.model)
         if coder.identity.hex() != about.identity:
             raise ConfigurationError(f"{about.model} now holds other weights than those measured")
-        views = [view_photo(coder, Path(path), about.iterations, on_layer) for path in about.measured[:photos]]
+        views = [view_photo(coder, path, about.iterations, on_layer) for path in choose(evaluation, photos)]
     except RnncodecError as error:
         return [], str(error)
     return views, None

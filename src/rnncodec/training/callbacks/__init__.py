@@ -1,5 +1,6 @@
 """Callbacks of a training run: one a file."""
 
+from rnncodec.training.callbacks.clock import TrainingClock
 from rnncodec.training.callbacks.context_table import ContextTable
 from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
@@ -15,4 +16,5 @@ __all__ = [
     "ImageStrips",
     "IterationTable",
     "StepProgressBar",
+    "TrainingClock",
 ]

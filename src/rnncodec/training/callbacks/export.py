@@ -1,5 +1,6 @@
 """The trained weights as a safetensors file."""
 
+import copy
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -17,19 +18,21 @@ from rnncodec.training.module import CodecModule
 
 
 class ExportWeights(L.Callback):
-    """Writes ``weights.safetensors`` into ``folder`` when training ends, and logs it as a W&B artifact.
+    """Writes ``weights.safetensors`` into ``folder`` when training ends, and logs it as a W&B artifact; with
+    ``at_checkpoints`` also whenever a checkpoint is saved, so that a run cut off leaves them.
 
-    Averaged weights, where the averaging callback is in use: it puts them in place before. The metadata holds the
-    network's config and the training's provenance: the run's options, steps, processes, seconds and versions.
+    Averaged weights, where the averaging callback is in use and comes before this one. The metadata holds the network's
+    config and the training's provenance: the run's options, steps, processes, seconds and versions.
     """
 
     OPTIONS: tuple[str, ...] = (
         "iterations", "warmup_steps", "final_lr", "seed", "weights", "loss", "optimizer", "trainer", "data",
     )  # fmt: skip
 
-    def __init__(self, folder: str, half: bool = False) -> None:
+    def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = False) -> None:
         self.folder = Path(folder)
         self.half = half
+        self.at_checkpoints = at_checkpoints
         self.seconds = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -44,9 +47,25 @@ class ExportWeights(L.Callback):
     def _elapsed(self) -> float:
         return self.seconds + time.monotonic() - getattr(self, "_started", time.monotonic())
 
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        if self.at_checkpoints and trainer.is_global_zero:
+            averaged = copy.deepcopy(pl_module)
+            averaged.load_state_dict(checkpoint["state_dict"])  # the averaging callback has put its own there
+            self._export(trainer, averaged)
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
+        path = self._export(trainer, pl_module)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                import wandb
+
+                artifact = wandb.Artifact(f"weights-{logger.experiment.id}", type="model")
+                artifact.add_file(str(path))
+                logger.experiment.log_artifact(artifact)
+
+    def _export(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Path:
         training = {
             "options": self._options(),
             "iterations": pl_module.iterations,
@@ -57,13 +76,7 @@ class ExportWeights(L.Callback):
         }
         path = self.folder / "weights.safetensors"
         self._save(trainer, pl_module, path, training)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                import wandb
-
-                artifact = wandb.Artifact(f"weights-{logger.experiment.id}", type="model")
-                artifact.add_file(str(path))
-                logger.experiment.log_artifact(artifact)
+        return path
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
         assert isinstance(pl_module, CodecModule)

@@ -1,0 +1,44 @@
+import argparse
+
+import pytest
+import torch
+
+from benchmarks.half_hour import fastest
+from benchmarks.training import Step, composed, estimate
+
+TINY = ["model.width=0.03", "iterations=2", "trainer.precision=32-true"]
+
+
+def test_cost_is_that_of_a_patch_and_grows_with_what_is_trained() -> None:
+    flops, kept = Step(composed(TINY), 2, "cpu").cost()
+    assert Step(composed(TINY), 4, "cpu").cost()[0] == flops
+    assert Step(composed([*TINY, "data.patch_size=64"]), 2, "cpu").cost()[0] == 4 * flops
+    more_flops, more_kept = Step(composed([*TINY, "iterations=4"]), 2, "cpu").cost()
+    assert 1.8 * flops < more_flops < 2.5 * flops  # the first iteration has no state to read
+    assert 1.8 * kept < more_kept < 2.5 * kept
+
+
+def test_a_step_trains() -> None:
+    step = Step(composed(TINY), 2, "cpu")
+    before = [parameter.clone() for parameter in step.module.codec.parameters()]
+    for _ in range(2):
+        step()
+    after = step.module.codec.parameters()
+    assert all(not torch.equal(old, new) for old, new in zip(before, after, strict=True))
+
+
+def test_an_estimate_follows_from_cost_and_device() -> None:
+    options = argparse.Namespace(estimate=(800, 80), share=0.4, minutes=25)
+    told = estimate(flops=320e9, kept=2**28, parameters=10_000_000, options=options)
+    assert "1,000 patches/s, 1.50 million in 25 minutes" in told
+    assert "at most 319 patches a step" in told
+
+
+def test_sizes_that_do_not_fit_into_memory_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def speed(self: Step, repeats: int) -> float:
+        if len(self.images) > 4:
+            raise torch.OutOfMemoryError
+        return 10.0 * len(self.images)
+
+    monkeypatch.setattr(Step, "speed", speed)
+    assert fastest(TINY, [2, 4, 8], "cpu") == (4, False, 40.0)
