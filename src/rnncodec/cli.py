@@ -48,7 +48,7 @@ Device = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cu
 def compress(
     files: Inputs,
     output: Output = None,
-    iterations: Annotated[int | None, typer.Option(help="Layers to write; more of them, better picture.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Layers to write: 8, or with a target up to all.")] = None,
     bpp: Annotated[float | None, typer.Option(help="Write as many layers as fit into so many bits a pixel.")] = None,
     max_bytes: Annotated[int | None, typer.Option(help="Write as many layers as fit into so many bytes.")] = None,
     psnr: Annotated[float | None, typer.Option(help="Write as few layers as reach this PSNR, in dB.")] = None,
@@ -79,7 +79,7 @@ def compress(
         pixels, notes = to_pixels(open_image(io.BytesIO(content)))
         for note in notes:
             warn(source, note)
-        data = coder.compress(pixels, iterations, step(iterations or coder.trained_iterations), goal)
+        data = coder.compress(pixels, iterations, step(iterations or coder.most_layers(goal)), goal)
         rate = compression.bits_a_pixel(data, pixels)
         return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 

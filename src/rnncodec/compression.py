@@ -23,6 +23,8 @@ from rnncodec.model_file import load_model, model_identity
 from rnncodec.rate import Target
 from rnncodec.weights import DEFAULT_MODEL, released_name
 
+DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
+
 
 class Compressor:
     """A codec on a device, ready to turn pixels into files and back.
@@ -51,6 +53,11 @@ class Compressor:
         """The model's, as the files it writes name it."""
         return self.identities[self.coder]
 
+    def most_layers(self, target: Target) -> int:
+        """How many layers are written, where nobody says how many: DEFAULT_LAYERS, or, to meet ``target``, as many as
+        the network was trained for."""
+        return self.trained_iterations if target else min(DEFAULT_LAYERS, self.trained_iterations)
+
     @torch.inference_mode()
     def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Pixels]]:
         """The payload of each layer, and what a decoder shows after it, one by one and without end."""
@@ -73,18 +80,17 @@ class Compressor:
         pixels: Pixels,
         iterations: int | None = None,
         on_layer: Callable[[], object] = lambda: None,
-        target: Target | None = None,
+        target: Target = Target(),  # noqa: B008 (it cannot change)
     ) -> bytes:
-        """The file of ``iterations`` layers (by default as many as the network was trained for), or of as many of them
-        as ``target`` asks for; ``on_layer`` is called after each.
+        """The file of ``iterations`` layers (by default `most_layers`), or of as many of them as ``target`` asks for;
+        ``on_layer`` is called after each.
 
         Raises:
             ConfigurationError: ``iterations`` is not from 1 to 255, or the target cannot be met.
         """
-        iterations = self.trained_iterations if iterations is None else iterations
+        iterations = self.most_layers(target) if iterations is None else iterations
         if not 1 <= iterations <= bitstream.MAX_LAYERS:
             raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
-        target = target or Target()
         largest = target.largest(pixels)
         payloads: list[bytes] = []
         content, best = b"", -math.inf
@@ -196,7 +202,7 @@ def compress(
 
     Args:
         image: in any size and any mode that Pillow knows; see `rnncodec.imaging.to_pixels` for what becomes of it.
-        iterations: layers to write, from 1 to 255; by default as many as the model was trained for.
+        iterations: layers to write, from 1 to 255; by default 8, and for a target as many as the model was trained for.
         bpp, max_bytes: write as many of these layers as fit into so many bits a pixel, or bytes.
         psnr, ms_ssim: write as few of these layers as reach this quality, in dB, or from 0 to 1.
         model: a released model's name, a weights file, or a run's folder.

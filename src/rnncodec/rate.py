@@ -11,8 +11,8 @@ from rnncodec.imaging import Pixels
 class Target:
     """At most one of: a largest file, in bits a pixel or in bytes; a least quality, PSNR in dB or MS-SSIM.
 
-    A size is met by as many layers as fit, a quality by as few as reach it, both of at most as many as would be written
-    without a target.
+    A size is met by as many layers as fit, a quality by as few as reach it, both of at most as many as the network was
+    trained for, where nobody says how many.
 
     Raises:
         ConfigurationError: more than one is given, or one that is not positive.
@@ -30,6 +30,9 @@ class Target:
         for name, value in given.items():
             if not value > 0:
                 raise ConfigurationError(f"{name} must be positive, not {value}")
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in vars(self).values())
 
     def largest(self, pixels: Pixels) -> int | None:
         """The bytes that the file of this picture may have; None where that is no target."""
