@@ -5,6 +5,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.codec import IterativeCodec
@@ -46,7 +47,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
     ConfigStore.instance().store(sweep, OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml"), "sweep", "_global_")
     parameters = OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml").hydra.sweeper.params
     for option, values in parameters.items():
-        for value in str(values).split(","):
+        for value in OverridesParser.create().parse_override(f"{option}={values}").sweep_string_iterator():
             composed = config(f"+sweep={sweep}", f"{option}={value}")
             assert composed.group == sweep
             check(composed)

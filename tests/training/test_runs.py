@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from PIL import Image
 from safetensors.torch import load_file
 
 import rnncodec
@@ -177,20 +179,19 @@ CONTEXT = [
     "data.shuffle_buffer=4",
     "data.val_crop=176",
     "data.val_photos=2",
-    "entropy.groups=2",
-    "entropy.hidden=[8,4]",
     "trainer.max_steps=7",
     "trainer.log_every_n_steps=1",
     "callbacks.last.every_n_train_steps=3",
     "+callbacks.kill._target_=tests.training.kill_at.KillAt",
     "warmup_steps=1",
 ]
+CHECKERBOARD = [*CONTEXT, "entropy.groups=2", "entropy.hidden=[8,4]"]
 
 
 def test_context_model_joins_its_codec_and_survives_a_kill(
     train: Trainer, tiny_weights: Path, photos_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    done = train(*CONTEXT, f"codec={tiny_weights}")
+    done = train(*CHECKERBOARD, f"codec={tiny_weights}")
     assert done.returncode == 0, done.stderr
     assert "bits a bit" in done.stdout
     (run,) = train.runs()
@@ -209,11 +210,28 @@ def test_context_model_joins_its_codec_and_survives_a_kill(
     assert {"train/bits_t01", "val/bits_t03", "val/saved_t03", "val/loss", "lr-Adam"} <= logged
 
     unbroken = run.rename(tmp_path_factory.mktemp("unbroken") / "run")
-    assert train(*CONTEXT, "logger=csv", f"codec={tiny_weights}", KILL_AT_STEP="4").returncode != 0
+    assert train(*CHECKERBOARD, "logger=csv", f"codec={tiny_weights}", KILL_AT_STEP="4").returncode != 0
     (killed,) = train.runs()
     resumed = train(f"resume={killed}")
     assert resumed.returncode == 0, resumed.stderr
     assert_equal_weights(killed, unbroken)
+
+
+def test_binary_rnn_trains_and_codes_files_from_the_command_line(
+    train: Trainer, tiny_weights: Path, photos_dir: Path, tmp_path: Path
+) -> None:
+    done = train(*CONTEXT, "entropy=binary_rnn", "entropy.maps=8", "logger=csv", f"codec={tiny_weights}")
+    assert done.returncode == 0, done.stderr
+    assert "bits a bit" in done.stdout
+    (run,) = train.runs()
+    image = Image.open(photos_dir / "photo-0.png").crop((0, 0, 70, 50))
+    image.save(tmp_path / "small.png")
+    for arguments in (["compress", "small.png"], ["decompress", "small.rnnc", "-o", "back.png"]):
+        command = [sys.executable, "-m", "rnncodec.cli", *arguments, "--model", str(run)]
+        done = subprocess.run(command, cwd=tmp_path, env=train.environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+    raw = rnncodec.decompress(rnncodec.compress(image, model=tiny_weights), model=tiny_weights)
+    assert np.array_equal(Image.open(tmp_path / "back.png"), raw)
 
 
 def assert_last_averaged_weights_exported(run: Path) -> None:
