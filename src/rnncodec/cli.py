@@ -210,7 +210,7 @@ def shards(
 def report(
     sources: Annotated[list[Path], typer.Argument(metavar="RUN_OR_RESULT...", help="Folders, or curves' JSON files.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
-    photos: Annotated[int, typer.Option(min=0, help="To show, of each result: the three worst, then others.")] = 4,
+    photos: Annotated[int, typer.Option(min=0, help="To show, of each result: the three worst, then others.")] = 3,
     plots: Annotated[Path | None, typer.Option(help="Folder for the curves as PNG and SVG, too.")] = None,
     overwrite: Overwrite = False,
 ) -> None:

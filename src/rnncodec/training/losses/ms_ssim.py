@@ -8,7 +8,7 @@ from rnncodec.training.losses.similarity import ms_ssim
 
 
 class MSSSIM(nn.Module):
-    """``1 - MS-SSIM``, of as many of its five scales as the patch has room for: three at 32 pixels, four at 64."""
+    """``1 - MS-SSIM``, of as many of its five scales as the patch has room for: two at 32 pixels, three at 64."""
 
     def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
         with torch.autocast(images.device.type, enabled=False):  # variances are small differences

@@ -10,20 +10,15 @@ from torch import Tensor
 from torch.nn import functional
 
 WINDOW, SIGMA = 11, 1.5
-SMALLEST_SIDE = 8  # pixels of a scale of MS-SSIM
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, from fine to coarse
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 SMALLEST = 1e-4  # that a factor of MS-SSIM, or a mean dissimilarity, counts as
 
 
 def similarity(reconstructions: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """SSIM's two factors around each pixel (Wang et al. 2004): luminance, and contrast with structure,
-    ``[T, B, 3, H, W]`` each.
-
-    Pictures are mirrored beyond their edges. As it is measured, SSIM leaves out the windows that reach beyond them, in
-    which the outermost pixels count next to nothing: networks trained so draw a frame around their pictures.
-    """
-    x, y = mirrored(reconstructions), mirrored(images)
+    """SSIM's two factors at each place of the window that lies inside the image (Wang et al. 2004): luminance, and
+    contrast with structure, ``[T, B, 3, H - 10, W - 10]`` each."""
+    x, y = reconstructions, images
     mean_x, mean_y = blur(x), blur(y)
     variance_x = blur(x * x) - mean_x**2
     variance_y = blur(y * y) - mean_y**2
@@ -34,10 +29,10 @@ def similarity(reconstructions: Tensor, images: Tensor) -> tuple[Tensor, Tensor]
 
 
 def ms_ssim(reconstructions: Tensor, images: Tensor) -> Tensor:
-    """Multi-scale SSIM ``[T, B]`` (Wang, Simoncelli, Bovik 2003) of at most five scales: as many as have SMALLEST_SIDE
-    pixels, their weights made to sum to one."""
+    """Multi-scale SSIM ``[T, B]`` (Wang, Simoncelli, Bovik 2003) of at most five scales: as many as have room for the
+    window, their weights made to sum to one."""
     side = min(images.shape[-2:])
-    count = next((n for n in range(1, len(SCALE_WEIGHTS)) if side >> n < SMALLEST_SIDE), len(SCALE_WEIGHTS))
+    count = next((n for n in range(1, len(SCALE_WEIGHTS)) if side >> n < WINDOW), len(SCALE_WEIGHTS))
     weights = images.new_tensor(SCALE_WEIGHTS[:count])
     factors = []
     for scale in range(count):
@@ -48,11 +43,6 @@ def ms_ssim(reconstructions: Tensor, images: Tensor) -> Tensor:
             reconstructions, images = halve(reconstructions), halve(images)
     positive = torch.stack(factors, dim=-1).clamp(min=SMALLEST)  # there are no broken powers below zero
     return (positive ** (weights / weights.sum())).prod(dim=-1)
-
-
-def mirrored(x: Tensor) -> Tensor:
-    """``x`` with a margin of half a window."""
-    return functional.pad(x.flatten(0, -4), (WINDOW // 2,) * 4, "reflect").unflatten(0, x.shape[:-3])
 
 
 def halve(x: Tensor) -> Tensor:
