@@ -1,5 +1,5 @@
-from collections.abc import Callable
 import copy
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
