@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -61,7 +62,7 @@ def test_training_learns(shards_dir: Path) -> None:
 def test_validation_measures_in_full_precision(tiny_codec: IterativeCodec, shards_dir: Path) -> None:
     data = PatchDataModule(str(shards_dir / "train"), str(shards_dir / "val"), val_crop=176, val_photos=1)
     run = trainer(precision="bf16-mixed")
-    run.validate(module(tiny_codec, iterations=1), datamodule=data, verbose=False)
+    run.validate(module(copy.deepcopy(tiny_codec), iterations=1), datamodule=data, verbose=False)
     (crop,) = data.val_crops()
     images = crop[None] / 255.0
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
@@ -107,7 +108,7 @@ def test_iteration_decay_weighs_the_losses(tiny_codec: IterativeCodec, images: t
 )
 def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
-        module(tiny_codec, iterations=4, **options)
+        module(copy.deepcopy(tiny_codec), iterations=4, **options)
 
 
 def test_compiled_steps_compute_what_the_plain_ones_do() -> None:

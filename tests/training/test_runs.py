@@ -127,7 +127,6 @@ def test_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert killed.returncode != 0
     (run,) = train.runs()
     assert_last_averaged_weights_exported(run)
-    assert rnncodec.load_model(run).training_info["steps"] == (6 if killed_at == 8 else 10)
     moved = run.rename(tmp_path_factory.mktemp("elsewhere") / "run")
     resumed = train(f"resume={moved}")
     assert resumed.returncode == 0, resumed.stderr
@@ -241,6 +240,7 @@ def assert_last_averaged_weights_exported(run: Path) -> None:
     exported = load_file(run / "weights.safetensors")
     assert exported.keys() == averaged.keys()
     assert all(torch.equal(exported[name], averaged[name]) for name in exported)
+    assert rnncodec.load_model(run).training_info["steps"] == last["global_step"] > 0
 
 
 def assert_equal_weights(one: Path, other: Path) -> None:
