@@ -1,65 +1,142 @@
-"""Entropy coding on a folder of images: what the context model saves at each iteration, and how long it takes.
+"""Entropy coding on a folder of images: what a context model saves at each iteration, what its integers and its coder
+add to the entropy, and how long it takes beside the network.
 
-python benchmarks/entropy.py path/to/kodak --model outputs/runs/…
+python benchmarks/entropy.py path/to/kodak --model outputs/runs/… --floats outputs/runs/…/checkpoints/last.ckpt
 """
 
 import argparse
+import math
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec import bitstream
-from rnncodec.compression import compressor
+from rnncodec.compression import Compressor
 from rnncodec.entropy import layers
-from rnncodec.entropy.contract import Codes
-from rnncodec.imaging import is_image_name, read_pixels
+from rnncodec.entropy.contexts import CONTEXTS, Network
+from rnncodec.entropy.contract import ONE, Codes, Context, known
+from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.model_file import load_model
 from rnncodec.weights import DEFAULT_MODEL
+
+# Of each layer; seconds are those of encoding and decoding together, on the wall and of the CPU.
+FIGURES = ("raw", "coded", "file", "integers", "floats", "network", "network_cpu", "entropy", "entropy_cpu")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, help="a folder")
+    parser.add_argument("--first", type=int, help="only so many of its images")
     parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--iterations", type=int)
+    parser.add_argument("--floats", type=Path, help="the checkpoint that the model's integers were made of")
     options = parser.parse_args()
-    codec = compressor(options.model)
-    if codec.context is None:
+    codec = load_model(options.model)
+    context, codec.context = codec.context, None  # the network alone, for its own time
+    if context is None:
         parser.error(f"{options.model} has no context model")
-    iterations = options.iterations or codec.trained_iterations
-    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))
+    floats = None if options.floats is None else float_model(context, options.floats)
+    compressor = Compressor(codec)
+    iterations = options.iterations or compressor.trained_iterations
+    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
     if not paths:
         parser.error(f"no images in {options.images}")
-    raw, coded, whole = np.zeros(iterations), np.zeros(iterations), np.zeros(iterations)
-    seconds = {"compress": 0.0, "decompress": 0.0, "encode": 0.0, "decode": 0.0}
-    for path in track(paths, "measuring", console=Console(stderr=True), transient=True):
-        pixels = read_pixels(path)
-        started = time.perf_counter()
-        file = bitstream.read(codec.compress(pixels, iterations))
-        seconds["compress"] += time.perf_counter() - started
-        started = time.perf_counter()
-        list(codec.decode(file))
-        seconds["decompress"] += time.perf_counter() - started
-        raw += file.header.raw_size
-        coded += [len(payload) for payload in file.layers]
-        whole += file.ends
-        history: list[Codes] = []
-        started = time.perf_counter()
-        for codes in codec._codes(file):
-            history.append(codes[0].numpy())
-        seconds["decode"] += time.perf_counter() - started
-        started = time.perf_counter()
-        for t in range(iterations):
-            layers.encode(history[t], history[:t], codec.context)
-        seconds["encode"] += time.perf_counter() - started
-    print(f"{len(paths)} images; of whole files, against raw bits without framing.\n")
-    print("| iterations | bits a bit, this layer | saved, whole file |\n| ---: | ---: | ---: |")
-    for t in range(iterations):
-        print(f"| {t + 1} | {coded[t] / raw[t]:.4f} | {1 - whole[t] / raw[: t + 1].sum():.1%} |")
-    times = ", ".join(f"{name} {value / len(paths):.3f} s" for name, value in seconds.items())
-    print(f"\nSeconds an image at {iterations} iterations: {times} (the last two are the entropy coder alone)")
+    found = [
+        measure(compressor, context, floats, read_pixels(path), iterations)
+        for path in track(paths, "measuring", console=Console(stderr=True), transient=True)
+    ]
+    print(f"{len(paths)} images, torch on {torch.get_num_threads()} threads.\n")
+    print(table(np.array(found)))
+
+
+def float_model(context: Context, checkpoint: Path) -> Network:
+    """The context model as it was trained."""
+    network = CONTEXTS[context.config.name].network(context.config)
+    states = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    network.load_state_dict({name.removeprefix("model."): value for name, value in states.items()})
+    return network.eval()
+
+
+def clock() -> NDArray[Any]:
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def measure(
+    compressor: Compressor, context: Context, floats: Network | None, pixels: Pixels, iterations: int
+) -> NDArray[Any]:
+    """``[iterations, FIGURES]``: bits, and seconds."""
+    times = [clock()]
+    file = bitstream.read(compressor.compress(pixels, iterations, on_layer=lambda: times.append(clock())))
+    network = np.diff(times, axis=0)
+    times = [clock()]
+    for _ in compressor.decode(file):
+        times.append(clock())
+    network += np.diff(times, axis=0)
+    shape = (file.header.bits, -(-file.header.height // 16), -(-file.header.width // 16))
+    history: list[Codes] = [layers.unpack(payload, shape) for payload in file.layers]
+    payloads, entropy = [], []
+    for t, codes in enumerate(history):
+        started = clock()
+        payloads.append(layers.encode(codes, history[:t], context))
+        layers.decode(payloads[-1], shape, history[:t], context)
+        entropy.append(clock() - started)
+    ends = bitstream.read(bitstream.write(replace(file.header, coder=context.coder), payloads)).ends
+    cost = [information(codes, history[:t], context) for t, codes in enumerate(history)]
+    found = np.full((iterations, len(FIGURES)), np.nan)
+    found[:, 0] = history[0].size
+    found[:, 1] = [8 * len(payload) for payload in payloads]
+    found[:, 2] = 8 * np.array(ends)
+    found[:, 3] = cost
+    if floats is not None:
+        found[:, 4] = float_information(np.array(history), floats)
+    found[:, 5:7], found[:, 7:9] = network, entropy
+    return found
+
+
+def information(codes: Codes, history: list[Codes], context: Context) -> float:
+    """The cross-entropy of a layer's codes under the context model as it codes them, in bits."""
+    bits = (codes.ravel() > 0).astype(np.uint8)
+    groups = known(context.groups(history, *codes.shape[1:]), bits)
+    return sum(-np.log2(np.where(bits[i] == 1, ones, ONE - ones) / ONE).sum() for i, ones in groups)
+
+
+@torch.inference_mode()
+def float_information(codes: NDArray[np.int8], network: Network) -> NDArray[Any]:
+    """Likewise of each of the layers ``codes`` ``[T, bits, h, w]``, under the model as it was trained."""
+    targets = torch.from_numpy(codes)[:, None]
+    nats = binary_cross_entropy_with_logits(network(targets), (targets > 0).float(), reduction="none")
+    return nats.double().sum(dim=(1, 2, 3, 4)).numpy() / math.log(2)
+
+
+def table(found: NDArray[Any]) -> str:
+    """``[images, iterations, FIGURES]`` as Markdown: means over images."""
+    total = dict(zip(FIGURES, found.sum(0).T, strict=True))
+    seconds = {name: total[name].cumsum() / len(found) for name in FIGURES[5:]}
+    framing = (found[..., 2] - found[..., 1].cumsum(1)).max(0) / 8
+    columns = {
+        "iterations": [str(t) for t in range(1, found.shape[1] + 1)],
+        "bits a bit, this layer": [f"{bits:.4f}" for bits in total["coded"] / total["raw"]],
+        "saved, whole file": [f"{saved:.1%}" for saved in 1 - total["file"] / total["raw"].cumsum()],
+        "coder over integers": [f"{added:+.2%}" for added in total["coded"] / total["integers"] - 1],
+        "integers over floats": [f"{added:+.2%}" for added in total["integers"] / total["floats"] - 1],
+        "header and framing (bytes)": [f"{most:.0f}" for most in framing],
+        "network (s)": [f"{each:.3f}" for each in seconds["network"]],
+        "entropy (s)": [f"{each:.3f}" for each in seconds["entropy"]],
+        "share": [f"{each:.1%}" for each in seconds["entropy"] / seconds["network"]],
+        "network, CPU (s)": [f"{each:.3f}" for each in seconds["network_cpu"]],
+        "entropy, CPU (s)": [f"{each:.3f}" for each in seconds["entropy_cpu"]],
+        "share of CPU": [f"{each:.1%}" for each in seconds["entropy_cpu"] / seconds["network_cpu"]],
+    }
+    lines = [f"| {' | '.join(columns)} |", "|" + " ---: |" * len(columns)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in zip(*columns.values(), strict=True))])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from safetensors import safe_open
 from rnncodec import bitstream
 from rnncodec.entropy import layers
 from rnncodec.entropy.config import CheckerboardConfig
-from rnncodec.entropy.contract import Codes, Frequencies
+from rnncodec.entropy.contract import Codes, known
 from rnncodec.entropy.integers import IntegerContext
 from rnncodec.imaging import Pixels, read_pixels
 from rnncodec.weights import DEFAULT_MODEL, released_models
@@ -104,23 +103,11 @@ def digests(folder: Path) -> dict[str, str]:
                 f"{name}, layer {t + 1}"
             )
             digest = hashlib.sha256(payload)
-            for frequencies in probabilities(codes, history, context):
+            bits = (codes.ravel() > 0).astype(np.uint8)
+            for _, frequencies in known(context.groups(history, *codes.shape[1:]), bits):  # also where raw bits won
                 digest.update(frequencies.astype("<i8").tobytes())
             found[f"{name}, layer {t + 1}"] = digest.hexdigest()
     return found
-
-
-def probabilities(codes: Codes, history: list[Codes], context: IntegerContext) -> Iterator[Frequencies]:
-    """What the coder is told of each group, also where the payload is the raw bits."""
-    bits = (codes.ravel() > 0).astype(np.uint8)
-    groups = context.groups(history, *codes.shape[1:])
-    indices, frequencies = next(groups)
-    while True:
-        yield frequencies
-        try:
-            indices, frequencies = groups.send(bits[indices])
-        except StopIteration:
-            return
 
 
 def made_codes(bits: int) -> dict[str, Codes]:

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.config import CheckerboardConfig
-from rnncodec.entropy.contract import ONE
+from rnncodec.entropy.contract import ONE, known
 from rnncodec.entropy.integers import Codes, IntegerContext
 from rnncodec.entropy.quantization import quantize
 from rnncodec.errors import ModelError
@@ -24,15 +24,10 @@ def all_frequencies(context: IntegerContext, history: Sequence[Codes], codes: Co
     """The frequency of a 1 for each bit of ``codes``, ``[bits, h, w]``, as the coder is given them."""
     bits = (codes.ravel() > 0).astype(np.uint8)
     found = np.zeros(bits.size, np.int64)
-    groups = context.groups(history, *codes.shape[1:])
-    try:
-        indices, values = next(groups)
-        while True:
-            assert not found[indices].any()  # each bit once
-            found[indices] = values
-            indices, values = groups.send(bits[indices])
-    except StopIteration:
-        return found.reshape(codes.shape)
+    for indices, values in known(context.groups(history, *codes.shape[1:]), bits):
+        assert not found[indices].any()  # each bit once
+        found[indices] = values
+    return found.reshape(codes.shape)
 
 
 def test_every_bit_has_a_probability_neither_0_nor_1(context: IntegerContext, codes: Tensor) -> None:

@@ -1,6 +1,6 @@
 """What the coder knows of a context model: ordered groups of bits, and their probabilities."""
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -19,6 +19,17 @@ ONE = 1 << FREQUENCY_BITS  # the frequency of a certain event; those of bits lie
 # One iteration's bits. For each group in turn it yields where the group's bits stand in the flattened codes
 # [bits, h, w], and ONE · P(bit = 1) of each of them; it is sent the bits (0 or 1), and goes on from there.
 Groups = Generator[tuple[Indices, Frequencies], Bits, None]
+
+
+def known(groups: Groups, bits: Bits) -> Iterator[tuple[Indices, Frequencies]]:
+    """All ``groups`` of an iteration whose ``bits``, flat, are known: as its encoder goes through them."""
+    try:
+        group = next(groups)
+        while True:
+            yield group
+            group = groups.send(bits[group[0]])
+    except StopIteration:
+        return
 
 
 class Context(Protocol):

@@ -7,7 +7,7 @@ given here: m / 2^16 with m ≥ 2^15, the probability of a bit's likelier value.
 import constriction
 import numpy as np
 
-from rnncodec.entropy.contract import ONE, Bits, Frequencies, Groups
+from rnncodec.entropy.contract import ONE, Bits, Frequencies, Groups, known
 from rnncodec.errors import FormatError
 
 WORD = 4  # bytes
@@ -18,17 +18,11 @@ _LIKELIER = constriction.stream.model.Bernoulli(perfect=False)
 
 def encode(bits: Bits, groups: Groups) -> bytes:
     """The code of ``bits``, flat, each group's under the probabilities that ``groups`` gives them."""
-    coded, expected = [bits[:0]], [np.zeros(0, np.int64)]
-    try:
-        indices, frequencies = next(groups)
-        while True:
-            coded.append(bits[indices])
-            expected.append(frequencies)
-            indices, frequencies = groups.send(coded[-1])
-    except StopIteration:
-        likelier, probabilities = _likelier(np.concatenate(expected))
+    parts = [(np.zeros(0, np.intp), np.zeros(0, np.int64)), *known(groups, bits)]
+    indices, frequencies = (np.concatenate(part) for part in zip(*parts, strict=True))
+    likelier, probabilities = _likelier(frequencies)
     encoder = constriction.stream.queue.RangeEncoder()
-    encoder.encode((np.concatenate(coded) == likelier).astype(np.int32), _LIKELIER, probabilities)
+    encoder.encode((bits[indices] == likelier).astype(np.int32), _LIKELIER, probabilities)
     return _shortest_end(encoder)
 
 
