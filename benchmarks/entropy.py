@@ -22,13 +22,10 @@ from rnncodec import bitstream
 from rnncodec.compression import Compressor
 from rnncodec.entropy import layers
 from rnncodec.entropy.contexts import CONTEXTS, Network
-from rnncodec.entropy.contract import ONE, Codes, Context, known
+from rnncodec.entropy.contract import ONE, Codes, Context, replay
 from rnncodec.imaging import Pixels, is_image_name, read_pixels
 from rnncodec.model_file import load_model
 from rnncodec.weights import DEFAULT_MODEL
-
-# Of each layer; seconds are those of encoding and decoding together, on the wall and of the CPU.
-FIGURES = ("raw", "coded", "file", "integers", "floats", "network", "network_cpu", "entropy", "entropy_cpu")
 
 
 def main() -> None:
@@ -54,7 +51,7 @@ def main() -> None:
         for path in track(paths, "measuring", console=Console(stderr=True), transient=True)
     ]
     print(f"{len(paths)} images, torch on {torch.get_num_threads()} threads.\n")
-    print(table(np.array(found)))
+    print(table({name: np.array([each[name] for each in found]) for name in found[0]}))
 
 
 def float_model(context: Context, checkpoint: Path) -> Network:
@@ -71,8 +68,9 @@ def clock() -> NDArray[Any]:
 
 def measure(
     compressor: Compressor, context: Context, floats: Network | None, pixels: Pixels, iterations: int
-) -> NDArray[Any]:
-    """``[iterations, FIGURES]``: bits, and seconds."""
+) -> dict[str, NDArray[Any]]:
+    """Of each layer: bits, and seconds, encoding and decoding together, on the wall and of the CPU ``[iterations, 2]``.
+    ``file`` counts the bits of the whole file, up to this layer."""
     times = [clock()]
     file = bitstream.read(compressor.compress(pixels, iterations, on_layer=lambda: times.append(clock())))
     network = np.diff(times, axis=0)
@@ -89,22 +87,21 @@ def measure(
         layers.decode(payloads[-1], shape, history[:t], context)
         entropy.append(clock() - started)
     ends = bitstream.read(bitstream.write(replace(file.header, coder=context.coder), payloads)).ends
-    cost = [information(codes, history[:t], context) for t, codes in enumerate(history)]
-    found = np.full((iterations, len(FIGURES)), np.nan)
-    found[:, 0] = history[0].size
-    found[:, 1] = [8 * len(payload) for payload in payloads]
-    found[:, 2] = 8 * np.array(ends)
-    found[:, 3] = cost
-    if floats is not None:
-        found[:, 4] = float_information(np.array(history), floats)
-    found[:, 5:7], found[:, 7:9] = network, entropy
-    return found
+    found = {
+        "raw": np.full(iterations, history[0].size),
+        "coded": np.array([8 * len(payload) for payload in payloads]),
+        "file": 8 * np.array(ends),
+        "integers": np.array([information(codes, history[:t], context) for t, codes in enumerate(history)]),
+        "network": network,
+        "entropy": np.array(entropy),
+    }
+    return found if floats is None else found | {"floats": float_information(np.array(history), floats)}
 
 
 def information(codes: Codes, history: list[Codes], context: Context) -> float:
     """The cross-entropy of a layer's codes under the context model as it codes them, in bits."""
     bits = (codes.ravel() > 0).astype(np.uint8)
-    groups = known(context.groups(history, *codes.shape[1:]), bits)
+    groups = replay(context.groups(history, *codes.shape[1:]), bits)
     return sum(-np.log2(np.where(bits[i] == 1, ones, ONE - ones) / ONE).sum() for i, ones in groups)
 
 
@@ -116,25 +113,24 @@ def float_information(codes: NDArray[np.int8], network: Network) -> NDArray[Any]
     return nats.double().sum(dim=(1, 2, 3, 4)).numpy() / math.log(2)
 
 
-def table(found: NDArray[Any]) -> str:
-    """``[images, iterations, FIGURES]`` as Markdown: means over images."""
-    total = dict(zip(FIGURES, found.sum(0).T, strict=True))
-    seconds = {name: total[name].cumsum() / len(found) for name in FIGURES[5:]}
-    framing = (found[..., 2] - found[..., 1].cumsum(1)).max(0) / 8
+def table(found: dict[str, NDArray[Any]]) -> str:
+    """`measure`'s values of all images ``[images, iterations, …]`` as Markdown: means over images."""
+    total = {name: values.sum(0) for name, values in found.items()}
+    framing = (found["file"] - found["coded"].cumsum(1)).max(0) // 8
     columns = {
-        "iterations": [str(t) for t in range(1, found.shape[1] + 1)],
+        "iterations": [str(t) for t in range(1, len(framing) + 1)],
         "bits a bit, this layer": [f"{bits:.4f}" for bits in total["coded"] / total["raw"]],
         "saved, whole file": [f"{saved:.1%}" for saved in 1 - total["file"] / total["raw"].cumsum()],
         "coder over integers": [f"{added:+.2%}" for added in total["coded"] / total["integers"] - 1],
-        "integers over floats": [f"{added:+.2%}" for added in total["integers"] / total["floats"] - 1],
-        "header and framing (bytes)": [f"{most:.0f}" for most in framing],
-        "network (s)": [f"{each:.3f}" for each in seconds["network"]],
-        "entropy (s)": [f"{each:.3f}" for each in seconds["entropy"]],
-        "share": [f"{each:.1%}" for each in seconds["entropy"] / seconds["network"]],
-        "network, CPU (s)": [f"{each:.3f}" for each in seconds["network_cpu"]],
-        "entropy, CPU (s)": [f"{each:.3f}" for each in seconds["entropy_cpu"]],
-        "share of CPU": [f"{each:.1%}" for each in seconds["entropy_cpu"] / seconds["network_cpu"]],
+        "header and framing (bytes)": [str(most) for most in framing],
     }
+    if "floats" in total:
+        columns["integers over floats"] = [f"{added:+.2%}" for added in total["integers"] / total["floats"] - 1]
+    seconds = {name: total[name].cumsum(0).T / len(found[name]) for name in ("network", "entropy")}
+    for clock_name, network, entropy in zip(("", ", CPU"), *seconds.values(), strict=True):
+        columns[f"network{clock_name} (s)"] = [f"{each:.3f}" for each in network]
+        columns[f"entropy{clock_name} (s)"] = [f"{each:.3f}" for each in entropy]
+        columns[f"share{clock_name}"] = [f"{each:.1%}" for each in entropy / network]
     lines = [f"| {' | '.join(columns)} |", "|" + " ---: |" * len(columns)]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in zip(*columns.values(), strict=True))])
 

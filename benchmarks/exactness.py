@@ -23,7 +23,7 @@ from safetensors import safe_open
 from rnncodec import bitstream
 from rnncodec.entropy import layers
 from rnncodec.entropy.config import CheckerboardConfig
-from rnncodec.entropy.contract import Codes, known
+from rnncodec.entropy.contract import Codes, replay
 from rnncodec.entropy.integers import IntegerContext
 from rnncodec.imaging import Pixels, read_pixels
 from rnncodec.weights import DEFAULT_MODEL, released_models
@@ -104,7 +104,7 @@ def digests(folder: Path) -> dict[str, str]:
             )
             digest = hashlib.sha256(payload)
             bits = (codes.ravel() > 0).astype(np.uint8)
-            for _, frequencies in known(context.groups(history, *codes.shape[1:]), bits):  # also where raw bits won
+            for _, frequencies in replay(context.groups(history, *codes.shape[1:]), bits):  # also where raw bits won
                 digest.update(frequencies.astype("<i8").tobytes())
             found[f"{name}, layer {t + 1}"] = digest.hexdigest()
     return found

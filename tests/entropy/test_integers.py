@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.config import CheckerboardConfig
-from rnncodec.entropy.contract import ONE, known
+from rnncodec.entropy.contract import ONE, replay
 from rnncodec.entropy.integers import Codes, IntegerContext
 from rnncodec.entropy.quantization import quantize
 from rnncodec.errors import ModelError
@@ -24,7 +24,7 @@ def all_frequencies(context: IntegerContext, history: Sequence[Codes], codes: Co
     """The frequency of a 1 for each bit of ``codes``, ``[bits, h, w]``, as the coder is given them."""
     bits = (codes.ravel() > 0).astype(np.uint8)
     found = np.zeros(bits.size, np.int64)
-    for indices, values in known(context.groups(history, *codes.shape[1:]), bits):
+    for indices, values in replay(context.groups(history, *codes.shape[1:]), bits):
         assert not found[indices].any()  # each bit once
         found[indices] = values
     return found.reshape(codes.shape)

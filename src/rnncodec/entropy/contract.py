@@ -21,7 +21,7 @@ ONE = 1 << FREQUENCY_BITS  # the frequency of a certain event; those of bits lie
 Groups = Generator[tuple[Indices, Frequencies], Bits, None]
 
 
-def known(groups: Groups, bits: Bits) -> Iterator[tuple[Indices, Frequencies]]:
+def replay(groups: Groups, bits: Bits) -> Iterator[tuple[Indices, Frequencies]]:
     """All ``groups`` of an iteration whose ``bits``, flat, are known: as its encoder goes through them."""
     try:
         group = next(groups)

@@ -7,7 +7,7 @@ given here: m / 2^16 with m ≥ 2^15, the probability of a bit's likelier value.
 import constriction
 import numpy as np
 
-from rnncodec.entropy.contract import ONE, Bits, Frequencies, Groups, known
+from rnncodec.entropy.contract import ONE, Bits, Frequencies, Groups, replay
 from rnncodec.errors import FormatError
 
 WORD = 4  # bytes
@@ -18,7 +18,7 @@ _LIKELIER = constriction.stream.model.Bernoulli(perfect=False)
 
 def encode(bits: Bits, groups: Groups) -> bytes:
     """The code of ``bits``, flat, each group's under the probabilities that ``groups`` gives them."""
-    parts = [(np.zeros(0, np.intp), np.zeros(0, np.int64)), *known(groups, bits)]
+    parts = [(np.zeros(0, np.intp), np.zeros(0, np.int64)), *replay(groups, bits)]
     indices, frequencies = (np.concatenate(part) for part in zip(*parts, strict=True))
     likelier, probabilities = _likelier(frequencies)
     encoder = constriction.stream.queue.RangeEncoder()
