@@ -4,10 +4,14 @@
 from collections.abc import Sequence
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from rnncodec.entropy import range_coder
 from rnncodec.entropy.contract import Bits, Codes, Context
 from rnncodec.errors import FormatError
+
+# numpy's matrix products here are so small that a second thread takes longer to wait for than it saves.
+_PRODUCTS = ThreadpoolController().select(user_api="blas")
 
 
 def pack(codes: Codes) -> bytes:
@@ -27,8 +31,8 @@ def encode(codes: Codes, history: Sequence[Codes], context: Context) -> bytes:
     """The codes under ``context``, which sees those of all iterations before, ``history``; or, where that is no
     shorter, their raw bits."""
     raw = pack(codes)
-    groups = context.groups(history, *codes.shape[1:])
-    coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), groups)
+    with _PRODUCTS.limit(limits=1):
+        coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), context.groups(history, *codes.shape[1:]))
     return coded if len(coded) < len(raw) else raw
 
 
@@ -37,7 +41,8 @@ def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes]
     count = int(np.prod(shape))
     if len(payload) >= (count + 7) // 8:
         return unpack(payload, shape)
-    return _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
+    with _PRODUCTS.limit(limits=1):
+        return _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
 
 
 def _codes(bits: Bits, shape: tuple[int, int, int]) -> Codes:
