@@ -6,7 +6,7 @@
     split -b 16M outputs/full/weights.safetensors "$OUT"/weights.part-    # at any time: the newest averaged weights
     cat weights.part-* >weights.safetensors               # at home again
 
-Its own options come first; any others are those of train.py, for the experiment release_full.
+Options of train.py, for the experiment release_full, follow the two folders.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def main() -> None:
         f"data.batch_size={batch_size}",
         f"compile={compiled}",
         f"trainer.max_steps={steps}",
-        f"trainer.max_time={{seconds: {left:.0f}}}",
+        f"trainer.max_time='{time.strftime('00:%H:%M:%S', time.gmtime(left))}'",
         f"weights={weights if weights.exists() else 'null'}",
         f"hydra.run.dir={options.folder}",
     )
@@ -88,7 +88,8 @@ def main() -> None:
 
 
 def run(*command: str) -> None:
-    subprocess.run([sys.executable, *command], cwd=ROOT, check=True)
+    if subprocess.run([sys.executable, *command], cwd=ROOT).returncode:
+        sys.exit(f"{command[0]} failed")
 
 
 if __name__ == "__main__":
