@@ -78,13 +78,12 @@ def measure(
     for _ in compressor.decode(file):
         times.append(clock())
     network += np.diff(times, axis=0)
-    shape = (file.header.bits, -(-file.header.height // 16), -(-file.header.width // 16))
-    history: list[Codes] = [layers.unpack(payload, shape) for payload in file.layers]
+    history: list[Codes] = [layers.unpack(payload, file.header.shape) for payload in file.layers]
     payloads, entropy = [], []
     for t, codes in enumerate(history):
         started = clock()
         payloads.append(layers.encode(codes, history[:t], context))
-        layers.decode(payloads[-1], shape, history[:t], context)
+        layers.decode(payloads[-1], codes.shape, history[:t], context)
         entropy.append(clock() - started)
     ends = bitstream.read(bitstream.write(replace(file.header, coder=context.coder), payloads)).ends
     found = {

@@ -139,10 +139,9 @@ def stored_codes(folder: Path, context: IntegerContext) -> dict[str, list[Codes]
     found = {}
     for path in sorted(folder.glob("*.rnnc")):
         file = bitstream.read(path.read_bytes())
-        shape = (file.header.bits, -(-file.header.height // 16), -(-file.header.width // 16))
         history: list[Codes] = []
         for payload in file.layers:
-            history.append(layers.decode(payload, shape, history, context))
+            history.append(layers.decode(payload, file.header.shape, history, context))
         found[path.stem] = history
     return found
 
@@ -158,7 +157,7 @@ def load_context(path: Path) -> IntegerContext:
     """The context model of a weights file, without torch."""
     with safe_open(path, framework="np") as file:
         options = json.loads(file.metadata()["context"])
-        options.pop("name", None)
+        assert options.pop("name") == CheckerboardConfig.name
         names = [name for name in file.keys() if name.startswith("context.")]  # noqa: SIM118 (no mapping)
         tensors = {name.removeprefix("context."): file.get_tensor(name) for name in names}
     return IntegerContext(CheckerboardConfig.from_mapping(options), tensors)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.training import Step, composed, matmul_peak
+from benchmarks.training import Step, composed, matmul_peak, told_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESERVE = 120  # seconds for the measurement at the end
@@ -36,13 +36,10 @@ def fastest(overrides: Sequence[str], batch_sizes: Sequence[int], device: str) -
 
     def speed(batch_size: int, compiled: bool) -> float:
         try:
-            patches = Step(config, batch_size, device, compiled).speed(repeats=3)
+            return told_speed(Step(config, batch_size, device, compiled), flops, peak, repeats=3)
         except torch.OutOfMemoryError:
-            patches = 0.0
-        kind = "compiled" if compiled else "eager"
-        share = patches * flops / peak
-        print(f"{batch_size} patches, {kind}: {patches:,.1f} patches/s, {share:.0%} of the product's speed", flush=True)
-        return patches
+            print(f"{batch_size} patches a step do not fit into memory", flush=True)
+            return 0.0
 
     tried = [(speed(batch_size, compiled=False), batch_size, False) for batch_size in batch_sizes]
     if config.compile:

@@ -35,6 +35,7 @@ class Step:
         self.optimizer = self.module.optimizer(self.module.codec.parameters())
         self.iterations = config.iterations
         self.device = device
+        self.compiled = compiled
         self.mixed = resolve_precision(config.trainer.precision, device) == "bf16-mixed"
         images = torch.rand(batch_size, 3, config.data.patch_size, config.data.patch_size, device=device)
         self.images = images.to(memory_format=torch.channels_last)
@@ -45,6 +46,9 @@ class Step:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
+
+    def __str__(self) -> str:
+        return f"{len(self.images)} patches a step, {'compiled' if self.compiled else 'eager'}"
 
     def speed(self, repeats: int) -> float:
         """Patches a second."""
@@ -64,6 +68,13 @@ class Step:
         with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda tensor: tensor):
             self()
         return counter.get_total_flops() / len(self.images), sum(kept.values()) / len(self.images)
+
+
+def told_speed(step: Step, flops: float, peak: float, repeats: int) -> float:
+    """Patches a second, said on the terminal; ``flops`` are those of a patch, ``peak`` the product's a second."""
+    speed = step.speed(repeats)
+    print(f"{step}: {speed:,.1f} patches/s, {speed * flops / peak:.0%} of the product's speed", flush=True)
+    return speed
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:
@@ -132,11 +143,7 @@ def main() -> None:
     print(f"bf16 matrix product, {options.device}, {options.threads} threads: {peak / 1e9:,.0f} GFLOP/s")
     for batch_size in options.batch_sizes:
         for compiled in sorted({False, config.compile}):
-            speed = Step(config, batch_size, options.device, compiled).speed(options.repeats)
-            print(
-                f"{batch_size} patches a step, {'compiled' if compiled else 'eager'}: {speed:,.1f} patches/s, "
-                f"{speed * flops / peak:.0%} of the product's speed"
-            )
+            told_speed(Step(config, batch_size, options.device, compiled), flops, peak, options.repeats)
 
 
 if __name__ == "__main__":

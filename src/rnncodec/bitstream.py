@@ -1,6 +1,7 @@
 """Bytes ↔ header + layers, as docs/FORMAT.md specifies. Knows nothing of networks or pixels."""
 
 import binascii
+import math
 from dataclasses import dataclass, replace
 
 from rnncodec.errors import ConfigurationError, FormatError
@@ -31,9 +32,14 @@ class Header:
     layers: int
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of a layer's codes, ``(bits, h, w)``; positions stand for blocks of 16×16 pixels."""
+        return self.bits, -(-self.height // 16), -(-self.width // 16)
+
+    @property
     def raw_size(self) -> int:
-        """The bytes of a layer whose bits are packed as they are; positions stand for blocks of 16×16 pixels."""
-        return (self.bits * -(-self.width // 16) * -(-self.height // 16) + 7) // 8
+        """The bytes of a layer whose bits are packed as they are."""
+        return (math.prod(self.shape) + 7) // 8
 
     def pack(self) -> bytes:
         """The header's bytes, its checksum included."""

@@ -141,14 +141,13 @@ class Compressor:
     def _codes(self, file: bitstream.File) -> Iterator[Tensor]:
         """The codes ``[1, bits, h, w]`` of each layer."""
         header = file.header
-        shape = (self.bits, -(-header.height // STRIDE), -(-header.width // STRIDE))
         history: list[Codes] = []
         for payload in file.layers:
             if header.coder == bitstream.RAW:
-                codes = layers.unpack(payload, shape)
+                codes = layers.unpack(payload, header.shape)
             else:
                 assert self.context is not None  # else it had no identity for this coder
-                codes = layers.decode(payload, shape, history, self.context)
+                codes = layers.decode(payload, header.shape, history, self.context)
             history.append(codes)
             yield torch.from_numpy(codes)[None].to(self.device)
 
