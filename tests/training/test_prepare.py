@@ -1,6 +1,8 @@
 import dataclasses
+import json
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -10,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.errors import RnncodecError
-from rnncodec.model_file import save_model
+from rnncodec.model_file import load_model, save_model
+from rnncodec.training.callbacks import ExportWeights
 from rnncodec.training.device import resolve_precision
-from rnncodec.training.run import build_codec, check, launch, load_config, prepare, resume
+from rnncodec.training.run import build_codec, build_task, check, launch, load_config, prepare, resume
 
 ROOT = Path(__file__).parents[2]
 
@@ -153,6 +156,18 @@ def test_weights_to_start_from_leave_their_context_model_behind(config, context_
     started = build_codec(config(f"weights={context_weights}", "model=residual_gru", "model.width=0.03"))
     assert started.context is None
     assert all(part.training for part in started.modules())  # else their residuals' scales would stay as they were
+
+
+def test_provenance_tells_the_recipe_and_no_places(config, tiny_weights: Path, tmp_path: Path) -> None:
+    start = ["model=residual_gru", "model.width=0.03", f"weights={tiny_weights}", "curriculum=[4,8]"]
+    run = config(*start, f"folder={tmp_path}")
+    OmegaConf.save(run, tmp_path / "config.yaml")
+    module, _ = build_task(run)
+    ExportWeights(str(tmp_path)).on_fit_end(L.Trainer(accelerator="cpu", logger=False), module)
+    training = load_model(tmp_path).training_info
+    assert training["options"]["weights"] == tiny_weights.name
+    assert training["options"]["curriculum"] == [4, 8]
+    assert not any(str(place) in json.dumps(training) for place in (tmp_path, tiny_weights.parent))
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "cuda"])

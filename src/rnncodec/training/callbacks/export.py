@@ -26,7 +26,8 @@ class ExportWeights(L.Callback):
     """
 
     OPTIONS: tuple[str, ...] = (
-        "iterations", "warmup_steps", "final_lr", "seed", "weights", "loss", "optimizer", "trainer", "data",
+        "iterations", "curriculum", "iteration_decay", "warmup_steps", "final_lr", "seed", "weights", "loss",
+        "optimizer", "trainer", "data",
     )  # fmt: skip
 
     def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = False) -> None:
@@ -89,6 +90,8 @@ class ExportWeights(L.Callback):
         options = {name: options[name] for name in self.OPTIONS}
         for place in ("train", "val", "folder"):
             options["data"].pop(place, None)
+        if options.get("weights"):
+            options["weights"] = Path(options["weights"]).name
         return options
 
 
