@@ -18,7 +18,7 @@ from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNContext, freeze
 from rnncodec.entropy.config import BinaryRNNConfig
 from rnncodec.entropy.contexts import context_config
 from rnncodec.entropy.contract import ONE
-from rnncodec.errors import ConfigurationError, ModelError, WrongModelError
+from rnncodec.errors import ConfigurationError, FormatError, ModelError, WrongModelError
 from rnncodec.imaging import Pixels
 from rnncodec.model_file import load_model, model_identity, save_model
 from tests.entropy.test_integers import all_frequencies
@@ -118,6 +118,14 @@ def test_codes_survive_whatever_their_layout_in_memory(
         turned = [np.asfortranarray(earlier) for earlier in picture[:t]]
         assert np.array_equal(layers.decode(payload, each.shape, turned, context), each)
     assert len(layers.encode(picture[0], [], context)) < 0.8 * picture[0].size / 8
+
+
+def test_layers_written_by_other_floats_are_refused(context: BinaryRNNContext, codes: Tensor) -> None:
+    tensors = {name: value * 1.1 for name, value in context.tensors.items()}
+    elsewhere = BinaryRNNContext(context.config, tensors)
+    each = codes[0, 0].numpy()
+    with pytest.raises(FormatError, match="other codes than were written"):
+        layers.decode(layers.encode(each, [], elsewhere), each.shape, [], context)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from rnncodec import bitstream
 from rnncodec.entropy import range_coder
 from rnncodec.entropy.contract import Bits, Codes, Context
 from rnncodec.errors import FormatError
@@ -33,16 +34,27 @@ def encode(codes: Codes, history: Sequence[Codes], context: Context) -> bytes:
     raw = pack(codes)
     with _PRODUCTS.limit(limits=1):
         coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), context.groups(history, *codes.shape[1:]))
-    return coded if len(coded) < len(raw) else raw
+    payload = _check(raw, context) + coded
+    return payload if len(payload) < len(raw) else raw
 
 
 def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: Context) -> Codes:
-    """The inverse of `encode`. Raises FormatError where no encoder wrote the payload."""
+    """The inverse of `encode`. Raises FormatError where no encoder wrote the payload, or not with the probabilities
+    that ``context`` gives here."""
     count = int(np.prod(shape))
     if len(payload) >= (count + 7) // 8:
         return unpack(payload, shape)
+    size = len(_check(b"", context))
     with _PRODUCTS.limit(limits=1):
-        return _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
+        codes = _codes(range_coder.decode(payload[size:], context.groups(history, *shape[1:]), count), shape)
+    if payload[:size] != _check(pack(codes), context):
+        raise FormatError("a layer decodes to other codes than were written: this machine computes in other floats")
+    return codes
+
+
+def _check(raw: bytes, context: Context) -> bytes:
+    """What a payload tells of the bits it decodes to: where floats give the probabilities, they may come out wrong."""
+    return bitstream.checksum(raw) if context.coder == bitstream.FLOAT_CONTEXT else b""
 
 
 def _codes(bits: Bits, shape: tuple[int, int, int]) -> Codes:
