@@ -34,8 +34,9 @@ def encode(codes: Codes, history: Sequence[Codes], context: Context) -> bytes:
     raw = pack(codes)
     with _PRODUCTS.limit(limits=1):
         coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), context.groups(history, *codes.shape[1:]))
-    payload = _check(raw, context) + coded
-    return payload if len(payload) < len(raw) else raw
+    if context.coder == bitstream.FLOAT_CONTEXT:
+        coded = bitstream.checksum(raw) + coded
+    return coded if len(coded) < len(raw) else raw
 
 
 def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: Context) -> Codes:
@@ -44,17 +45,14 @@ def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes]
     count = int(np.prod(shape))
     if len(payload) >= (count + 7) // 8:
         return unpack(payload, shape)
-    size = len(_check(b"", context))
+    check = None
+    if context.coder == bitstream.FLOAT_CONTEXT:  # whose floats may be others here than where the layer was written
+        check, payload = payload[:2], payload[2:]
     with _PRODUCTS.limit(limits=1):
-        codes = _codes(range_coder.decode(payload[size:], context.groups(history, *shape[1:]), count), shape)
-    if payload[:size] != _check(pack(codes), context):
+        codes = _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
+    if check is not None and check != bitstream.checksum(pack(codes)):
         raise FormatError("a layer decodes to other codes than were written: this machine computes in other floats")
     return codes
-
-
-def _check(raw: bytes, context: Context) -> bytes:
-    """What a payload tells of the bits it decodes to: where floats give the probabilities, they may come out wrong."""
-    return bitstream.checksum(raw) if context.coder == bitstream.FLOAT_CONTEXT else b""
 
 
 def _codes(bits: Bits, shape: tuple[int, int, int]) -> Codes:
