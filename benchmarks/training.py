@@ -42,7 +42,7 @@ class Step:
 
     def __call__(self) -> None:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
-            loss = self.module.loss(self.module.codec(self.images, self.iterations), self.images).mean()
+            loss = self.module.loss(self.module.codec(self.images, self.iterations)[1], self.images).mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

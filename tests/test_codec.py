@@ -45,7 +45,7 @@ def reconstructions(codec: IterativeCodec, images: Tensor, iterations: int) -> T
 
 def test_training_reaches_every_parameter(codec: IterativeCodec, images: Tensor) -> None:
     codec.train()
-    (codec(images, ITERATIONS) - images).abs().mean().backward()
+    (codec(images, ITERATIONS)[1] - images).abs().mean().backward()
     for name, parameter in codec.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -80,9 +80,11 @@ def test_more_iterations_leave_the_first_ones_as_they_were(codec: IterativeCodec
     assert torch.equal(codec.encode(images, 1), three[:1])
 
 
-def test_forward_gives_the_reconstruction_of_every_iteration(codec: IterativeCodec, images: Tensor) -> None:
+def test_forward_gives_codes_and_reconstruction_of_every_iteration(codec: IterativeCodec, images: Tensor) -> None:
     with torch.inference_mode():
-        assert torch.equal(codec(images, ITERATIONS), reconstructions(codec, images, ITERATIONS))
+        codes, pictures = codec(images, ITERATIONS)
+    assert torch.equal(codes, codec.encode(images, ITERATIONS))
+    assert torch.equal(pictures, reconstructions(codec, images, ITERATIONS))
 
 
 @torch.no_grad()
@@ -191,7 +193,7 @@ def test_priming_lets_a_code_reach_more_pixels_and_a_pixel_more_codes() -> None:
 @pytest.mark.parametrize("iterations", [1, 2])
 def test_extra_runs_train_every_parameter(tiny_codec: IterativeCodec, images: Tensor, iterations: int) -> None:
     codec = primed(tiny_codec, priming=1, diffusion=1).train()
-    (codec(images, iterations) - images).abs().mean().backward()
+    (codec(images, iterations)[1] - images).abs().mean().backward()
     for name, parameter in codec.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name  # those of the state too, from the first iteration on
@@ -241,7 +243,7 @@ def test_scales_are_learned_in_training_from_the_residuals_before_each_iteration
 ) -> None:
     codec = IterativeCodec(tiny_config).train()
     before = codec.normalization.scales()
-    pictures = codec(images, 2)
+    _, pictures = codec(images, 2)
     seen = [(images - 0.5).square().mean().sqrt(), (images - pictures[0]).square().mean().sqrt()]
     after = codec.normalization.scales()
     for t, rms in enumerate(seen):

@@ -207,13 +207,14 @@ class IterativeCodec(nn.Module):
         decoded, states = self.decoder(codes, states)
         return self.reconstruction(decoded, previous, gain), states
 
-    def forward(self, images: Tensor, iterations: int) -> Tensor:
-        """The reconstructions ``[T, B, 3, H, W]`` of images ``[B, 3, H, W]``; and, in training, learns the scales."""
-        reconstructions = torch.stack([x for _, x in islice(self.iterate(images), iterations)])
+    def forward(self, images: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+        """The codes ``[T, B, bits, H / 16, W / 16]`` and the reconstructions ``[T, B, 3, H, W]`` of images
+        ``[B, 3, H, W]``, with gradients; and, in training, learns the scales."""
+        codes, reconstructions = map(torch.stack, zip(*islice(self.iterate(images), iterations), strict=True))
         if self.training:
             before = torch.cat([torch.full_like(images, 0.5)[None], reconstructions[:-1]])
             self.normalization.update(images - before)
-        return reconstructions
+        return codes, reconstructions
 
     @torch.inference_mode()
     def encode(self, images: Tensor, iterations: int) -> Tensor:

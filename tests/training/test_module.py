@@ -11,6 +11,8 @@ import torch
 
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.metrics import ms_ssim
 from rnncodec.training.losses import L1
@@ -18,10 +20,10 @@ from rnncodec.training.module import CodecModule
 from rnncodec.training.schedule import warmup_cosine
 
 
-def module(codec: IterativeCodec, **options: object) -> CodecModule:
-    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "warmup_steps": 1, "final_lr": 0.1}
-    settings |= {"compile": False, "seed": 0} | options
-    return CodecModule(codec, L1(), partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
+def module(codec: IterativeCodec, context: Checkerboard | None = None, **options: object) -> CodecModule:
+    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "rate_weight": 1.0, "warmup_steps": 1}
+    settings |= {"final_lr": 0.1, "compile": False, "seed": 0} | options
+    return CodecModule(codec, L1(), context, partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
 
 
 def trainer(**options: object) -> L.Trainer:
@@ -66,7 +68,7 @@ def test_validation_measures_in_full_precision(tiny_codec: IterativeCodec, shard
     (crop,) = data.val_crops()
     images = crop[None] / 255.0
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        reconstruction = tiny_codec(images, 1)[0]
+        _, (reconstruction,) = tiny_codec(images, 1)
     measured = ms_ssim((reconstruction.clamp(0, 1) * 255).round(), images * 255).mean()
     torch.testing.assert_close(run.callback_metrics["val/ms_ssim_t01"], measured, rtol=0, atol=1e-6)
 
@@ -75,7 +77,7 @@ def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeyp
     trained = []
     forward = IterativeCodec.forward
 
-    def counted(codec: IterativeCodec, images: torch.Tensor, iterations: int) -> torch.Tensor:
+    def counted(codec: IterativeCodec, images: torch.Tensor, iterations: int) -> tuple[torch.Tensor, torch.Tensor]:
         if codec.training:
             trained.append(iterations)
         return forward(codec, images, iterations)
@@ -92,6 +94,44 @@ def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeyp
     assert "val/psnr_t04" in run.callback_metrics
 
 
+def rate_learner(rate_weight: float) -> CodecModule:
+    torch.manual_seed(0)
+    codec = IterativeCodec(CodecConfig(width=0.06, encoder_cell="gru", decoder_cell="gru"))
+    context = Checkerboard(CheckerboardConfig(bits=32, iterations=2, groups=2, radius=1, hidden=(16, 8)))
+    return module(codec, context, rate_weight=rate_weight)
+
+
+def test_rate_reaches_encoder_and_context(images: torch.Tensor) -> None:
+    gradients = []
+    for exponent in (0.5, 1.0):
+        learner = rate_learner(exponent)
+        learner._trainer = trainer(max_steps=1)
+        learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+        learner.training_step(images, 0).backward()
+        gradients.append({name: parameter.grad for name, parameter in learner.named_parameters()})
+    half, whole = gradients
+    for name in whole:
+        if name.startswith("codec.decoder"):
+            torch.testing.assert_close(whole[name], half[name])  # what the codes cost is not up to the decoder
+        elif name.startswith("context"):
+            torch.testing.assert_close(whole[name], 2 * half[name])
+        elif name.startswith("codec.binarizer"):
+            assert not torch.allclose(whole[name], half[name])
+
+
+def test_rate_term_makes_codes_cheaper(shards_dir: Path) -> None:
+    data = PatchDataModule(
+        str(shards_dir / "train"), str(shards_dir / "val"), batch_size=8, shuffle_buffer=64,
+        steps_per_epoch=60, val_crop=176, val_photos=2, num_workers=0,
+    )  # fmt: skip
+    spent = []
+    for exponent in (1e-6, 0.1):
+        run = trainer(max_steps=60)
+        run.fit(rate_learner(exponent), datamodule=data)
+        spent.append(run.callback_metrics["val/bits_t01"] + run.callback_metrics["val/bits_t02"])
+    assert spent[1] < 0.9 * spent[0]
+
+
 def test_iteration_decay_weighs_the_losses(tiny_codec: IterativeCodec, images: torch.Tensor) -> None:
     learner = module(IterativeCodec(tiny_codec.config), iterations=3, iteration_decay=0.5)
     learner._trainer = trainer(max_steps=1)
@@ -104,7 +144,12 @@ def test_iteration_decay_weighs_the_losses(tiny_codec: IterativeCodec, images: t
 
 
 @pytest.mark.parametrize(
-    ("options", "named"), [({"curriculum": [2, 5]}, "curriculum"), ({"iteration_decay": 0.0}, "iteration_decay")]
+    ("options", "named"),
+    [
+        ({"curriculum": [2, 5]}, "curriculum"),
+        ({"iteration_decay": 0.0}, "iteration_decay"),
+        ({"rate_weight": -0.5}, "rate_weight"),
+    ],
 )
 def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
@@ -118,7 +163,7 @@ def test_compiled_steps_compute_what_the_plain_ones_do() -> None:
     for compiled in (False, True):
         torch.manual_seed(1)
         learner = module(IterativeCodec(config), compile=compiled)
-        loss = learner.loss(learner.codec(images, 2), images).mean()
+        loss = learner.loss(learner.codec(images, 2)[1], images).mean()
         loss.backward()
         results.append((loss.detach(), learner.codec.encoder.conv.weight.grad))
     torch.testing.assert_close(results[0], results[1], rtol=1e-4, atol=1e-6)

@@ -152,6 +152,21 @@ def test_weights_trained_with_noise_go_on_deterministic_and_primed(
     assert torch.equal(codec.train().binarizer(features), tiny_codec.binarizer(features))
 
 
+def test_weights_go_on_with_larger_kernels_on_the_states(
+    config, tmp_path: Path, tiny_codec: IterativeCodec, images: torch.Tensor
+) -> None:
+    save_model(tiny_codec, tmp_path / "weights.safetensors", {}, half=False)
+    larger = ["model.encoder_hidden_kernels=[3,3,5]", "model.decoder_hidden_kernels=[3,1,3,5]"]
+    options = [f"weights={tmp_path}/weights.safetensors", "model=residual_gru", "model.width=0.03"]
+    codec = build_codec(config(*options, *larger))
+    assert codec.config.decoder_hidden_kernels == (3, 1, 3, 5)
+    with torch.inference_mode():
+        _, pictures = codec.eval()(images, 3)
+        torch.testing.assert_close(pictures, tiny_codec(images, 3)[1], rtol=0, atol=1e-5)
+    with pytest.raises(RnncodecError, match="another network"):
+        build_codec(config(*options, "model.decoder_hidden_kernels=[1,1,1,3]"))
+
+
 def test_weights_to_start_from_leave_their_context_model_behind(config, context_weights: Path) -> None:
     started = build_codec(config(f"weights={context_weights}", "model=residual_gru", "model.width=0.03"))
     assert started.context is None

@@ -1,16 +1,15 @@
 """The LightningModule of a context model: bits spent for each bit of the codes."""
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Optimizer
 
 from rnncodec.entropy.contexts import Network
+from rnncodec.training.cross_entropy import bits_per_bit
 from rnncodec.training.module import by_iteration
 from rnncodec.training.schedule import scheduled
 
@@ -41,14 +40,8 @@ class ContextModule(L.LightningModule):
         self.final_lr = final_lr
         self.iterations = model.config.iterations
 
-    def bits(self, codes: Tensor) -> Tensor:
-        """The bits that a bit of each iteration costs, ``[T]``."""
-        logits = self.model(codes).float()
-        nats = binary_cross_entropy_with_logits(logits, (codes > 0).float(), reduction="none")
-        return nats.mean(dim=(1, 2, 3, 4)) / math.log(2)
-
     def training_step(self, codes: Tensor, batch_idx: int) -> Tensor:
-        bits = self.bits(codes)
+        bits = bits_per_bit(self.model, codes)
         loss = bits.mean()
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict(by_iteration("train/bits", bits.detach()))
@@ -56,7 +49,7 @@ class ContextModule(L.LightningModule):
 
     def validation_step(self, codes: Tensor, batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False):  # as its integers come from float32 weights
-            bits = self.bits(codes)
+            bits = bits_per_bit(self.model, codes)
         so_far = bits.cumsum(0) / torch.arange(1, len(bits) + 1, device=bits.device)
         values = {"val/loss": bits.mean()} | by_iteration("val/bits", bits) | by_iteration("val/saved", 1.0 - so_far)
         self.log_dict(values, batch_size=codes[0, :, 0].numel(), sync_dist=True)

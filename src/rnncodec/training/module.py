@@ -10,8 +10,10 @@ from torch.optim import Optimizer
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.data.stages import at_stage
+from rnncodec.entropy.contexts import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.metrics import ms_ssim, psnr
+from rnncodec.training.cross_entropy import bits_per_bit
 from rnncodec.training.schedule import scheduled
 
 
@@ -21,7 +23,13 @@ class CodecModule(L.LightningModule):
     Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
     (measured on 8-bit pixels) in validation.
 
+    With a ``context`` model, which trains along and is thrown away, the loss of iteration t is not the distortion D_t
+    alone but ``D_t + rate_weight / t² · R_t``: R_t are the bits that the codes up to t cost under it, in units of an
+    iteration's raw bits. Distortions fall about as 1 / t, their slopes as 1 / t²: so a bit saved is worth the same
+    share of what a bit more would have gained, whatever t.
+
     Args:
+        context: also logs ``train/bits_t01`` … and ``val/bits_t01`` …, the bits that a bit costs.
         optimizer: given the parameters, makes the optimizer.
         curriculum: iterations trained in each of so many equal parts of the steps, instead of ``iterations``.
         iteration_decay: the weight of an iteration's loss, as a share of the weight of the one before.
@@ -34,11 +42,13 @@ class CodecModule(L.LightningModule):
         self,
         codec: IterativeCodec,
         loss: nn.Module,
+        context: Network | None,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         *,
         iterations: int,
         curriculum: Sequence[int] | None,
         iteration_decay: float,
+        rate_weight: float,
         warmup_steps: int,
         final_lr: float,
         compile: bool,
@@ -47,10 +57,12 @@ class CodecModule(L.LightningModule):
         super().__init__()
         self.codec = codec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.loss = loss
+        self.context = context
         self.optimizer = optimizer
         self.iterations = iterations
         self.curriculum = list(curriculum or [iterations])
         self.iteration_decay = iteration_decay
+        self.rate_weight = rate_weight
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.seed = seed
@@ -60,6 +72,8 @@ class CodecModule(L.LightningModule):
             )
         if not iteration_decay > 0:
             raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
+        if not rate_weight >= 0:
+            raise ConfigurationError(f"rate_weight must not be negative, not {rate_weight}")
         if compile:
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
@@ -69,11 +83,17 @@ class CodecModule(L.LightningModule):
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
         iterations = at_stage(self.curriculum, self.global_step / self.trainer.max_steps)
-        losses = self.loss(self.codec(images, iterations), images)
+        codes, reconstructions = self.codec(images, iterations)
+        losses = self.loss(reconstructions, images)
         weights = self.iteration_decay ** torch.arange(iterations, device=losses.device)
+        self.log_dict(by_iteration("train/loss", losses.detach()))
+        if self.context is not None:
+            bits = bits_per_bit(self.context, codes)
+            self.log_dict(by_iteration("train/bits", bits.detach()))
+            t = torch.arange(1, iterations + 1, device=bits.device)
+            losses = losses + self.rate_weight / t**2 * bits.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss, prog_bar=True)
-        self.log_dict(by_iteration("train/loss", losses.detach()))
         return loss
 
     def on_train_epoch_end(self) -> None:
@@ -86,16 +106,18 @@ class CodecModule(L.LightningModule):
         torch.compiler.set_stance("default")
 
     def validation_step(self, images: Tensor, batch_idx: int) -> None:
-        reconstructions = self.codec(images, self.iterations)
+        codes, reconstructions = self.codec(images, self.iterations)
         pixels = (reconstructions.clamp(0.0, 1.0) * 255.0).round()
         values = {"val/loss": self.loss(reconstructions, images).mean()}
         with torch.autocast(self.device.type, enabled=False):  # MS-SSIM's convolutions would run in bf16
             for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):
                 values |= by_iteration(f"val/{name}", torch.stack([metric(x, images * 255.0).mean() for x in pixels]))
+            if self.context is not None:
+                values |= by_iteration("val/bits", bits_per_bit(self.context, codes))
         self.log_dict(values, batch_size=len(images), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.codec.parameters())
+        optimizer = self.optimizer(self.parameters())
         return scheduled(optimizer, self.warmup_steps, self.trainer.max_steps, self.final_lr)
 
 

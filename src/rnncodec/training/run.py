@@ -22,6 +22,8 @@ from hydra.utils import instantiate
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+from torch.nn import functional
 
 from rnncodec.codec import CodecConfig, IterativeCodec
 from rnncodec.data.codes import CodesDataModule
@@ -33,6 +35,7 @@ from rnncodec.training.device import resolve_accelerator, resolve_precision, sha
 from rnncodec.training.module import CodecModule
 
 CONFIG = "config.yaml"
+HIDDEN_KERNELS = ("encoder_hidden_kernels", "decoder_hidden_kernels")
 MISSING = object()
 
 
@@ -122,7 +125,8 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     """A new network, with the weights in the file that ``weights`` names, if it names one.
 
     That network's config must be the run's, but for the options that the same weights can train under in turn: first
-    with the stochastic binarizer, then with the deterministic one; first without priming, then with it.
+    with the stochastic binarizer, then with the deterministic one; first without priming, then with it; first with
+    smaller kernels on the hidden states, then with larger ones, which start out as the smaller ones with zeros around.
 
     Raises:
         ConfigurationError: the file holds another network.
@@ -132,24 +136,35 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     if config.weights is None:
         return codec
     start = load_model(config.weights)
-    free = {name: getattr(wanted, name) for name in ("binarizer", "priming", "diffusion")}
-    if replace(start.config, **free) != wanted:
+    free = {name: getattr(wanted, name) for name in ("binarizer", "priming", "diffusion", *HIDDEN_KERNELS)}
+    shrinks = any(
+        old > new
+        for name in HIDDEN_KERNELS
+        for old, new in zip(getattr(start.config, name), getattr(wanted, name), strict=True)
+    )
+    if shrinks or replace(start.config, **free) != wanted:
         raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {start.config}")
-    codec.load_state_dict(start.state_dict())
+    shapes = {name: tensor.shape for name, tensor in codec.state_dict().items()}
+    codec.load_state_dict({name: padded(tensor, shapes[name]) for name, tensor in start.state_dict().items()})
     return codec
 
 
-def build_context(config: DictConfig) -> tuple[IterativeCodec, Network]:
-    """The codec that ``codec`` names, and a new context model for its codes.
+def padded(tensor: Tensor, shape: torch.Size) -> Tensor:
+    """``tensor`` amid zeros, where ``shape`` has larger kernels (the last two dimensions)."""
+    margins = [(new - old) // 2 for old, new in zip(tensor.shape, shape, strict=True)]
+    return functional.pad(tensor, [margin for margin in reversed(margins) for _ in range(2)])
+
+
+def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
+    """A new context model for the codes of ``codec``.
 
     Raises:
-        RnncodecError: there is no such codec, or an option of ``entropy`` cannot work.
+        ConfigurationError: an option of ``entropy`` cannot work.
     """
-    codec = load_model(config.codec)
     options = cast(dict[str, Any], OmegaConf.to_container(config.entropy, resolve=True))
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
     wanted = context_config(options | shape)
-    return codec, CONTEXTS[wanted.name].network(wanted)
+    return CONTEXTS[wanted.name].network(wanted)
 
 
 def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
@@ -157,7 +172,8 @@ def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
     photos = build(config.data)
     if config.task != "entropy":
         return build_module(config), photos
-    codec, context = build_context(config)
+    codec = load_model(config.codec)
+    context = build_context(config, codec)
     data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
     optimizer = build(config.optimizer)
     return ContextModule(context, optimizer, warmup_steps=config.warmup_steps, final_lr=config.final_lr), data
@@ -165,13 +181,16 @@ def build_task(config: DictConfig) -> tuple[L.LightningModule, Any]:
 
 def build_module(config: DictConfig) -> CodecModule:
     """What trains a codec."""
+    codec = build_codec(config)
     return CodecModule(
-        build_codec(config),
+        codec,
         build(config.loss),
+        build_context(config, codec) if config.rate_weight else None,
         build(config.optimizer),
         iterations=config.iterations,
         curriculum=config.curriculum,
         iteration_decay=config.iteration_decay,
+        rate_weight=config.rate_weight,
         warmup_steps=config.warmup_steps,
         final_lr=config.final_lr,
         compile=config.compile,

@@ -24,7 +24,7 @@ class ImageStrips(L.Callback):
             return
         assert isinstance(pl_module, CodecModule)
         with torch.inference_mode(), trainer.precision_plugin.forward_context():
-            picture = strip(batch[0], pl_module.codec(batch[:1], pl_module.iterations)[:, 0])
+            picture = strip(batch[0], pl_module.codec(batch[:1], pl_module.iterations)[1][:, 0])
         picture.save(self.path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):

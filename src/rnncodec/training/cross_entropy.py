@@ -1,0 +1,19 @@
+"""What codes cost under a context model."""
+
+import math
+
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from rnncodec.entropy.contexts import Network
+
+
+def bits_per_bit(context: Network, codes: Tensor) -> Tensor:
+    """The bits that a bit of each iteration costs, ``[T]``, on average over codes ``[T, B, bits, h, w]`` in {-1, +1}.
+
+    It has gradients to the context model and, where they ask for it, to the codes: both as what is coded and as what
+    later bits are told by.
+    """
+    logits = context(codes).float()
+    nats = binary_cross_entropy_with_logits(logits, (codes.float() + 1.0) / 2.0, reduction="none")
+    return nats.mean(dim=(1, 2, 3, 4)) / math.log(2)
