@@ -43,7 +43,7 @@ class CheckerboardConfig(ContextConfig):
     groups: int = 8
     radius: int = 2
     past_radius: int = 1
-    hidden: tuple[int, int] = (96, 32)
+    hidden: tuple[int, int] = (80, 32)
 
     def __post_init__(self) -> None:
         super().__post_init__()
