@@ -42,7 +42,8 @@ class Step:
 
     def __call__(self) -> None:
         with torch.autocast(self.device, torch.bfloat16, enabled=self.mixed):
-            loss = self.module.loss(self.module.codec(self.images, self.iterations)[1], self.images).mean()
+            _, reconstructions = self.module.codec(self.images, self.iterations)
+            loss = self.module.loss(reconstructions, self.images).mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

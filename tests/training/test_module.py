@@ -21,7 +21,7 @@ from rnncodec.training.schedule import warmup_cosine
 
 
 def module(codec: IterativeCodec, context: Checkerboard | None = None, **options: object) -> CodecModule:
-    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "rate_weight": 1.0, "warmup_steps": 1}
+    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "rate_weight": 0.0, "warmup_steps": 1}
     settings |= {"final_lr": 0.1, "compile": False, "seed": 0} | options
     return CodecModule(codec, L1(), context, partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
 
@@ -103,8 +103,8 @@ def rate_learner(rate_weight: float) -> CodecModule:
 
 def test_rate_reaches_encoder_and_context(images: torch.Tensor) -> None:
     gradients = []
-    for exponent in (0.5, 1.0):
-        learner = rate_learner(exponent)
+    for rate_weight in (0.5, 1.0):
+        learner = rate_learner(rate_weight)
         learner._trainer = trainer(max_steps=1)
         learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
         learner.training_step(images, 0).backward()
@@ -125,9 +125,9 @@ def test_rate_term_makes_codes_cheaper(shards_dir: Path) -> None:
         steps_per_epoch=60, val_crop=176, val_photos=2, num_workers=0,
     )  # fmt: skip
     spent = []
-    for exponent in (1e-6, 0.1):
+    for rate_weight in (1e-6, 0.1):
         run = trainer(max_steps=60)
-        run.fit(rate_learner(exponent), datamodule=data)
+        run.fit(rate_learner(rate_weight), datamodule=data)
         spent.append(run.callback_metrics["val/bits_t01"] + run.callback_metrics["val/bits_t02"])
     assert spent[1] < 0.9 * spent[0]
 

@@ -85,13 +85,13 @@ class CodecModule(L.LightningModule):
         iterations = at_stage(self.curriculum, self.global_step / self.trainer.max_steps)
         codes, reconstructions = self.codec(images, iterations)
         losses = self.loss(reconstructions, images)
-        weights = self.iteration_decay ** torch.arange(iterations, device=losses.device)
+        t = torch.arange(iterations, device=losses.device)
+        weights = self.iteration_decay**t
         self.log_dict(by_iteration("train/loss", losses.detach()))
         if self.context is not None:
             bits = bits_per_bit(self.context, codes)
             self.log_dict(by_iteration("train/bits", bits.detach()))
-            t = torch.arange(1, iterations + 1, device=bits.device)
-            losses = losses + self.rate_weight / t**2 * bits.cumsum(0)
+            losses = losses + self.rate_weight / (t + 1) ** 2 * bits.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss, prog_bar=True)
         return loss

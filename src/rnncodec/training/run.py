@@ -35,7 +35,6 @@ from rnncodec.training.device import resolve_accelerator, resolve_precision, sha
 from rnncodec.training.module import CodecModule
 
 CONFIG = "config.yaml"
-HIDDEN_KERNELS = ("encoder_hidden_kernels", "decoder_hidden_kernels")
 MISSING = object()
 
 
@@ -136,12 +135,10 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     if config.weights is None:
         return codec
     start = load_model(config.weights)
-    free = {name: getattr(wanted, name) for name in ("binarizer", "priming", "diffusion", *HIDDEN_KERNELS)}
-    shrinks = any(
-        old > new
-        for name in HIDDEN_KERNELS
-        for old, new in zip(getattr(start.config, name), getattr(wanted, name), strict=True)
-    )
+    options = ("binarizer", "priming", "diffusion", "encoder_hidden_kernels", "decoder_hidden_kernels")
+    free = {name: getattr(wanted, name) for name in options}
+    kernels = [network.encoder_hidden_kernels + network.decoder_hidden_kernels for network in (start.config, wanted)]
+    shrinks = any(old > new for old, new in zip(*kernels, strict=True))
     if shrinks or replace(start.config, **free) != wanted:
         raise ConfigurationError(f"{config.weights} holds another network than the one asked for: {start.config}")
     shapes = {name: tensor.shape for name, tensor in codec.state_dict().items()}

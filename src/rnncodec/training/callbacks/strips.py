@@ -24,7 +24,8 @@ class ImageStrips(L.Callback):
             return
         assert isinstance(pl_module, CodecModule)
         with torch.inference_mode(), trainer.precision_plugin.forward_context():
-            picture = strip(batch[0], pl_module.codec(batch[:1], pl_module.iterations)[1][:, 0])
+            _, reconstructions = pl_module.codec(batch[:1], pl_module.iterations)
+            picture = strip(batch[0], reconstructions[:, 0])
         picture.save(self.path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
