@@ -21,7 +21,7 @@ from rnncodec.training.schedule import warmup_cosine
 
 
 def module(codec: IterativeCodec, context: Checkerboard | None = None, **options: object) -> CodecModule:
-    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "rate_weight": 0.0, "warmup_steps": 1}
+    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "rate_weight": [0.0], "warmup_steps": 1}
     settings |= {"final_lr": 0.1, "compile": False, "seed": 0} | options
     return CodecModule(codec, L1(), context, partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
 
@@ -94,7 +94,7 @@ def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeyp
     assert "val/psnr_t04" in run.callback_metrics
 
 
-def rate_learner(rate_weight: float) -> CodecModule:
+def rate_learner(rate_weight: list[float]) -> CodecModule:
     torch.manual_seed(0)
     codec = IterativeCodec(CodecConfig(width=0.06, encoder_cell="gru", decoder_cell="gru"))
     context = Checkerboard(CheckerboardConfig(bits=32, iterations=2, groups=2, radius=1, hidden=(16, 8)))
@@ -104,7 +104,7 @@ def rate_learner(rate_weight: float) -> CodecModule:
 def test_rate_reaches_encoder_and_context(images: torch.Tensor) -> None:
     gradients = []
     for rate_weight in (0.5, 1.0):
-        learner = rate_learner(rate_weight)
+        learner = rate_learner([rate_weight])
         learner._trainer = trainer(max_steps=1)
         learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
         learner.training_step(images, 0).backward()
@@ -119,6 +119,21 @@ def test_rate_reaches_encoder_and_context(images: torch.Tensor) -> None:
             assert not torch.allclose(whole[name], half[name])
 
 
+def test_rate_weighs_in_each_part_of_the_steps_as_it_is_told(
+    images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = rate_learner([0.0, 2.0]).eval()  # the scales of residuals stay what they are
+    learner._trainer = trainer(max_steps=2)
+    losses, logged = [], {}
+    learner.log = lambda name, value, **_: losses.append(value)  # type: ignore[method-assign]
+    learner.log_dict = logged.update  # type: ignore[assignment]
+    for step in range(2):
+        monkeypatch.setattr(CodecModule, "global_step", step)
+        learner.training_step(images, step)
+    first, second = (logged[f"train/bits_t0{t}"] for t in (1, 2))
+    torch.testing.assert_close(losses[1] - losses[0], 2.0 * (first + (first + second) / 4) / 2)
+
+
 def test_rate_term_makes_codes_cheaper(shards_dir: Path) -> None:
     data = PatchDataModule(
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=8, shuffle_buffer=64,
@@ -127,7 +142,7 @@ def test_rate_term_makes_codes_cheaper(shards_dir: Path) -> None:
     spent = []
     for rate_weight in (1e-6, 0.1):
         run = trainer(max_steps=60)
-        run.fit(rate_learner(rate_weight), datamodule=data)
+        run.fit(rate_learner([rate_weight]), datamodule=data)
         spent.append(run.callback_metrics["val/bits_t01"] + run.callback_metrics["val/bits_t02"])
     assert spent[1] < 0.9 * spent[0]
 
@@ -148,7 +163,7 @@ def test_iteration_decay_weighs_the_losses(tiny_codec: IterativeCodec, images: t
     [
         ({"curriculum": [2, 5]}, "curriculum"),
         ({"iteration_decay": 0.0}, "iteration_decay"),
-        ({"rate_weight": -0.5}, "rate_weight"),
+        ({"rate_weight": [0.1, -0.5]}, "rate_weight"),
     ],
 )
 def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[str, object], named: str) -> None:

@@ -67,17 +67,23 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["reconstruction.name=guess"], "unknown reconstruction 'guess'"),
         (["model.width=0"], "width must be"),
         (["model.bits=0"], "bits"),
-        (["data.train=nowhere/*.tar"], "no shards found at 'nowhere/*.tar'"),
+        (["data.train=nowhere/*.tar"], r"no shards found at 'nowhere/\*.tar'"),
         (["data.sampling=best"], "unknown data.sampling 'best'"),
         (["data.patch_size=30"], "data.patch_size must be a multiple of 16"),
         (["data.batch_size=0"], "data.batch_size must be at least 1"),
         (["weights=nothing"], "nothing: neither a weights file nor a released model"),
+        (["curriculum=4"], r"curriculum needs a list, as in curriculum=\[4\]"),
+        (["curriculum=[4,9]"], "curriculum needs whole numbers from 1 to iterations=8"),
+        (["iteration_decay=0"], "iteration_decay must be positive"),
+        (["rate_weight=0.1"], r"rate_weight needs a list, as in rate_weight=\[0.1\]"),
+        (["rate_weight=[0,-1]"], "rate_weight needs a list of numbers of at least 0"),
+        (["rate_weight=[0.1]", "entropy.groups=0"], "entropy.groups must be"),
     ],
 )
 def test_wrong_options_are_found_before_anything_is_written(
     config, tmp_path: Path, options: list[str], message: str
 ) -> None:
-    with pytest.raises(RnncodecError, match=message.replace("*", r"\*")):
+    with pytest.raises(RnncodecError, match=message):
         prepare(config(*options), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -103,7 +103,7 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
 
 def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Trainer) -> None:
     done = train(
-        "-m", *TINY, "model=lstm,gru", "+sweep=binarizer", "trainer=ddp_cpu", "trainer.devices=2", "rate_weight=0.05",
+        "-m", *TINY, "model=lstm,gru", "+sweep=binarizer", "trainer=ddp_cpu", "trainer.devices=2", "rate_weight=[0.05]",
         "hydra.sweeper.params={model.binarizer: stochastic}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -140,7 +140,7 @@ RESUMABLE = [
     *TINY,
     "logger=csv",
     "model.binarizer=stochastic",
-    "rate_weight=0.05",
+    "rate_weight=[0.05]",
     "trainer.max_steps=13",
     "callbacks.last.every_n_train_steps=3",
     "callbacks.export.at_checkpoints=true",

@@ -32,6 +32,7 @@ class CodecModule(L.LightningModule):
         context: also logs ``train/bits_t01`` … and ``val/bits_t01`` …, the bits that a bit costs.
         optimizer: given the parameters, makes the optimizer.
         curriculum: iterations trained in each of so many equal parts of the steps, instead of ``iterations``.
+        rate_weight: that of the bits, in each of so many equal parts of the steps.
         iteration_decay: the weight of an iteration's loss, as a share of the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         compile: compile the encoder's and the decoder's step with torch.compile.
@@ -48,7 +49,7 @@ class CodecModule(L.LightningModule):
         iterations: int,
         curriculum: Sequence[int] | None,
         iteration_decay: float,
-        rate_weight: float,
+        rate_weight: Sequence[float],
         warmup_steps: int,
         final_lr: float,
         compile: bool,
@@ -72,8 +73,8 @@ class CodecModule(L.LightningModule):
             )
         if not iteration_decay > 0:
             raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
-        if not rate_weight >= 0:
-            raise ConfigurationError(f"rate_weight must not be negative, not {rate_weight}")
+        if not rate_weight or any(not isinstance(weight, int | float) or not weight >= 0 for weight in rate_weight):
+            raise ConfigurationError(f"rate_weight needs a list of numbers of at least 0, not {rate_weight}")
         if compile:
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
@@ -82,7 +83,8 @@ class CodecModule(L.LightningModule):
         torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
-        iterations = at_stage(self.curriculum, self.global_step / self.trainer.max_steps)
+        progress = self.global_step / self.trainer.max_steps
+        iterations = at_stage(self.curriculum, progress)
         codes, reconstructions = self.codec(images, iterations)
         losses = self.loss(reconstructions, images)
         t = torch.arange(iterations, device=losses.device)
@@ -91,7 +93,7 @@ class CodecModule(L.LightningModule):
         if self.context is not None:
             bits = bits_per_bit(self.context, codes)
             self.log_dict(by_iteration("train/bits", bits.detach()))
-            losses = losses + self.rate_weight / (t + 1) ** 2 * bits.cumsum(0)
+            losses = losses + at_stage(self.rate_weight, progress) / (t + 1) ** 2 * bits.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss, prog_bar=True)
         return loss

@@ -75,7 +75,7 @@ def resume(folder: Path, overrides: Sequence[str]) -> None:
 
 
 def check(config: DictConfig) -> None:
-    """Find in seconds what would fail in training: build everything that is cheap to build.
+    """Find in seconds what would fail in training: build all of it but the trainer.
 
     Raises:
         RnncodecError: with the first thing that cannot work.
@@ -89,15 +89,11 @@ def check(config: DictConfig) -> None:
     devices, present = config.trainer.devices, torch.cuda.device_count()
     if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
         raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
-    if config.task == "entropy":
-        build_task(config)
-    else:
-        with torch.device("meta"):
-            IterativeCodec(codec_config(config))
-    if config.weights is not None:
-        build_codec(config)
-    for part in (config.loss, config.optimizer, config.data, config.logger):
-        build(part)
+    for option in ("curriculum", "rate_weight"):
+        if config[option] is not None and not OmegaConf.is_list(config[option]):
+            raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
+    build_task(config)
+    build(config.logger)
 
 
 def build(config: DictConfig, **options: Any) -> Any:
@@ -182,7 +178,7 @@ def build_module(config: DictConfig) -> CodecModule:
     return CodecModule(
         codec,
         build(config.loss),
-        build_context(config, codec) if config.rate_weight else None,
+        build_context(config, codec) if any(config.rate_weight or ()) else None,
         build(config.optimizer),
         iterations=config.iterations,
         curriculum=config.curriculum,

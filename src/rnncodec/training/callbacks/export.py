@@ -27,7 +27,7 @@ class ExportWeights(L.Callback):
 
     OPTIONS: tuple[str, ...] = (
         "iterations", "curriculum", "iteration_decay", "rate_weight", "warmup_steps", "final_lr", "seed", "weights",
-        "loss", "optimizer", "trainer", "data",
+        "loss", "entropy", "optimizer", "trainer", "data",
     )  # fmt: skip
 
     def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = False) -> None:
