@@ -73,6 +73,15 @@ def test_runs_of_one_group_from_several_sweeps_come_into_one_table(sweep: Path, 
     assert "| lstm | 2 | 42 ± 2 | 0.7100 ± 0.0100 |" in text
 
 
+def test_bits_of_a_run_with_a_rate_term_count_as_what_they_cost(sweep: Path) -> None:
+    log = sweep / "10-lstm" / "csv-0" / "metrics.csv"
+    names, *lines = log.read_text().splitlines()
+    log.write_text("\n".join([f"{names},val/bits_t01,val/bits_t02", *(f"{line},0.5,1.5" for line in lines)]))
+    steps, _ = ablations([sweep])["cells"].split("After 20 seconds of training:")
+    # at 1/8 and 1/2 bpp, instead of 1/4 and 1/2
+    assert rows(steps)[2] == ["lstm", "1", "40", "0.7333", "0.8000", "–", "–", "–", "0.7250"]
+
+
 def test_document_keeps_what_stands_around_the_tables() -> None:
     document = insert({"cells": "first\n"}, "# Ablations\n")
     document = document.replace("## cells\n", "## Cells\n\nby hand\n") + "\nthe end\n"

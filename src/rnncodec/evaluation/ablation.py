@@ -1,6 +1,7 @@
 """Ablations: the runs of sweeps side by side, at equal steps and at equal time, as Markdown from the runs' own files.
 
-Qualities are those of the validations, rates those of raw bits: what the networks learned, without entropy coding.
+Qualities are those of the validations, rates those of raw bits: what the networks learned, without entropy coding. Only
+where a run has a rate term is a bit counted as what it costs under the context model that learned along.
 """
 
 import shlex
@@ -97,10 +98,11 @@ def read_run(folder: Path) -> Run:
     if "train/seconds" not in logged:
         raise DataError(f"{folder}: no validation was logged in its csv-0; ablations need logger=csv")
     iterations = [f"t{t:02d}" for t in takewhile(lambda t: f"val/psnr_t{t:02d}" in logged, count(1))]
-    rates = int(source.options["model.bits"]) / STRIDE**2 * np.arange(1, len(iterations) + 1)
+    raw = int(source.options["model.bits"]) / STRIDE**2
     rows = []
     for step, seconds in sorted(logged["train/seconds"].items()):
         ms_ssim, psnr = ([logged[f"val/{metric}_{t}"][step] for t in iterations] for metric in ("ms_ssim", "psnr"))
+        rates = np.cumsum([raw * logged.get(f"val/bits_{t}", {}).get(step, 1.0) for t in iterations])
         points = list(zip(rates.tolist(), ms_ssim, strict=True))
         qualities = np.interp(RATES, rates, ms_ssim, np.nan, np.nan)
         psnr_at_end = np.interp(RATES[-1], rates, psnr, np.nan, np.nan)
