@@ -50,7 +50,8 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
     ConfigStore.instance().store(sweep, OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml"), "sweep", "_global_")
     parameters = OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml").hydra.sweeper.params
     for option, values in parameters.items():
-        for value in OverridesParser.create().parse_override(f"{option}={values}").sweep_string_iterator():
+        override = OverridesParser.create().parse_override(f"{option}={values}")
+        for value in override.sweep_string_iterator() if override.is_sweep_override() else [values]:
             composed = config(f"+sweep={sweep}", f"{option}={value}")
             assert composed.group == sweep
             check(composed)
