@@ -21,7 +21,7 @@ class TrainingClock(L.Callback):
         self.seconds, self.since = self._now(), None
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        pl_module.log("train/seconds", self.seconds)
+        pl_module.log("train/seconds", self.seconds, sync_dist=True)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.since = time.monotonic()
