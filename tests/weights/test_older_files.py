@@ -1,0 +1,20 @@
+"""Files that earlier versions wrote with the packaged weights must decode to the same codes for ever."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from rnncodec import bitstream
+from rnncodec.compression import compressor_for
+
+FILES = Path(__file__).parent / "files"
+CODES = json.loads((FILES / "codes.json").read_text())  # of each layer: the first half of the SHA-256 of its codes
+
+
+@pytest.mark.parametrize("name", sorted(CODES))
+def test_files_of_earlier_versions_decode_to_the_same_codes(name: str) -> None:
+    file = bitstream.read((FILES / name).read_bytes())
+    layers = compressor_for(file)._codes(file)
+    assert [hashlib.sha256(codes[0].numpy().tobytes()).hexdigest()[:16] for codes in layers] == CODES[name]
