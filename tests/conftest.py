@@ -11,7 +11,8 @@ from hypothesis import settings
 from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.data.shards import write_shards
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.config import CheckerboardConfig

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from rnncodec.binarizer import BINARIZERS
 from rnncodec.cells import CELLS
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.errors import ConfigurationError
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import CAPACITY, ResidualNormalization
@@ -37,7 +38,7 @@ def codec(request: pytest.FixtureRequest) -> IterativeCodec:
 
 def reconstructions(codec: IterativeCodec, images: Tensor, iterations: int) -> Tensor:
     with torch.inference_mode():
-        return torch.stack([picture for _, picture in islice(codec.iterate(images), iterations)])
+        return torch.stack([picture() for _, picture in islice(codec.iterate(images), iterations)])
 
 
 # Every kind of network
@@ -349,7 +350,8 @@ def test_full_width_has_the_layers_of_the_paper(cell: str) -> None:
     encoder, decoder = codec.encoder, codec.decoder
     for layer in (encoder.conv, *encoder.cells, codec.binarizer, decoder.conv, *decoder.cells, decoder.output):
         layer.register_forward_hook(record)
-    next(codec.iterate(images))
+    _, picture = next(codec.iterate(images))
+    picture()
     assert seen == [
         # inputs, outputs, kernel, stride, hidden kernel, pixels on a side of an output position
         (3, 64, 3, 2, None, 2),
@@ -370,7 +372,21 @@ def test_iterate_goes_on_for_as_long_as_it_is_asked(tiny_codec: IterativeCodec, 
     with torch.inference_mode():
         for number, (codes, picture) in zip(count(1), tiny_codec.iterate(images[:1, :, :16, :16]), strict=False):
             assert codes.isfinite().all()
-            assert picture.isfinite().all()
+            assert picture().isfinite().all()
             if number > CAPACITY:  # past the last scale
                 return
     pytest.fail("the loop ended")
+
+
+def test_the_decoder_does_not_run_after_the_last_codes(tiny_codec: IterativeCodec, images: Tensor) -> None:
+    runs = []
+    hook = tiny_codec.decoder.register_forward_hook(lambda *_: runs.append(1))
+    try:
+        tiny_codec.encode(images, 3)
+        assert len(runs) == 2
+        with torch.inference_mode():
+            for _, picture in islice(tiny_codec.iterate(images), 3):
+                assert torch.equal(picture(), picture())
+        assert len(runs) == 2 + 3  # once an iteration, however often its picture is asked for
+    finally:
+        hook.remove()

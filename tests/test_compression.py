@@ -1,4 +1,5 @@
 import copy
+import tracemalloc
 import warnings
 from itertools import islice
 from pathlib import Path
@@ -12,9 +13,10 @@ from PIL import Image
 
 import rnncodec
 from rnncodec import bitstream
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.compression import Compressor
-from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
+from rnncodec.errors import ConfigurationError, FormatError, ImageError, WrongModelError
 from rnncodec.evaluation.measure import measure
 from rnncodec.imaging import Pixels
 from rnncodec.model_file import save_model
@@ -38,7 +40,7 @@ def test_any_size_decodes_to_the_encoders_own_pictures(
 ) -> None:
     compressor: Compressor = request.getfixturevalue(kind)
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    shown = [picture for _, picture in islice(compressor.iterate(pixels), iterations)]
+    shown = [picture() for _, picture in islice(compressor.iterate(pixels), iterations)]
     file = bitstream.read(compressor.compress(pixels, iterations))
     decoded = list(compressor.decode(file))
     assert len(decoded) == iterations
@@ -57,7 +59,7 @@ def test_file_cut_at_every_byte_decodes_to_its_last_whole_layer(
     tiny_weights: Path = request.getfixturevalue(weights)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     content = compressor.compress(pixels, 3)
-    shown = [picture for _, picture in islice(compressor.iterate(pixels), 3)]
+    shown = [picture() for _, picture in islice(compressor.iterate(pixels), 3)]
     ends = bitstream.read(content).ends
     for cut in range(len(content)):
         whole = sum(end <= cut for end in ends)
@@ -223,3 +225,42 @@ def test_iterations_out_of_range_are_refused(compressor: Compressor, iterations:
 def test_unknown_device_is_refused(tiny_config: CodecConfig) -> None:
     with pytest.raises(ConfigurationError, match="warp-drive"):
         Compressor(IterativeCodec(tiny_config), "warp-drive")
+
+
+def test_a_tiny_file_that_claims_a_huge_picture_is_refused_before_memory_is_taken(context_weights: Path) -> None:
+    model = Compressor(rnncodec.load_model(context_weights))
+    header = bitstream.Header(model.identity, model.coder, 65_535, 65_535, model.bits, 1)
+    data = bitstream.write(header, [b"\x01\x02\x03"])
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match="65535×65535 pixels are more than the limit"):
+            rnncodec.decompress(data, model=context_weights)
+        with pytest.raises(FormatError, match="too few for a picture of the size"):
+            rnncodec.decompress(data, model=context_weights, max_pixels=2**32)
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_pictures_beyond_the_limit_are_refused_and_the_limit_can_be_raised(
+    photos: list[Pixels], tiny_weights: Path
+) -> None:
+    height, width = photos[0].shape[:2]
+    image = Image.fromarray(photos[0])
+    with pytest.raises(ImageError, match="raise the limit with --max-pixels"):
+        rnncodec.compress(image, model=tiny_weights, max_pixels=height * width - 1)
+    data = rnncodec.compress(image, model=tiny_weights, iterations=1, max_pixels=height * width)
+    with pytest.raises(FormatError, match="more than the limit"):
+        rnncodec.decompress(data, model=tiny_weights, max_pixels=height * width - 1)
+    assert rnncodec.decompress(data, model=tiny_weights, max_pixels=height * width).size == image.size
+
+
+def test_weights_written_anew_are_used_at_once(tiny_config: CodecConfig, photos: list[Pixels], tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    identities = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_model(IterativeCodec(tiny_config), path, training={"iterations": 1}, half=False)
+        data = rnncodec.compress(Image.fromarray(photos[0]), model=path, iterations=1)
+        identities.append(bitstream.read(data).header.model)
+    assert identities[0] != identities[1]

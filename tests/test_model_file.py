@@ -12,7 +12,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.entropy.integers import IntegerContext
 from rnncodec.errors import ModelError
 from rnncodec.model_file import half_holds, load_model, model_identity, save_model

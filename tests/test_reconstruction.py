@@ -5,7 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.reconstruction import RECONSTRUCTIONS, Additive, OneShot, ResidualScaling
 
 
@@ -95,6 +96,7 @@ def test_the_loop_follows_the_equations_of_the_framework(name: str, normalized: 
             gain = gain.repeat_interleave(32, -1).repeat_interleave(32, -2)[..., :32, :48]
         residual = (target - reconstruction) * gain / scales[t]
         features, encoder_state = codec.encoder(residual, encoder_state)
+        picture = picture()
         agreement = (codec.binarizer(features) == codes).float().mean()
         decoded, decoder_state = codec.decoder(codes, decoder_state)
         before = 0 if name == "one_shot" else reconstruction

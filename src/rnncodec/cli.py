@@ -19,7 +19,8 @@ from rich.table import Table
 from rnncodec import bitstream
 from rnncodec.errors import ConfigurationError, InputError, OutputError, RnncodecError
 from rnncodec.imaging import open_image, to_pixels
-from rnncodec.rate import Target
+from rnncodec.limits import MAX_PIXELS
+from rnncodec.rate import Target, bits_per_pixel
 from rnncodec.weights import DEFAULT_MODEL, released_name
 
 SUFFIX = ".rnnc"
@@ -42,6 +43,7 @@ Output = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 Device = Annotated[str, typer.Option(help="Where the network runs: cpu, cuda, cuda:1, mps.")]
+LargestPicture = Annotated[int, typer.Option(min=1, help="Refuse pictures of more pixels (width × height).")]
 
 
 @app.command()
@@ -55,6 +57,7 @@ def compress(
     ms_ssim: Annotated[float | None, typer.Option(help="Write as few layers as reach this MS-SSIM.")] = None,
     model: Annotated[str, typer.Option(help="Released model, weights file, or run's folder.")] = DEFAULT_MODEL,
     device: Device = "cpu",
+    max_pixels: LargestPicture = MAX_PIXELS,
     overwrite: Overwrite = False,
 ) -> None:
     """Compress images to .rnnc files.
@@ -76,11 +79,11 @@ def compress(
     coder = compression.compressor(model, device)
 
     def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
-        pixels, notes = to_pixels(open_image(io.BytesIO(content)))
+        pixels, notes = to_pixels(open_image(io.BytesIO(content), max_pixels))
         for note in notes:
             warn(source, note)
         data = coder.compress(pixels, iterations, step(iterations or coder.most_layers(goal)), goal)
-        rate = compression.bits_a_pixel(data, pixels)
+        rate = bits_per_pixel(len(data), pixels)
         return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 
     convert_all(files, output, SUFFIX, overwrite, convert)
@@ -93,6 +96,7 @@ def decompress(
     iterations: Annotated[int | None, typer.Option(help="Decode at most so many layers.")] = None,
     model: Annotated[str | None, typer.Option(help="The weights it was written with, if not released ones.")] = None,
     device: Device = "cpu",
+    max_pixels: LargestPicture = MAX_PIXELS,
     overwrite: Overwrite = False,
 ) -> None:
     """Decompress .rnnc files to images: PNG, or what the output's ending says.
@@ -111,7 +115,7 @@ def decompress(
 
     def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
         format_name = picture_format(target)
-        file = compression.read_file(content)
+        file = compression.read_file(content, max_pixels)
         if file.damage:
             warn(source, file.damage)
         decoder = compression.compressor_for(file, model, device)

@@ -1,10 +1,9 @@
 """The network: encoder, decoder, and the loop r → E → B → D → x̂ → r (Toderici et al. 2017, equations 1 to 3)."""
 
-import dataclasses
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache, partial
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +11,7 @@ from torch.nn import functional
 
 from rnncodec.binarizer import BINARIZERS
 from rnncodec.cells import CELLS
-from rnncodec.config import Config
-from rnncodec.errors import ConfigurationError
+from rnncodec.codec_config import CodecConfig
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
 
@@ -21,70 +19,6 @@ if TYPE_CHECKING:
     from rnncodec.entropy.contract import Context
 
 STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
-
-
-@dataclasses.dataclass(frozen=True)
-class CodecConfig(Config):
-    """Everything that fixes a network's shape and meaning; it travels in the metadata of a weights file.
-
-    The channel lists are those of the paper at ``width = 1``; each is multiplied by ``width`` and rounded to a multiple
-    of four. ``encoder_channels``: the first convolution, then the cells. ``decoder_channels``: the first convolution,
-    then the cells, each before its depth-to-space. ``priming`` and ``diffusion``: runs of encoder and decoder for the
-    sake of their states alone, before those of the first iteration and of each later one (Johnston et al. 2018).
-
-    Raises:
-        ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
-    """
-
-    group: ClassVar[str] = "model"
-    encoder_cell: str = "residual_gru"
-    decoder_cell: str = "residual_gru"
-    encoder_channels: tuple[int, ...] = (64, 256, 512, 512)
-    decoder_channels: tuple[int, ...] = (512, 512, 512, 256, 128)
-    encoder_hidden_kernels: tuple[int, ...] = (1, 1, 1)
-    decoder_hidden_kernels: tuple[int, ...] = (1, 1, 3, 3)
-    width: float = 1.0
-    bits: int = 32
-    binarizer: str = "deterministic"
-    reconstruction: str = "additive"
-    residual_normalization: bool = True
-    priming: int = 0
-    diffusion: int = 0
-
-    def __post_init__(self) -> None:
-        for name, choices in (
-            ("encoder_cell", CELLS),
-            ("decoder_cell", CELLS),
-            ("binarizer", BINARIZERS),
-            ("reconstruction", RECONSTRUCTIONS),
-        ):
-            if getattr(self, name) not in choices:
-                raise ConfigurationError(f"unknown {name} '{getattr(self, name)}'; choose from {', '.join(choices)}")
-        for name, length in (
-            ("encoder_channels", 4),
-            ("decoder_channels", 5),
-            ("encoder_hidden_kernels", 3),
-            ("decoder_hidden_kernels", 4),
-        ):
-            given = getattr(self, name)
-            values = tuple(given) if isinstance(given, Iterable) else ()
-            if len(values) != length or not all(isinstance(value, int) and value >= 1 for value in values):
-                raise ConfigurationError(f"{name} needs a list of {length} positive whole numbers, not {given}")
-            if name.endswith("kernels") and any(kernel % 2 == 0 for kernel in values):
-                raise ConfigurationError(f"{name} must be odd, so that the state keeps its size, not {given}")
-            object.__setattr__(self, name, values)
-        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
-            raise ConfigurationError(f"width must be positive, not {self.width}")
-        if not (isinstance(self.bits, int) and 1 <= self.bits <= 255):
-            raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
-        for name in ("priming", "diffusion"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
-                raise ConfigurationError(f"{name} (extra runs) must be a whole number of at least 0, not {value}")
-
-    def channels(self, paper: tuple[int, ...]) -> list[int]:
-        """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""
-        return [max(4, 4 * round(channels * self.width / 4)) for channels in paper]
 
 
 class Encoder(nn.Module):
@@ -115,7 +49,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Codes to pixels: ``[B, bits, h, w] -> [B, 3, 16 h, 16 w]``; four cells, each followed by depth-to-space.
 
-    The paper ends with a tanh; with residuals of any scale its bound is of no use, and it is left out.
+    The paper ends with a tanh. It is left out here: residuals divided by their scale are not bounded by ±1.
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -143,26 +77,37 @@ class Decoder(nn.Module):
 
 
 class IterativeCodec(nn.Module):
-    """One network, run any number of times: each iteration codes what the ones before it left over.
+    """One network, run any number of times. Each iteration codes the residual that the iterations before it left.
 
-    Images are float in [0, 1], ``[B, 3, H, W]`` with H and W multiples of 16. Inside they are shifted by ½, so that the
-    reconstruction before the first iteration, x̂_0 = 0, is mid-grey.
+        r_0 = x,  x̂_0 = 0
+        b_t = B(E_t(g_{t-1} / s_{t-1} ⊙ r_{t-1}))
+        x̂_t = γ x̂_{t-1} + D_t(b_t) ⊘ (g_{t-1} / s_{t-1})
+        r_t = x - x̂_t
+
+    γ and the gain g belong to the framework (:mod:`rnncodec.reconstruction`), the scale s to
+    :mod:`rnncodec.residual_normalization`; in the paper s = 1. E_t and D_t carry their states from one t to the next.
+
+    Images are float in [0, 1], ``[B, 3, H, W]`` with H and W multiples of 16. Inside they are shifted by -½, so that
+    x̂_0 = 0 is mid-grey.
     """
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        self.training_info: dict[str, Any] = {}  # how its weights came to be, where they come from a file
-        self.context: Context | None = None  # the context model of its codes, where their file holds one
+        self.training_info: dict[str, Any] = {}  # how the weights were trained, if they come from a file
+        self.context: Context | None = None  # the context model of its codes, if their file holds one
         self.encoder = Encoder(config)
         self.binarizer = BINARIZERS[config.binarizer](self.encoder.out_channels, config.bits)
         self.decoder = Decoder(config)
         self.reconstruction = RECONSTRUCTIONS[config.reconstruction]()
         self.normalization = ResidualNormalization() if config.residual_normalization else Unnormalized()
 
-    def iterate(self, images: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """The loop. Yields, for t = 1, 2, … without end, the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and
-        the reconstruction x̂_t ``[B, 3, H, W]``; stop when you have enough.
+    def iterate(self, images: Tensor) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+        """The loop. Yields, for t = 1, 2, … without end, the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and a
+        function that returns the reconstruction x̂_t ``[B, 3, H, W]``. Stop when you have enough.
+
+        The decoder runs when x̂_t is asked for, or when the next iteration needs it: after the last codes that are
+        wanted it need not run.
 
         Raises:
             ValueError: H or W is no multiple of 16.
@@ -174,19 +119,22 @@ class IterativeCodec(nn.Module):
         encoder_states = decoder_states = None
         reconstruction, residual = torch.zeros_like(target), target
         for t in count():
-            gain, extra = self.gain(reconstruction, t, scales), self.extra_runs(t)
-            codes, encoder_states = self.encode_step(residual * gain, encoder_states, extra)
-            reconstruction, decoder_states = self.decode_step(codes, reconstruction, gain, decoder_states, extra)
+            amplification, extra = self.amplification(reconstruction, t, scales), self.extra_runs(t)
+            codes, encoder_states = self.encode_step(residual * amplification, encoder_states, extra)
+            decode = cache(partial(self.decode_step, codes, reconstruction, amplification, decoder_states, extra))
+            yield codes, partial(_picture, decode)
+            reconstruction, decoder_states = decode()
             residual = target - reconstruction
-            yield codes, reconstruction + 0.5
 
-    def gain(self, reconstruction: Tensor, t: int, scales: Tensor) -> Tensor:
-        """What multiplies the residual before it is encoded, and divides the decoder's output (additive frameworks)."""
+    def amplification(self, reconstruction: Tensor, t: int, scales: Tensor) -> Tensor:
+        """``g_t / s_t``: the gain of the reconstruction framework over the scale of the residual. The residual is
+        multiplied by it before it is encoded, and the decoder's output is divided by it (in additive frameworks)."""
         return self.reconstruction.gain(reconstruction, first=t == 0) / scales[min(t, len(scales) - 1)]
 
     def extra_runs(self, t: int) -> int:
-        """How often the encoder and the decoder each run on iteration t's input before the run that counts: their
-        states spread in space, and nothing is written."""
+        """How often the encoder and the decoder each run on the input of iteration t before the run that counts
+        (Johnston et al. 2018: priming before the first iteration, diffusion before the later ones). In these runs the
+        states spread in space, and no bits are written."""
         return self.config.priming if t == 0 else self.config.diffusion
 
     def encode_step(self, residual: Tensor, states: list[Any] | None, extra: int) -> tuple[Tensor, list[Any]]:
@@ -197,20 +145,21 @@ class IterativeCodec(nn.Module):
         return self.binarizer(features), states
 
     def decode_step(
-        self, codes: Tensor, previous: Tensor, gain: Tensor, states: list[Any] | None, extra: int
+        self, codes: Tensor, previous: Tensor, amplification: Tensor, states: list[Any] | None, extra: int
     ) -> tuple[Tensor, list[Any]]:
         """``x̂_t`` from ``b_t`` and ``x̂_{t-1}``, and the decoder's new states."""
-        # In one memory layout whatever came before, so that encoder and decoder run the same kernels on the same bits.
+        # Always in the same memory layout, so that encoder and decoder run the same kernels and round alike.
         codes = codes.clone(memory_format=torch.contiguous_format)
         for _ in range(extra):
             _, states = self.decoder(codes, states)
         decoded, states = self.decoder(codes, states)
-        return self.reconstruction(decoded, previous, gain), states
+        return self.reconstruction(decoded, previous, amplification), states
 
     def forward(self, images: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         """The codes ``[T, B, bits, H / 16, W / 16]`` and the reconstructions ``[T, B, 3, H, W]`` of images
-        ``[B, 3, H, W]``, with gradients; and, in training, learns the scales."""
-        codes, reconstructions = map(torch.stack, zip(*islice(self.iterate(images), iterations), strict=True))
+        ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated."""
+        steps = [(codes, picture()) for codes, picture in islice(self.iterate(images), iterations)]
+        codes, reconstructions = map(torch.stack, zip(*steps, strict=True))
         if self.training:
             before = torch.cat([torch.full_like(images, 0.5)[None], reconstructions[:-1]])
             self.normalization.update(images - before)
@@ -223,14 +172,19 @@ class IterativeCodec(nn.Module):
 
     @torch.inference_mode()
     def decode(self, layers: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yields x̂_t ``[B, 3, H, W]`` for the codes of each iteration ``[B, bits, h, w]`` in turn: on the same machine,
-        bit for bit what `iterate` yielded."""
+        """Yields x̂_t ``[B, 3, H, W]`` for the codes ``[B, bits, h, w]`` of each iteration in turn. On the same machine
+        it is bit for bit the x̂_t of `iterate`."""
         scales, states = self.normalization.scales(), None
         for t, codes in enumerate(layers):
             codes = codes.to(scales.dtype)
             if t == 0:
                 batch, _, height, width = codes.shape
                 reconstruction = codes.new_zeros((batch, 3, STRIDE * height, STRIDE * width))
-            gain, extra = self.gain(reconstruction, t, scales), self.extra_runs(t)
-            reconstruction, states = self.decode_step(codes, reconstruction, gain, states, extra)
+            amplification, extra = self.amplification(reconstruction, t, scales), self.extra_runs(t)
+            reconstruction, states = self.decode_step(codes, reconstruction, amplification, states, extra)
             yield reconstruction + 0.5
+
+
+def _picture(decode: Callable[[], tuple[Tensor, Any]]) -> Tensor:
+    """x̂_t in [0, 1], from the decoder's step."""
+    return decode()[0] + 0.5

@@ -6,7 +6,9 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,10 +19,11 @@ from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.entropy import layers
 from rnncodec.entropy.contract import Codes
-from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
+from rnncodec.errors import ConfigurationError, FormatError, ImageError, WrongModelError
 from rnncodec.imaging import Pixels, open_image, to_pixels
-from rnncodec.model_file import load_model, model_identity
-from rnncodec.rate import Target
+from rnncodec.limits import MAX_PIXELS, too_large
+from rnncodec.model_file import find_model, load_model, model_identity
+from rnncodec.rate import Target, bits_per_pixel
 from rnncodec.weights import DEFAULT_MODEL, released_name
 
 DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
@@ -59,15 +62,16 @@ class Compressor:
         return self.trained_iterations if target else min(DEFAULT_LAYERS, self.trained_iterations)
 
     @torch.inference_mode()
-    def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Pixels]]:
-        """The payload of each layer, and what a decoder shows after it, one by one and without end."""
+    def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Callable[[], Pixels]]]:
+        """The payload of each layer, one by one and without end, and a function that returns the picture that a decoder
+        shows after this layer."""
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
         images = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 255.0
         history: list[Codes] = []
         for codes, reconstruction in self.codec.iterate(images):
             history.append(np.where(codes[0].cpu().numpy() > 0, np.int8(1), np.int8(-1)))
-            yield self._encode(history), _crop(reconstruction, height, width)
+            yield self._encode(history), partial(_show, reconstruction, height, width)
 
     def _encode(self, history: list[Codes]) -> bytes:
         """The payload of the last codes in ``history``."""
@@ -92,24 +96,25 @@ class Compressor:
         if not 1 <= iterations <= bitstream.MAX_LAYERS:
             raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
         largest = target.largest(pixels)
+        measure, least, unit = _quality(target, pixels)
         payloads: list[bytes] = []
         content, best = b"", -math.inf
-        for payload, shown in islice(self.iterate(pixels), iterations):
+        for payload, show in islice(self.iterate(pixels), iterations):
             written, content = content, self._file(pixels, [*payloads, payload])
             if largest is not None and len(content) > largest:
                 if not payloads:
                     raise ConfigurationError(
-                        f"one layer takes {len(content):,} bytes ({bits_a_pixel(content, pixels):.3f} bpp), "
+                        f"one layer takes {len(content):,} bytes ({bits_per_pixel(len(content), pixels):.3f} bpp), "
                         f"more than the {largest:,} allowed; it is the least that can be written"
                     )
                 return written
             payloads.append(payload)
             on_layer()
-            if quality := target.quality(pixels, shown):
-                reached, least, unit = quality
-                if reached >= least:
+            if measure is not None:
+                quality = measure(show())
+                if quality >= least:
                     return content
-                best = max(best, reached)
+                best = max(best, quality)
         if best > -math.inf:
             raise ConfigurationError(
                 f"{iterations} layers reach {best:.4g} {unit}, not {least:g}; that is the nearest to it"
@@ -152,9 +157,32 @@ class Compressor:
             yield torch.from_numpy(codes)[None].to(self.device)
 
 
-def bits_a_pixel(content: bytes, pixels: Pixels) -> float:
-    """The rate of a file of this picture."""
-    return 8 * len(content) / (pixels.shape[0] * pixels.shape[1])
+def _quality(target: Target, pixels: Pixels) -> tuple[Callable[[Pixels], float] | None, float, str]:
+    """How to measure what is shown of ``pixels``, the least value that ``target`` asks for, and the name of the measure
+    in messages. The first is None if no quality is the target.
+
+    Raises:
+        ConfigurationError: the quality cannot be measured here, or not on a picture so small.
+    """
+    if target.psnr is None and target.ms_ssim is None:
+        return None, 0.0, ""
+    try:
+        from rnncodec import metrics  # torchmetrics is not among the packages that the codec alone needs
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"measuring quality needs {error.name}: pip install 'rnncodec[evaluate]'") from None
+    original = metrics.as_tensor(pixels)
+    if target.psnr is not None:
+        return lambda shown: float(metrics.psnr(metrics.as_tensor(shown), original)), target.psnr, "dB PSNR"
+    assert target.ms_ssim is not None
+    if min(pixels.shape[:2]) < metrics.SMALLEST_SIDE:
+        raise ConfigurationError(f"MS-SSIM needs a picture of at least {metrics.SMALLEST_SIDE} pixels a side")
+    return lambda shown: float(metrics.ms_ssim(metrics.as_tensor(shown), original)), target.ms_ssim, "MS-SSIM"
+
+
+@torch.inference_mode()
+def _show(picture: Callable[[], Tensor], height: int, width: int) -> Pixels:
+    """The pixels of a reconstruction that is computed only now."""
+    return _crop(picture(), height, width)
 
 
 def _crop(reconstruction: Tensor, height: int, width: int) -> Pixels:
@@ -163,10 +191,18 @@ def _crop(reconstruction: Tensor, height: int, width: int) -> Pixels:
     return pixels.permute(1, 2, 0).cpu().numpy()
 
 
-@functools.lru_cache(maxsize=4)
 def compressor(model: str = DEFAULT_MODEL, device: str = "cpu") -> Compressor:
-    """The Compressor of a released model, a weights file, or a run's folder; kept for the next call."""
-    return Compressor(load_model(model), device)
+    """The Compressor of a released model, a weights file, or a run's folder. It is kept for later calls, until the
+    file changes."""
+    path = find_model(model).resolve()
+    status = path.stat()
+    return _compressor(path, device, (status.st_mtime_ns, status.st_size, status.st_ino))
+
+
+@functools.lru_cache(maxsize=4)
+def _compressor(path: Path, device: str, version: tuple[int, int, int]) -> Compressor:
+    """``version`` is part of the cache's key: a file that was written anew is loaded anew."""
+    return Compressor(load_model(path), device)
 
 
 def compressor_for(file: bitstream.File, model: str | None = None, device: str = "cpu") -> Compressor:
@@ -196,6 +232,7 @@ def compress(
     ms_ssim: float | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     device: str = "cpu",
+    max_pixels: int = MAX_PIXELS,
 ) -> bytes:
     """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file.
 
@@ -205,18 +242,26 @@ def compress(
         bpp, max_bytes: write as many of these layers as fit into so many bits a pixel, or bytes.
         psnr, ms_ssim: write as few of these layers as reach this quality, in dB, or from 0 to 1.
         model: a released model's name, a weights file, or a run's folder.
+        max_pixels: refuse a larger picture, before it is decoded; see :mod:`rnncodec.limits`.
 
     Raises:
         RnncodecError: see :mod:`rnncodec.errors`.
     """
     if not isinstance(image, Image.Image):
-        image = open_image(image)
+        image = open_image(image, max_pixels)
+    elif complaint := too_large(*image.size, max_pixels):
+        raise ImageError(complaint)
     target = Target(bpp, max_bytes, psnr, ms_ssim)
     return compressor(str(model), device).compress(to_pixels(image)[0], iterations, target=target)
 
 
 def decompress(
-    data: bytes, *, iterations: int | None = None, model: str | os.PathLike[str] | None = None, device: str = "cpu"
+    data: bytes,
+    *,
+    iterations: int | None = None,
+    model: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
     """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one.
 
@@ -225,21 +270,28 @@ def decompress(
     Args:
         iterations: decode at most so many layers.
         model: the weights the file was written with; by default they are found among the released ones.
+        max_pixels: refuse a file whose header claims a larger picture; see :mod:`rnncodec.limits`.
 
     Raises:
-        FormatError: not an ``.rnnc`` file, or not one whole layer of it is left.
+        FormatError: not an ``.rnnc`` file, or not one whole layer of it is left, or its picture is too large.
         WrongModelError: the file was written with other weights.
     """
-    file = read_file(data)
+    file = read_file(data, max_pixels)
     if file.damage:
         warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
     decoder = compressor_for(file, None if model is None else str(model), device)
     return Image.fromarray(last_picture(decoder, file, iterations))
 
 
-def read_file(data: bytes) -> bitstream.File:
-    """Parse a file of which a picture is wanted. Raises FormatError where it has not one whole layer."""
+def read_file(data: bytes, max_pixels: int = MAX_PIXELS) -> bitstream.File:
+    """Parse a file whose picture is to be decoded.
+
+    Raises:
+        FormatError: not one whole layer is left, or the header claims more than ``max_pixels`` pixels.
+    """
     file = bitstream.read(data)
+    if complaint := too_large(file.header.width, file.header.height, max_pixels):
+        raise FormatError(complaint)
     if not file.layers:
         raise FormatError(f"nothing can be decoded: {file.damage}")
     return file

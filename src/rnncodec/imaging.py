@@ -2,6 +2,9 @@
 
 import io
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from rnncodec.errors import ImageError
+from rnncodec.limits import MAX_IMAGE_PIXELS, too_large
 
 Pixels = NDArray[np.uint8]
 
@@ -81,22 +85,42 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     return converted
 
 
-def open_image(source: str | os.PathLike[str] | BinaryIO) -> Image.Image:
-    """Open an image file, decoded wholly, so that a broken one is found here.
+_pillow_limit = threading.Lock()
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Inside the block Pillow opens files of any size: `open_image` has a limit of its own, which users can raise."""
+    with _pillow_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
+    """Open an image file and decode all of it, so that a broken file is found here.
 
     Raises:
-        ImageError: the file is missing, no image, or broken; its message names the file, where there is a name.
+        ImageError: the file is missing, is no image, is broken, or has more than ``max_pixels`` pixels, which is found
+            before they are decoded. The message names the file, if it has a name.
     """
     prefix = "" if hasattr(source, "read") else f"{source}: "
     try:
-        image = Image.open(source)
-        image.load()
+        with _without_pillows_limit():
+            image = Image.open(source)
+            complaint = too_large(*image.size, max_pixels)
+            if complaint is None:
+                image.load()
     except FileNotFoundError:
         raise ImageError(f"{prefix}no such file") from None
     except UnidentifiedImageError:
         raise ImageError(f"{prefix}not an image that Pillow can read") from None
     except Exception as error:  # Pillow raises whatever its decoders stumble over
         raise ImageError(f"{prefix}cannot be read ({error})") from None
+    if complaint is not None:
+        raise ImageError(f"{prefix}{complaint}")
     return image
 
 

@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.entropy.contexts import CONTEXTS, context_config
 from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError, ModelError

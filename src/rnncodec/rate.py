@@ -1,4 +1,4 @@
-"""Rate targets: how many layers of a picture are written."""
+"""The rate of a file, and rate targets: what decides how many layers of a picture are written. Needs no torch."""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +7,17 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.imaging import Pixels
 
 
+def bits_per_pixel(size: int, pixels: Pixels) -> float:
+    """The rate, in bits per pixel, of a file of ``size`` bytes that holds the picture ``pixels`` ``[H, W, 3]``."""
+    return 8 * size / (pixels.shape[0] * pixels.shape[1])
+
+
 @dataclass(frozen=True)
 class Target:
     """At most one of: a largest file, in bits a pixel or in bytes; a least quality, PSNR in dB or MS-SSIM.
 
-    A size is met by as many layers as fit, a quality by as few as reach it, both of at most as many as the network was
-    trained for, where nobody says how many.
+    For a size, as many layers are written as fit. For a quality, as few are written as reach it. If the number of
+    layers is not given, there are at most as many as the network was trained for.
 
     Raises:
         ConfigurationError: more than one is given, or one that is not positive.
@@ -35,28 +40,7 @@ class Target:
         return any(value is not None for value in vars(self).values())
 
     def largest(self, pixels: Pixels) -> int | None:
-        """The bytes that the file of this picture may have; None where that is no target."""
+        """The most bytes that the file of this picture may have; None if no size is the target."""
         if self.bpp is not None:
             return math.floor(self.bpp * pixels.shape[0] * pixels.shape[1] / 8)
         return self.max_bytes
-
-    def quality(self, pixels: Pixels, shown: Pixels) -> tuple[float, float, str] | None:
-        """The quality of what is shown of this picture, the least that is wanted, and its name and unit for messages;
-        None where that is no target.
-
-        Raises:
-            ConfigurationError: it cannot be measured here, or not on a picture so small.
-        """
-        if self.psnr is None and self.ms_ssim is None:
-            return None
-        try:
-            from rnncodec.evaluation import metrics
-            from rnncodec.evaluation.measure import as_tensor
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(f"measuring quality needs {error.name}: pip install 'rnncodec[train]'") from None
-        if self.psnr is not None:
-            return float(metrics.psnr(as_tensor(shown), as_tensor(pixels))), self.psnr, "dB PSNR"
-        assert self.ms_ssim is not None
-        if min(pixels.shape[:2]) <= 160:
-            raise ConfigurationError("MS-SSIM needs a picture of more than 160 pixels a side")
-        return float(metrics.ms_ssim(as_tensor(shown), as_tensor(pixels))), self.ms_ssim, "MS-SSIM"

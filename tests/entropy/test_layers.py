@@ -3,7 +3,8 @@ import pytest
 from torch import Tensor
 
 from rnncodec.codec import IterativeCodec
-from rnncodec.entropy import layers
+from rnncodec.entropy import layers, range_coder
+from rnncodec.entropy.contract import ONE, Groups
 from rnncodec.errors import FormatError
 
 
@@ -38,3 +39,17 @@ def test_payloads_longer_than_raw_bits_are_refused(context_codec: IterativeCodec
     assert context_codec.context is not None
     with pytest.raises(FormatError, match="needs 8"):
         layers.decode(bytes(9), (32, 1, 2), [], context_codec.context)
+
+
+@pytest.mark.parametrize("bits", [100, 10_000_000])
+def test_no_code_word_is_shorter_than_the_least_size(bits: int) -> None:
+    certain = np.full(bits, ONE - 1)  # the highest probability that a context model can give
+    indices = np.arange(bits)
+
+    def groups() -> Groups:
+        yield indices, certain
+
+    payload = range_coder.encode(np.ones(bits, np.uint8), groups())
+    assert (
+        layers.least_size(bits) <= len(payload) <= layers.least_size(bits) + layers.SLACK + 9
+    )  # the coder ends with its 64-bit state

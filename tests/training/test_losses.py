@@ -3,7 +3,7 @@ import torch
 from pytorch_msssim import ssim as reference_ssim
 from torch import Tensor, nn
 
-from rnncodec.evaluation.metrics import ms_ssim
+from rnncodec.metrics import ms_ssim
 from rnncodec.training.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.training.losses.weighted import dissimilarity
 

@@ -9,12 +9,13 @@ import lightning as L
 import pytest
 import torch
 
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.errors import ConfigurationError
-from rnncodec.evaluation.metrics import ms_ssim
+from rnncodec.metrics import ms_ssim
 from rnncodec.training.losses import L1
 from rnncodec.training.module import CodecModule
 from rnncodec.training.schedule import warmup_cosine

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-import torch
-
 from rnncodec import bitstream
 from rnncodec.compression import Compressor
 from rnncodec.evaluation.classical import ClassicalCodec
-from rnncodec.evaluation.metrics import ms_ssim, psnr, psnr_hvs
 from rnncodec.imaging import Pixels
+from rnncodec.metrics import as_tensor, ms_ssim, psnr, psnr_hvs
+from rnncodec.rate import bits_per_pixel
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,7 +72,7 @@ def point(
     return Point(
         setting,
         size,
-        8 * size / (pixels.shape[0] * pixels.shape[1]),
+        bits_per_pixel(size, pixels),
         min(float(psnr(picture, original)), BEST),
         float(ms_ssim(picture, original)),
         min(float(psnr_hvs(picture, original)), BEST),
@@ -100,8 +99,3 @@ def clocked(action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> 
     start = time.perf_counter()
     result = action(*arguments, **options)
     return result, time.perf_counter() - start
-
-
-def as_tensor(pixels: Pixels) -> torch.Tensor:
-    """uint8 ``[H, W, 3]`` as the float ``[1, 3, H, W]`` in 0 … 255 that the metrics take."""
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()

@@ -15,7 +15,6 @@ from rnncodec.errors import ConfigurationError, DataError, ImageError
 from rnncodec.evaluation.classical import CLASSICAL, classical
 from rnncodec.evaluation.curves import Curve, read_anchors
 from rnncodec.evaluation.measure import Point, measure, measure_classical
-from rnncodec.evaluation.metrics import SMALLEST_SIDE
 from rnncodec.evaluation.results import (
     About,
     Evaluation,
@@ -28,6 +27,7 @@ from rnncodec.evaluation.results import (
     write_measurements,
 )
 from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.metrics import SMALLEST_SIDE
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.data.stages import at_stage
 from rnncodec.entropy.contexts import Network
 from rnncodec.errors import ConfigurationError
-from rnncodec.evaluation.metrics import ms_ssim, psnr
+from rnncodec.metrics import ms_ssim, psnr
 from rnncodec.training.cross_entropy import bits_per_bit
 from rnncodec.training.schedule import scheduled
 

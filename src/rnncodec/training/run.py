@@ -25,7 +25,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 from torch.nn import functional
 
-from rnncodec.codec import CodecConfig, IterativeCodec
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
 from rnncodec.errors import ConfigurationError, RnncodecError, TrainingError

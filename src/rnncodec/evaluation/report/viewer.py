@@ -16,10 +16,9 @@ from rnncodec import bitstream
 from rnncodec.compression import Compressor, compressor
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL
-from rnncodec.evaluation.measure import as_tensor
-from rnncodec.evaluation.metrics import ms_ssim, psnr
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.imaging import Pixels, read_pixels
+from rnncodec.metrics import as_tensor, ms_ssim, psnr
 
 LONGEST = 768  # pixels on a side; of larger photos the middle is shown, so that the page stays small
 AMPLIFICATION = 4.0  # of the residuals, around mid-grey

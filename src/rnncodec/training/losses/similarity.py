@@ -1,6 +1,6 @@
 """Structural similarity as a loss needs it: differentiable, of all iterations at once, fast on a CPU.
 
-For measuring there is torchmetrics (:mod:`rnncodec.evaluation.metrics`), against which the tests hold this. Its windows
+For measuring there is torchmetrics (:mod:`rnncodec.metrics`), against which the tests hold this. Its windows
 are depthwise convolutions, slow on CPUs; here a blur is two matrix products, and what the image alone gives is
 computed once for all iterations.
 """

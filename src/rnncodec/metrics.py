@@ -1,10 +1,13 @@
-"""Distortion measures on 8-bit pixels: float tensors ``[B, 3, H, W]`` in 0 … 255 to one value an image ``[B]``."""
+"""Rate and distortion. The distortion measures take float tensors ``[B, 3, H, W]`` of 8-bit pixels, from 0 to 255, and
+return one value for each image, ``[B]``."""
 
 import math
 
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure, peak_signal_noise_ratio
+
+from rnncodec.imaging import Pixels
 
 DATA_RANGE = 255.0
 SMALLEST_SIDE = 161  # pixels that the five scales of MS-SSIM need
@@ -24,6 +27,11 @@ CONTRAST_SENSITIVITY = torch.tensor(
     ],
     dtype=torch.float64,
 )
+
+
+def as_tensor(pixels: Pixels) -> Tensor:
+    """uint8 ``[H, W, 3]`` as the float ``[1, 3, H, W]`` from 0 to 255 that the measures take."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
 
 
 def psnr(reconstruction: Tensor, image: Tensor) -> Tensor:

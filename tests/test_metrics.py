@@ -8,9 +8,8 @@ import torch
 from PIL import Image
 from scipy.fft import dctn
 
-from rnncodec.evaluation.measure import as_tensor
-from rnncodec.evaluation.metrics import CONTRAST_SENSITIVITY, luma, ms_ssim, psnr, psnr_hvs
 from rnncodec.imaging import Pixels
+from rnncodec.metrics import CONTRAST_SENSITIVITY, as_tensor, luma, ms_ssim, psnr, psnr_hvs
 
 
 @pytest.fixture(params=[2.0, 12.0, 30.0])

@@ -1,0 +1,17 @@
+"""Limits on the pixels of a picture, so that a small or damaged file cannot take all memory."""
+
+# The network takes some 500 bytes a pixel: 25 GB for a picture of this size.
+MAX_PIXELS = 50_000_000
+
+# Opening an image file takes a few bytes a pixel. This is where Pillow itself refuses a file.
+MAX_IMAGE_PIXELS = 178_956_970
+
+
+def too_large(width: int, height: int, max_pixels: int) -> str | None:
+    """A message for the user if a picture has more than ``max_pixels`` pixels, else None."""
+    if width * height <= max_pixels:
+        return None
+    return (
+        f"its {width}×{height} pixels are more than the limit of {max_pixels:,} pixels; raise the limit with "
+        "--max-pixels (in Python max_pixels=) if you trust the file and have the memory"
+    )
