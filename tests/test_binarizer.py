@@ -84,3 +84,14 @@ def test_the_deterministic_binarizer_does_the_same_in_training() -> None:
     binarizer = Binarizer(4, 6)
     x = torch.randn(2, 4, 8, 8)
     assert torch.equal(binarizer.train()(x), binarizer.eval()(x))
+
+
+@pytest.mark.parametrize("value", [0.0, -0.98828125])  # the second is a bfloat16 near -0.99
+def test_the_stochastic_binarizer_has_exact_probabilities_in_bfloat16(value: float) -> None:
+    torch.manual_seed(0)
+    activations = torch.full((4_000_000,), value, dtype=torch.bfloat16)
+    codes = StochasticBinarizer(1, 1).train().binarize(activations)
+    assert codes.dtype == torch.bfloat16
+    wanted = (1 + value) / 2
+    deviation = (wanted * (1 - wanted) / len(activations)) ** 0.5
+    assert (codes > 0).float().mean().item() == pytest.approx(wanted, abs=4 * deviation)

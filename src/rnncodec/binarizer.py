@@ -1,11 +1,11 @@
-"""The binarizer: features to codes in {-1, +1} (Toderici et al. 2016, arXiv 1511.06085, section 3.2)."""
+"""The binarizer maps features to codes in {-1, +1} (Toderici et al. 2016, arXiv 1511.06085, section 3.2)."""
 
 import torch
 from torch import Tensor, nn
 
 
 def sign(x: Tensor) -> Tensor:
-    """-1 or +1, of exactly 0: +1."""
+    """-1 where x < 0, else +1."""
     return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
 
 
@@ -26,12 +26,13 @@ class Binarizer(nn.Module):
 
 
 class StochasticBinarizer(Binarizer):
-    """In training +1 with probability ``(1 + tanh) / 2``, else -1; the sign at inference."""
+    """In training the code is +1 with probability ``(1 + tanh) / 2``, else -1. At inference it is the sign."""
 
     def binarize(self, activations: Tensor) -> Tensor:
         if not self.training:
             return sign(activations)
-        return sign(activations + 1.0 - 2.0 * torch.rand_like(activations))
+        noise = torch.rand_like(activations, dtype=torch.float32)  # bfloat16 has too few values near 0 and 1
+        return sign(activations.float() + 1.0 - 2.0 * noise).to(activations.dtype)
 
 
 BINARIZERS = {"deterministic": Binarizer, "stochastic": StochasticBinarizer}

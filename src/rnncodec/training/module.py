@@ -36,7 +36,8 @@ class CodecModule(L.LightningModule):
         iteration_decay: the weight of an iteration's loss, as a share of the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         compile: compile the encoder's and the decoder's step with torch.compile.
-        seed: with the step and the rank it fixes the stochastic binarizer's noise, so that a resumed run repeats it.
+        seed: with the epoch, the batch and the rank it fixes the noise of the stochastic binarizer, so that a resumed
+            run draws the same.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class CodecModule(L.LightningModule):
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
-        torch.manual_seed(hash((self.seed, self.global_step, self.global_rank)))
+        # The steps of an accumulated batch share a global_step, and must not share their noise.
+        torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)))
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
