@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning
@@ -47,7 +48,7 @@ def test_accumulated_batches_count_as_one_step(module_of: Callable[..., PatchDat
     module = module_of(steps_per_epoch=4)
     attach_trainer(module, max_steps=3, accumulate_grad_batches=2)
     loader = module.train_dataloader()
-    assert [len(list(loader)) for _ in range(3)] == [4, 2, 0]
+    assert [len(list(loader)) for _ in range(2)] == [6, 0]  # an epoch of four steps ends with the third
 
 
 @pytest.mark.filterwarnings("ignore:skipped")
@@ -68,6 +69,24 @@ def test_validation_is_on_the_middle_of_a_photo_in_multiples_of_16(
     top, left = (180 - height) // 2, (240 - width) // 2
     assert batch.dtype == torch.uint8
     assert np.array_equal(batch[0].permute(1, 2, 0), photos[5][top : top + height, left : left + width])
+
+
+@pytest.mark.parametrize(("ranks", "expected"), [(2, [[0, 2], [1]]), (3, [[0], [1], [2]]), (4, [[0, 1, 2]] * 4)])
+def test_validation_photos_count_alike_however_many_ranks_share_them(
+    module_of: Callable[..., PatchDataModule], shards_dir: Path, ranks: int, expected: list[list[int]]
+) -> None:
+    module = module_of(val=str(shards_dir / "train"), val_photos=3, val_crop=176)
+    crops = module.val_crops()
+    shares = []
+    for rank in range(ranks):
+        module.trainer = SimpleNamespace(global_rank=rank, world_size=ranks)  # type: ignore[assignment]
+        shares.append(
+            [
+                next(n for n, crop in enumerate(crops) if torch.equal(crop, batch[0]))
+                for batch in module.val_dataloader()
+            ]
+        )
+    assert shares == expected
 
 
 def test_validation_takes_the_first_photos(

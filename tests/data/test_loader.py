@@ -17,7 +17,9 @@ LoaderOf = Callable[..., EpochLoader]
 
 @pytest.fixture(scope="module")
 def loader_of(flat_shards: Callable[[int], list[str]]) -> LoaderOf:
-    def make(steps: int = 3, total_steps: int = 8, num_workers: int = 0, **options: Any) -> EpochLoader:
+    def make(
+        steps: int = 3, total_steps: int = 8, num_workers: int = 0, batches_per_step: int = 1, **options: Any
+    ) -> EpochLoader:
         defaults: dict[str, Any] = {"sampler": random_patches, "patch_size": 16, "batch_size": 2}
         defaults |= {
             "growth": [1],
@@ -30,7 +32,10 @@ def loader_of(flat_shards: Callable[[int], list[str]]) -> LoaderOf:
             "world_size": 1,
         }
         stream = PatchStream(flat_shards(4), **(defaults | options))
-        return EpochLoader(stream, steps, total_steps, num_workers, pin_memory=False)
+        return EpochLoader(
+            stream, steps=steps, total_steps=total_steps, batches_per_step=batches_per_step,
+            num_workers=num_workers, pin_memory=False,
+        )  # fmt: skip
 
     return make
 
@@ -38,7 +43,7 @@ def loader_of(flat_shards: Callable[[int], list[str]]) -> LoaderOf:
 def all_batches(loader: EpochLoader) -> list[Tensor]:
     """To the end of training, as a trainer iterates: epoch after epoch."""
     batches = []
-    while loader.batches < loader.total_steps:
+    while loader.batches < loader.total_batches:
         batches += list(loader)
     return batches
 
@@ -108,3 +113,8 @@ def test_a_finished_loader_is_empty_after_resuming_too(loader_of: LoaderOf) -> N
     resumed = loader_of()
     resumed.load_state_dict(loader.state_dict())
     assert list(resumed) == []
+
+
+def test_epochs_hold_whole_steps_of_several_batches(loader_of: LoaderOf) -> None:
+    loader = loader_of(steps=2, total_steps=3, batches_per_step=4)
+    assert [len(loader), len(list(loader)), len(loader), len(list(loader))] == [8, 8, 4, 4]

@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.codec_config import CodecConfig
@@ -16,6 +17,7 @@ from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.errors import ConfigurationError
 from rnncodec.metrics import ms_ssim
+from rnncodec.training.callbacks import ValidateEveryEpoch
 from rnncodec.training.losses import L1
 from rnncodec.training.module import CodecModule
 from rnncodec.training.schedule import warmup_cosine
@@ -102,37 +104,80 @@ def rate_learner(rate_weight: list[float]) -> CodecModule:
     return module(codec, context, rate_weight=rate_weight)
 
 
+class Pieces(L.LightningDataModule):
+    """The same images in every step, and nothing to validate on."""
+
+    corrupt = 0
+
+    def __init__(self, images: torch.Tensor, batches: int) -> None:
+        super().__init__()
+        self.batches = [images] * batches
+
+    def train_dataloader(self) -> DataLoader[torch.Tensor]:
+        return DataLoader(self.batches, batch_size=None)  # type: ignore[arg-type]
+
+
+class Watch(L.Callback):
+    """Keeps the gradients, and what is logged, of each batch."""
+
+    def __init__(self) -> None:
+        self.gradients: list[dict[str, torch.Tensor]] = []
+        self.logged: list[dict[str, torch.Tensor]] = []
+        self.seeds: list[int] = []
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object) -> None:
+        named = pl_module.named_parameters()
+        self.gradients.append({name: p.grad.clone() for name, p in named if p.grad is not None})
+
+    def on_train_batch_start(self, *_: object) -> None:
+        self.seeds.append(torch.initial_seed())
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+        self.logged.append(dict(trainer.callback_metrics))
+
+
+def fit(learner: CodecModule, images: torch.Tensor, batches: int, **options: object) -> Watch:
+    watch = Watch()
+    trainer(callbacks=[watch], **options).fit(learner, datamodule=Pieces(images, batches))
+    return watch
+
+
 def test_rate_reaches_encoder_and_context(images: torch.Tensor) -> None:
-    gradients = []
-    for rate_weight in (0.5, 1.0):
-        learner = rate_learner([rate_weight])
-        learner._trainer = trainer(max_steps=1)
-        learner.log = learner.log_dict = lambda *_, **__: None  # type: ignore[method-assign, assignment]
-        learner.training_step(images, 0).backward()
-        gradients.append({name: parameter.grad for name, parameter in learner.named_parameters()})
-    half, whole = gradients
+    half, whole = (fit(rate_learner([weight]), images, 1, max_steps=1).gradients[0] for weight in (0.5, 1.0))
     for name in whole:
         if name.startswith("codec.decoder"):
-            torch.testing.assert_close(whole[name], half[name])  # what the codes cost is not up to the decoder
+            torch.testing.assert_close(whole[name], half[name])  # the cost of the codes does not depend on the decoder
         elif name.startswith("context"):
             torch.testing.assert_close(whole[name], 2 * half[name])
         elif name.startswith("codec.binarizer"):
             assert not torch.allclose(whole[name], half[name])
 
 
-def test_rate_weighs_in_each_part_of_the_steps_as_it_is_told(
-    images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    learner = rate_learner([0.0, 2.0]).eval()  # the scales of residuals stay what they are
-    learner._trainer = trainer(max_steps=2)
-    losses, logged = [], {}
-    learner.log = lambda name, value, **_: losses.append(value)  # type: ignore[method-assign]
-    learner.log_dict = logged.update  # type: ignore[assignment]
-    for step in range(2):
-        monkeypatch.setattr(CodecModule, "global_step", step)
-        learner.training_step(images, step)
-    first, second = (logged[f"train/bits_t0{t}"] for t in (1, 2))
-    torch.testing.assert_close(losses[1] - losses[0], 2.0 * (first + (first + second) / 4) / 2)
+def test_rate_weights_follow_each_other_in_equal_parts_of_the_steps(images: torch.Tensor) -> None:
+    learner = rate_learner([0.0, 2.0])
+    for first, second in zip([0.0, 2.0], fit(learner, images, 2, max_steps=2).logged, strict=True):
+        bits = [second[f"train/bits_t0{t}"] for t in (1, 2)]
+        distortion = (second["train/loss_t01"] + second["train/loss_t02"]) / 2
+        torch.testing.assert_close(second["train/loss"], distortion + first * (bits[0] + sum(bits) / 4) / 2)
+
+
+def test_no_two_batches_of_an_accumulated_step_share_their_noise(images: torch.Tensor) -> None:
+    watch = fit(rate_learner([0.0]), images, 6, max_steps=2, accumulate_grad_batches=3)
+    assert len(watch.gradients) == 2
+    assert len(set(watch.seeds)) == 6
+
+
+def test_accumulated_training_ends_with_a_validation(shards_dir: Path) -> None:
+    data = PatchDataModule(
+        str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
+        steps_per_epoch=2, val_crop=176, val_photos=1, num_workers=0,
+    )  # fmt: skip
+    validated: list[int] = []
+    done = L.pytorch.callbacks.LambdaCallback(on_validation_end=lambda run, _: validated.append(run.global_step))
+    trainer(max_steps=3, accumulate_grad_batches=3, callbacks=[ValidateEveryEpoch(), done]).fit(
+        module(IterativeCodec(CodecConfig(width=0.03)), iterations=1), datamodule=data
+    )
+    assert validated == [2, 3]
 
 
 def test_rate_term_makes_codes_cheaper(shards_dir: Path) -> None:
@@ -172,7 +217,9 @@ def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[
         module(copy.deepcopy(tiny_codec), iterations=4, **options)
 
 
-def test_compiled_steps_compute_what_the_plain_ones_do() -> None:
+def test_compiled_steps_compute_what_the_plain_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without the last stage, which writes C++ and compiles it for most of a minute.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     config = CodecConfig(encoder_cell="gru", decoder_cell="gru", width=0.03)
     images = torch.rand(2, 3, 16, 16)
     results = []

@@ -46,10 +46,16 @@ class CodesDataModule(L.LightningDataModule):
         codes = torch.cat([self._encode(images) for images in self._shown(islice(loader, batches), batches)], dim=1)
         drawn = CodeStream(codes, self.photos.batch_size, self.photos.seed, trainer.global_rank)
         return EpochLoader(
-            drawn, self.photos.steps_per_epoch, trainer.max_steps * trainer.accumulate_grad_batches, 0, pin_memory=False
+            drawn,
+            steps=self.photos.steps_per_epoch,
+            total_steps=trainer.max_steps,
+            batches_per_step=trainer.accumulate_grad_batches,
+            num_workers=0,
+            pin_memory=False,
         )
 
     def val_dataloader(self) -> DataLoader[Tensor]:
+        self.photos.trainer = self.trainer
         crops = self.photos.val_dataloader()
         codes = [self._encode(images) for images in self._shown(iter(crops), len(crops))]
         return DataLoader(codes, batch_size=None)  # type: ignore[arg-type]

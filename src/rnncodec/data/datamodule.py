@@ -97,13 +97,12 @@ class PatchDataModule(L.LightningDataModule):
     def train_dataloader(self) -> EpochLoader:
         trainer = self.trainer
         assert trainer is not None
-        total_steps = trainer.max_steps * trainer.accumulate_grad_batches
         self.stream = PatchStream(
             self.train_shards,
             sampler=SAMPLERS[self.sampling],
             patch_size=self.patch_size,
             growth=self.growth,
-            epochs=-(-total_steps // self.steps_per_epoch),
+            epochs=-(-trainer.max_steps // self.steps_per_epoch),
             batch_size=self.batch_size,
             patches_per_photo=self.patches_per_photo,
             shuffle_buffer=self.shuffle_buffer,
@@ -115,16 +114,23 @@ class PatchDataModule(L.LightningDataModule):
         return EpochLoader(
             self.stream,
             steps=self.steps_per_epoch,
-            total_steps=total_steps,
+            total_steps=trainer.max_steps,
+            batches_per_step=trainer.accumulate_grad_batches,
             num_workers=self.num_workers,
             pin_memory=trainer.strategy.root_device.type == "cuda",
         )
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        return DataLoader(CropDataset(self.val_shards, self.val_crop, self.val_photos), batch_size=1)
+        """This rank's share of the validation crops, or, where there are fewer crops than ranks, all of them. So each
+        crop counts alike in the means over all ranks. (A DistributedSampler repeats some, to make the shares equal.)"""
+        crops = self.val_crops()
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if len(crops) >= ranks:
+            crops = crops[rank::ranks]
+        return DataLoader(crops, batch_size=1)  # type: ignore[arg-type]
 
     def val_crops(self) -> list[Tensor]:
-        """What is validated on, uint8 ``[3, H, W]``."""
+        """The validation crops of all ranks, uint8 ``[3, H, W]``."""
         return CropDataset(self.val_shards, self.val_crop, self.val_photos).crops
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:

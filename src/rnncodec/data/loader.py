@@ -17,26 +17,36 @@ class Stream(Protocol):
 
 
 class EpochLoader:
-    """``steps`` batches an epoch, the same on every rank. What an epoch holds depends on its number alone, so a resumed
-    run skips the batches it has had and sees the rest as an unbroken run would.
+    """Epochs of ``steps`` optimizer steps, of ``batches_per_step`` batches each, the same on every rank.
 
-    ``total_steps`` ends the last epoch early, so that training ends with an epoch's end and its validation.
+    The batches of an epoch depend on its number alone. So a resumed run skips the batches that it has had, and sees the
+    rest as an unbroken run would. The last epoch ends with the last of ``total_steps`` steps, so that training ends
+    with the end of an epoch and its validation.
     """
 
-    def __init__(self, stream: Stream, steps: int, total_steps: int, num_workers: int, pin_memory: bool) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        steps: int,
+        total_steps: int,
+        batches_per_step: int,
+        num_workers: int,
+        pin_memory: bool,
+    ) -> None:
         self.stream = stream
-        self.steps = steps
-        self.total_steps = total_steps
+        self.batches_per_epoch = steps * batches_per_step
+        self.total_batches = total_steps * batches_per_step
         self.num_workers = num_workers
         self.pin_memory = pin_memory
-        self.batches = 0  # handed out since the beginning of training
+        self.batches = 0  # given since the beginning of training
 
     def __len__(self) -> int:
-        epoch_start = self.batches // self.steps * self.steps
-        return max(0, min(self.steps, self.total_steps - epoch_start))
+        epoch_start = self.batches // self.batches_per_epoch * self.batches_per_epoch
+        return max(0, min(self.batches_per_epoch, self.total_batches - epoch_start))
 
     def __iter__(self) -> Iterator[torch.Tensor]:
-        self.stream.epoch, done = divmod(self.batches, self.steps)
+        self.stream.epoch, done = divmod(self.batches, self.batches_per_epoch)
         loader: DataLoader[torch.Tensor] = DataLoader(
             self.stream,  # type: ignore[arg-type]
             batch_size=None,

@@ -7,6 +7,7 @@ from rnncodec.training.callbacks.export import ExportContext, ExportWeights
 from rnncodec.training.callbacks.progress import StepProgressBar
 from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.summary import IterationTable
+from rnncodec.training.callbacks.validation import ValidateEveryEpoch
 
 __all__ = [
     "ContextTable",
@@ -17,4 +18,5 @@ __all__ = [
     "IterationTable",
     "StepProgressBar",
     "TrainingClock",
+    "ValidateEveryEpoch",
 ]
