@@ -1,19 +1,21 @@
 """Residual normalization: the encoder sees residuals of unit scale at every iteration.
 
-Residuals shrink from one iteration to the next, and an encoder fed the plain ones learns nothing from the later
-iterations for a long time. Dividing iteration t's residual by a running root mean square, and multiplying the decoder's
-output by it, lets each iteration improve on the one before from the start.
+Residuals shrink from one iteration to the next. An encoder that sees the residuals themselves learns nothing from
+the later iterations for a long time. So the residual r_t is divided by a scale ``s_t``, a running estimate of its root
+mean square (RMS), before it is encoded, and the output of the decoder is multiplied by ``s_t``. Then each iteration
+improves on the one before from the start.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-CAPACITY = 64  # iterations that can be trained; later ones use the scale of the last
-MOMENTUM = 0.02  # the running value's memory is about 50 steps
+CAPACITY = 64  # the most iterations that can be trained; later iterations use the scale of the last trained one
+MOMENTUM = 0.02  # of the running estimate, which averages about 50 steps
 
 
 class ResidualNormalization(nn.Module):
-    """The running RMS of r_t over training batches, one for each iteration; a buffer, saved with the weights."""
+    """The running RMS of r_t over the training batches of all ranks, for each iteration t. It is a buffer, which is
+    saved with the weights."""
 
     rms: Tensor
 
@@ -22,12 +24,13 @@ class ResidualNormalization(nn.Module):
         self.register_buffer("rms", torch.full((CAPACITY,), 0.25))
 
     def scales(self) -> Tensor:
-        """The scale of each iteration ``[CAPACITY]``, as it stands now: `update` does not change it."""
+        """The scale of each iteration ``[CAPACITY]``. It is a copy: a later `update` does not change it."""
         return self.rms.clone()
 
     @torch.no_grad()
     def update(self, residuals: Tensor) -> None:
-        """Move the running values towards the RMS of ``residuals`` ``[T, B, 3, H, W]``, those of iterations 1 to T.
+        """Move the estimates towards the RMS of ``residuals`` ``[T, B, 3, H, W]``, those of iterations 1 to T, on
+        all ranks together.
 
         Raises:
             ValueError: T is larger than CAPACITY.
@@ -35,8 +38,11 @@ class ResidualNormalization(nn.Module):
         iterations = len(residuals)
         if iterations > CAPACITY:
             raise ValueError(f"residual normalization trains at most {CAPACITY} iterations, not {iterations}")
-        rms = residuals.float().square().mean(dim=(1, 2, 3, 4)).sqrt()
-        self.rms[:iterations].lerp_(rms, MOMENTUM)
+        mean_square = residuals.float().square().mean(dim=(1, 2, 3, 4))
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(mean_square)
+            mean_square /= distributed.get_world_size()
+        self.rms[:iterations].lerp_(mean_square.sqrt(), MOMENTUM)
         self.rms[iterations:] = self.rms[iterations - 1]
 
 
