@@ -1,0 +1,3 @@
+from rnncodec.cli import main
+
+main()

@@ -1,0 +1,183 @@
+"""The commands of the codec: compress, decompress, truncate, info."""
+
+import io
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image
+from rich.console import Console
+
+from rnncodec import bitstream
+from rnncodec.cli.app import app
+from rnncodec.cli.files import Step, convert_all, for_each, read_input, warn
+from rnncodec.cli.info import describe, table
+from rnncodec.cli.options import (
+    Device,
+    Inputs,
+    MaxBytes,
+    MaxPixels,
+    Output,
+    Overwrite,
+)
+from rnncodec.errors import OutputError
+from rnncodec.imaging import open_image, to_pixels
+from rnncodec.limits import MAX_PIXELS
+from rnncodec.rate import Target, bits_per_pixel
+from rnncodec.weights import DEFAULT_MODEL
+
+SUFFIX = ".rnnc"
+
+
+@app.command()
+def compress(
+    files: Inputs,
+    output: Output = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Layers to write. Default: 8, or as many as a target below needs.")
+    ] = None,
+    bpp: Annotated[
+        float | None, typer.Option(help="Largest file, in bits per pixel: write as many layers as fit.")
+    ] = None,
+    max_bytes: MaxBytes = None,
+    psnr: Annotated[
+        float | None, typer.Option(help="Lowest quality, PSNR in dB: write as few layers as reach it.")
+    ] = None,
+    ms_ssim: Annotated[
+        float | None, typer.Option(help="Lowest quality, MS-SSIM from 0 to 1: write as few layers as reach it.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="Released model, weights file, or run's folder.")] = DEFAULT_MODEL,
+    device: Device = "cpu",
+    max_pixels: MaxPixels = MAX_PIXELS,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compress images to .rnnc files.
+
+    Any size and mode that Pillow reads. EXIF orientation is applied, colour profiles are converted to sRGB,
+    transparency is flattened onto white, 16-bit samples become 8-bit.
+
+    Examples:
+
+        rnncodec compress photo.jpg
+
+        rnncodec compress *.png -o compressed/ --bpp 0.5
+
+        rnncodec compress - < photo.jpg > photo.rnnc
+    """
+    from rnncodec import compression  # with torch, which the other commands do without
+
+    goal = Target(bpp, max_bytes, psnr, ms_ssim)
+    compressor = compression.compressor(model, device)
+
+    def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+        pixels, notes = to_pixels(open_image(io.BytesIO(content), max_pixels))
+        for note in notes:
+            warn(source, note)
+        data = compressor.compress(pixels, iterations, step(iterations or compressor.most_layers(goal)), goal)
+        rate = bits_per_pixel(len(data), pixels)
+        return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
+
+    convert_all(files, output, SUFFIX, overwrite, convert)
+
+
+@app.command()
+def decompress(
+    files: Inputs,
+    output: Output = None,
+    iterations: Annotated[int | None, typer.Option(help="Decode at most this many layers.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The weights that the file was written with, if they are not released ones.")
+    ] = None,
+    device: Device = "cpu",
+    max_pixels: MaxPixels = MAX_PIXELS,
+    overwrite: Overwrite = False,
+) -> None:
+    """Decompress .rnnc files to images: PNG, or the format that the ending of the output names.
+
+    A file that was cut or damaged gives the picture of the layers that are left whole, and a warning.
+
+    Examples:
+
+        rnncodec decompress photo.rnnc
+
+        rnncodec decompress photo.rnnc -o preview.jpg --iterations 2
+
+        head -c 20000 photo.rnnc | rnncodec decompress - > preview.png
+    """
+    from rnncodec import compression  # with torch, which the other commands do without
+
+    def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+        format_name = picture_format(target)
+        file = compression.read_file(content, max_pixels)
+        if file.damage:
+            warn(source, file.damage)
+        decoder = compression.compressor_for(file, model, device)
+        layers = min(len(file.layers), iterations or len(file.layers))
+        pixels = compression.last_picture(decoder, file, iterations, step(layers))
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, format_name, quality=95)
+        return buffer.getvalue(), f"{layers} of {file.header.layers} layers"
+
+    convert_all(files, output, ".png", overwrite, convert)
+
+
+@app.command()
+def truncate(
+    files: Inputs,
+    max_bytes: Annotated[int, typer.Option(help="Largest file, in bytes: keep as many layers as fit.")],
+    output: Output = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Cut .rnnc files to a size, without decoding them.
+
+    Examples:
+
+        rnncodec truncate photo.rnnc --max-bytes 20000 -o small.rnnc
+
+        rnncodec truncate *.rnnc --max-bytes 20000 -o small/
+    """
+
+    def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+        kept = bitstream.truncate(content, max_bytes)
+        return kept, f"{len(content):,} → {len(kept):,} bytes, {len(bitstream.read(kept).layers)} layers"
+
+    convert_all(files, output, SUFFIX, overwrite, convert)
+
+
+@app.command()
+def info(
+    files: Inputs,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each file.")] = False,
+) -> None:
+    """Show what .rnnc files hold, without decoding them.
+
+    Examples:
+
+        rnncodec info photo.rnnc
+
+        rnncodec info --json *.rnnc
+    """
+
+    def show(source: str) -> None:
+        described = describe(source, bitstream.read(read_input(source)))
+        if as_json:
+            print(json.dumps(described))
+        else:
+            Console(highlight=False).print(table(described))
+
+    for_each(files, show)
+
+
+def picture_format(target: str) -> str:
+    """Pillow's name of the format that the ending of ``target`` names; PNG for standard output.
+
+    Raises:
+        OutputError: Pillow writes no such format.
+    """
+    if target == "-":
+        return "PNG"
+    name = Image.registered_extensions().get(Path(target).suffix.lower())
+    if name not in Image.SAVE:
+        raise OutputError(f"{target}: no picture format has this ending; try .png or .jpg")
+    return name

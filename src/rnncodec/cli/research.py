@@ -1,0 +1,116 @@
+"""The commands of the research platform: shards, report, ablation."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from rnncodec.cli.app import app
+from rnncodec.cli.files import write_output
+from rnncodec.cli.options import Overwrite
+from rnncodec.errors import ConfigurationError, OutputError
+from rnncodec.terminal import log, progress
+
+
+@app.command()
+def shards(
+    sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="Images, folders, globs, tars.")],
+    out: Annotated[Path, typer.Option(help="Folder for the shards and their manifest.")],
+    min_size: Annotated[int, typer.Option(min=1, help="Leave out images with a shorter side, in pixels.")] = 32,
+    downscale: Annotated[float, typer.Option(min=1.0, help="Divide the sides by this.")] = 1.0,
+    shard_size: Annotated[int, typer.Option(min=1, help="Images in a shard.")] = 128,
+) -> None:
+    """Write images as WebDataset shards to train on.
+
+    Examples:
+
+        rnncodec shards ~/photos --out data/train --min-size 256
+
+        rnncodec shards 'raw/*.png' more.tar --out data/train --downscale 2
+    """
+    from rnncodec.data.shards import write_shards
+
+    with progress() as bar:
+        task = bar.add_task("writing shards", total=None)
+
+        def on_image(complaint: str, total: int) -> None:
+            if complaint:
+                log.print(f"[yellow]skipped[/] {escape(complaint)}", soft_wrap=True)
+            bar.update(task, advance=1, total=total)
+
+        manifest = write_shards(
+            sources, out, min_size=min_size, downscale=downscale, shard_size=shard_size, on_image=on_image
+        )
+    log.print(
+        f"{out}: {manifest.photos} images in {len(manifest.shards)} shards; "
+        f"{manifest.too_small} too small, {len(manifest.broken)} broken"
+    )
+
+
+@app.command()
+def report(
+    sources: Annotated[list[Path], typer.Argument(metavar="RUN_OR_RESULT...", help="Folders, or curves' JSON files.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
+    photos: Annotated[int, typer.Option(min=0, help="To show, of each result: the three worst, then others.")] = 3,
+    plots: Annotated[Path | None, typer.Option(help="Folder for the curves as PNG and SVG, too.")] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Compare training runs and evaluations on one HTML page, which needs no network.
+
+    Examples:
+
+        rnncodec report outputs/evaluations/small-kodak -o report.html
+
+        rnncodec report outputs/runs/* -o report.html --plots plots
+    """
+    with extra("evaluate"):
+        from rnncodec.evaluation.report.page import render, report_curves
+        from rnncodec.evaluation.report.plots import write_plots
+        from rnncodec.evaluation.report.sources import read_sources
+
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output} exists already; use --overwrite to replace it")
+    found = read_sources(sources)
+    with progress() as bar:
+        layers = sum(source.evaluation.about.iterations for source in found if source.evaluation)
+        task = bar.add_task("compressing photos", total=2 * photos * layers)
+        page = render(found, photos, lambda: bar.advance(task))
+    write_output(str(output), page.encode())
+    log.print(f"{output}: {len(page.encode()) / 1e6:.1f} MB", soft_wrap=True)
+    if plots is not None:
+        for path in write_plots(report_curves(found), plots):
+            log.print(f"{path}", soft_wrap=True)
+
+
+@app.command()
+def ablation(
+    sweeps: Annotated[list[Path], typer.Argument(metavar="SWEEP...", help="Folders of multiruns.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The document; what it says besides is kept.")],
+) -> None:
+    """Compare the runs of sweeps in tables, at equal steps and at equal time, in a Markdown document.
+
+    Runs of one group come into one table, and those that differ in nothing but the seed into one row.
+
+    Examples:
+
+        rnncodec ablation outputs/sweeps/* -o docs/ABLATIONS.md
+    """
+    with extra("evaluate"):
+        from rnncodec.evaluation.ablation import ablations, insert
+
+    texts = ablations(sweeps)
+    document = output.read_text() if output.exists() else "# Ablations\n"
+    write_output(str(output), insert(texts, document).encode())
+    log.print(f"{output}: {', '.join(texts)}", soft_wrap=True)
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Around imports of packages that ``pip install 'rnncodec[name]'`` adds: says so if one of them is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"this needs more packages ({error}): pip install 'rnncodec[{name}]'") from None
