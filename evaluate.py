@@ -8,15 +8,15 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from rnncodec.errors import RnncodecError
-from rnncodec.evaluation.command import evaluate_and_tell
+from rnncodec.evaluation.command import evaluate_and_print
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
 
 
-@hydra.main(version_base="1.3", config_path="conf/evaluate", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path="conf_evaluate", config_name="evaluate")
 def main(config: DictConfig) -> None:
     try:
-        evaluate_and_tell(config)
+        evaluate_and_print(config)
     except RnncodecError as error:
         raise CompactHydraException(str(error)) from None
 

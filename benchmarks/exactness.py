@@ -5,7 +5,7 @@ python benchmarks/exactness.py --check FOLDER
 
 Compared are the probabilities and the payload of each layer, of codes made up here and of those in the images' files,
 under the packaged context model: all of them must be the same. The pictures that the files decode to may differ; by how
-much is told where torch is installed, which nothing else needs.
+much is measured if torch is installed, which nothing else needs.
 """
 
 import argparse

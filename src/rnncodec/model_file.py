@@ -21,21 +21,20 @@ from rnncodec.codec_config import CodecConfig
 from rnncodec.entropy.contexts import CONTEXTS, context_config
 from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError, ModelError
+from rnncodec.files import replacing
+from rnncodec.run_folder import WEIGHTS
 from rnncodec.weights import DEFAULT_MODEL, released_models
 
 FORMAT = "rnncodec-1"
 CONTEXT = "context."
-# Options younger than released weights, and their value in these: written only where it is another, so that a model
-# keeps its identity.
+# Options that were added after weights had been released, with the value that these have. They are written only if they
+# differ, so that the released models keep their identity.
 ADDED = {"priming": 0, "diffusion": 0}
 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
-    """Write ``codec``'s weights, its config, its context model, and ``training``, what is known of how they came to be,
-    to ``path``.
-
-    ``half`` stores float16, which halves the file. Written beside ``path``, then renamed.
-    """
+    """Write the weights of ``codec``, its config and its context model to ``path``. ``training`` describes how the
+    weights were trained. ``half`` stores float16, which halves the file."""
     dtype = torch.float16 if half else torch.float32
     tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in codec.state_dict().items()}
     metadata = {
@@ -48,9 +47,8 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
         metadata["context_identity"] = _identity(codec.config, tensors, codec.context).hex()
         metadata["context"] = json.dumps({"name": codec.context.config.name} | asdict(codec.context.config))
         tensors |= {CONTEXT + name: torch.from_numpy(value) for name, value in codec.context.tensors.items()}
-    temporary = Path(f"{path}.part")
-    save_file(tensors, temporary, metadata)
-    temporary.rename(path)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
 
 
 def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> IterativeCodec:
@@ -90,7 +88,7 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
     """Where the weights are: a file, a run's folder, or the name of released weights."""
     path = Path(path_or_name)
     if path.is_dir():
-        path = path / "weights.safetensors"
+        path = path / WEIGHTS
     if path.is_file():
         return path
     names = released_models()
@@ -105,8 +103,8 @@ def half_holds(codec: IterativeCodec) -> bool:
 
 
 def model_identity(codec: IterativeCodec, context: Context | None = None) -> bytes:
-    """Four bytes that tell networks apart: the head of the SHA-256 of the config and of every weight, as float32, and
-    of ``context``, where its code is what the identity is for."""
+    """Four bytes that identify a network: the first of the SHA-256 of the config and of every weight, as float32. If
+    ``context`` is given, it is hashed as well: files under different context models do not decode each other."""
     return _identity(codec.config, codec.state_dict(), context)
 
 

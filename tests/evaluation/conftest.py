@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rnncodec.evaluation.run import Options, evaluate, find_images
+from rnncodec.evaluation.measurement import Options, evaluate, find_images
 
 
 @pytest.fixture(scope="session")

@@ -16,11 +16,11 @@ import pytest
 import rnncodec
 from rnncodec import bitstream
 from rnncodec.errors import RnncodecError
-from rnncodec.evaluation import run
+from rnncodec.evaluation import measurement
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
+from rnncodec.evaluation.measurement import Options, find_images
 from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_measurements, summary_text
-from rnncodec.evaluation.run import Options, find_images
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
 from rnncodec.imaging import read_pixels
@@ -161,15 +161,15 @@ def test_wrong_options_are_found_before_anything_is_written(
 ) -> None:
     options = Options(model=str(tiny_weights), images=find_images(images), name="tiny", workers=1)
     with pytest.raises(RnncodecError, match=message):
-        run.evaluate(replace(options, **changes), tmp_path / "x", lambda *_: None)
+        measurement.evaluate(replace(options, **changes), tmp_path / "x", lambda *_: None)
     assert not (tmp_path / "x").exists()
 
 
 def test_measurements_of_another_codec_are_not_mixed_in(tmp_path: Path, tiny_weights: Path, images: Path) -> None:
     options = Options(model=str(tiny_weights), images=find_images(images), name="tiny", workers=1, iterations=1)
-    run.evaluate(options, tmp_path / "x", lambda *_: None)
+    measurement.evaluate(options, tmp_path / "x", lambda *_: None)
     with pytest.raises(RnncodecError, match="choose another folder"):
-        run.evaluate(replace(options, iterations=2), tmp_path / "x", lambda *_: None)
+        measurement.evaluate(replace(options, iterations=2), tmp_path / "x", lambda *_: None)
 
 
 def test_wrong_option_of_the_command_ends_in_one_message(evaluate: Evaluate, tmp_path: Path) -> None:

@@ -26,9 +26,9 @@ def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> 
     assert [source.name for source in sources] == ["tiny (1)", "tiny (2)", "jpeg"]
     assert sources[1].options["model.width"] == "0.03"
     assert "name" not in sources[1].options
-    told = [source.options for source in sources[:2]]
-    assert differences(told) == {}  # the result alone does not tell of its run's loss
-    assert differences([*told, told[1] | {"model.width": "0.25"}]) == {"model.width": ["0.03", "0.03", "0.25"]}
+    options = [source.options for source in sources[:2]]
+    assert differences(options) == {}  # the result alone does not tell of its run's loss
+    assert differences([*options, options[1] | {"model.width": "0.25"}]) == {"model.width": ["0.03", "0.03", "0.25"]}
     assert read_sources([run_folder / "evaluations" / "two"])[0].training == sources[1].training
 
 
@@ -58,8 +58,8 @@ def test_sizes_in_words(photos: list[Pixels]) -> None:
     assert share(33, 24) == "38 % larger"
     assert share(1000, 1001) == "the same size"
     jpeg = JpegFiles(photos[0]).at(50)
-    told = compare_size(len(jpeg.content) // 2, 0.9, jpeg)
-    assert told.endswith(f"against {len(jpeg.content) / 1000:.1f} KB of JPEG: 50 % smaller.")
+    caption = compare_size(len(jpeg.content) // 2, 0.9, jpeg)
+    assert caption.endswith(f"against {len(jpeg.content) / 1000:.1f} KB of JPEG: 50 % smaller.")
     assert compare_size(100, 0.99, None) == "No JPEG reaches MS-SSIM 0.9900."
 
 
@@ -163,10 +163,10 @@ def test_slider_split_and_plots_in_a_browser(browser: Browser, width: int, heigh
 
     slider = page.locator("#iteration")
     slider.fill("1")
-    first = page.locator("#told").inner_text(), page.locator("#left").get_attribute("src")
+    first = page.locator("#caption").inner_text(), page.locator("#left").get_attribute("src")
     slider.press("ArrowRight")
-    second = page.locator("#told").inner_text(), page.locator("#left").get_attribute("src")
-    sizes = [float(re.search(r"([\d.]+) KB", told).group(1)) for told, _ in (first, second)]
+    second = page.locator("#caption").inner_text(), page.locator("#left").get_attribute("src")
+    sizes = [float(re.search(r"([\d.]+) KB", caption).group(1)) for caption, _ in (first, second)]
     assert sizes[0] < sizes[1]
     assert first[1] != second[1]
     assert "P[2]" in page.locator("#left").get_attribute("alt")

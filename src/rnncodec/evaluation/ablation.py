@@ -16,8 +16,9 @@ import yaml
 from rnncodec.codec import STRIDE
 from rnncodec.errors import DataError
 from rnncodec.evaluation.rate_distortion import area, rate_at
-from rnncodec.evaluation.report.sources import RUN, differences, from_folders
+from rnncodec.evaluation.report.sources import differences, from_folders
 from rnncodec.evaluation.summary import ABSENT, markdown
+from rnncodec.run_folder import CONFIG
 
 SWEEP = "multirun.yaml"  # Hydra's, in the folder of a multirun
 RATES = (0.25, 0.5, 1.0)  # bits a pixel: iterations 2, 4 and 8 of a network of 32 bits
@@ -75,7 +76,7 @@ def ablations(sweeps: Sequence[Path]) -> dict[str, str]:
 
 def folders(sweep: Path) -> list[Path]:
     """A multirun's runs, in their order. Raises DataError where there is none."""
-    found = [path.parent for path in sweep.glob(f"*/{RUN}")]
+    found = [path.parent for path in sweep.glob(f"*/{CONFIG}")]
     if not found:
         raise DataError(f"{sweep}: there is no run in it")
     return sorted(found, key=lambda folder: int(folder.name.partition("-")[0]))
@@ -107,7 +108,7 @@ def read_run(folder: Path) -> Run:
         qualities = np.interp(RATES, rates, ms_ssim, np.nan, np.nan)
         psnr_at_end = np.interp(RATES[-1], rates, psnr, np.nan, np.nan)
         rows.append([step + 1, seconds, *qualities, psnr_at_end, rate_at(points, TARGET), area(points, RATES[-1])])
-    group = yaml.safe_load((folder / RUN).read_text())["group"]
+    group = yaml.safe_load((folder / CONFIG).read_text())["group"]
     return Run(str(group), source.options, np.array(rows, dtype=float))  # None becomes NaN
 
 

@@ -83,7 +83,7 @@ CLASSICAL = {
         "JPEG 2000",
         "JPEG2000",
         JPEG2000_RATES,
-        # mct is its colour transform, which Pillow leaves out unless told.
+        # mct is its colour transform, which Pillow leaves out by default.
         lambda bpp: {"quality_mode": "rates", "quality_layers": [24.0 / bpp], "irreversible": True, "mct": 1},
         "jpg_2000",
     ),

@@ -1,4 +1,4 @@
-"""What evaluate.py does with its options."""
+"""The command evaluate.py: from its options to results on disk and a summary on the terminal."""
 
 from pathlib import Path
 from typing import Any
@@ -7,26 +7,26 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from rnncodec.evaluation.measurement import Options, evaluate, find_images
 from rnncodec.evaluation.results import SUMMARY, Evaluation
-from rnncodec.evaluation.run import Options, evaluate, find_images
-from rnncodec.evaluation.samples import sample_photos
+from rnncodec.evaluation.samples import sample_images
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.evaluation.tracking import log_evaluation
+from rnncodec.run_folder import CONFIG
+from rnncodec.terminal import log, progress
 
 SAMPLES = "samples"
-CONFIG = "config.yaml"  # of a training run
 
 
-def evaluate_and_tell(config: DictConfig) -> None:
+def evaluate_and_print(config: DictConfig) -> None:
     """Evaluate as ``config`` says, with a progress bar, and print the summary.
 
     Raises:
-        RnncodecError: see `rnncodec.evaluation.run.evaluate`.
+        RnncodecError: see `rnncodec.evaluation.measurement.evaluate`.
     """
-    images = sample_photos() if config.images == SAMPLES else find_images(Path(config.images))
+    images = sample_images() if config.images == SAMPLES else find_images(Path(config.images))
     name = config.name or Path(config.model).resolve().with_suffix("").name
     options = Options(
         model=str(config.model),
@@ -40,8 +40,7 @@ def evaluate_and_tell(config: DictConfig) -> None:
         device=config.device,
     )
     folder = results_folder(config, name)
-    log = Console(stderr=True, highlight=False)
-    with progress_bar(log) as bar:
+    with progress() as bar:
         task = bar.add_task("measuring", total=None)
 
         def on_progress(done: int, total: int, complaint: str) -> None:
@@ -50,7 +49,7 @@ def evaluate_and_tell(config: DictConfig) -> None:
             bar.update(task, completed=done, total=total)
 
         evaluation = evaluate(options, folder, on_progress)
-    tell(evaluation, folder)
+    print_summary(evaluation, folder)
     if config.get("logger"):
         logger = make_logger(config, name, folder)
         log_evaluation(logger.experiment, evaluation)
@@ -77,8 +76,8 @@ def results_folder(config: DictConfig, name: str) -> Path:
     return Path(config.outputs) / "evaluations" / f"{name}-{images}"
 
 
-def tell(evaluation: Evaluation, folder: Path) -> None:
-    """Print the summary, and where the rest lies."""
+def print_summary(evaluation: Evaluation, folder: Path) -> None:
+    """Print the summary, and the paths of the other results."""
     about = evaluation.about
     table = Table(title=f"Mean of {len(about.measured)} images; bpp of whole files", caption="by MS-SSIM")
     table.add_column("codec", no_wrap=True)
@@ -95,9 +94,3 @@ def tell(evaluation: Evaluation, folder: Path) -> None:
         console.print(f"{len(about.broken)} of {len(about.images)} images could not be measured")
     console.print(f"Tables:  {folder / SUMMARY}", soft_wrap=True)
     console.print(f"Report:  rnncodec report {folder} -o report.html", soft_wrap=True)
-
-
-def progress_bar(log: Console) -> Progress:
-    """On standard error, gone when it is done, and absent where nobody watches."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=log, transient=True, disable=not log.is_terminal)

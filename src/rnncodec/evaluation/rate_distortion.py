@@ -62,7 +62,7 @@ def bd_rate(anchor: Points, test: Points) -> BDRate | None:
     rates, qualities = zip(*first, strict=True)
     test_rates, test_qualities = zip(*second, strict=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a short overlap, which is told beside the value
+        warnings.simplefilter("ignore")  # about a short overlap, which is printed beside the value
         percent = bjontegaard.bd_rate(
             rates, qualities, test_rates, test_qualities, method="akima", require_matching_points=False
         )

@@ -6,7 +6,6 @@ codecs have coded, ``NAME.json`` is a codec's mean curve and ``summary.md`` the 
 
 import csv
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from itertools import pairwise
@@ -18,6 +17,7 @@ from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import Curve, mean_curve, read_curve, write_curve
 from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
+from rnncodec.files import replacing
 
 ABOUT = "evaluation.json"
 MEASUREMENTS = "per_image.csv"
@@ -135,7 +135,8 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 
 def write_about(about: About, folder: Path) -> None:
-    replace(folder / ABOUT, json.dumps(asdict(about), indent=2, ensure_ascii=False) + "\n")
+    with replacing(folder / ABOUT) as temporary:
+        temporary.write_text(json.dumps(asdict(about), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_about(folder: Path) -> About | None:
@@ -150,20 +151,10 @@ def read_about(folder: Path) -> About | None:
 
 def write_measurements(measurements: Measurements, folder: Path) -> None:
     columns = ["codec", "image", *(field.name for field in fields(Point))]
-    lines = [
-        ",".join(map(str, columns)),
-        *(
-            ",".join([*map(quoted, key), *map(repr, astuple(point))])
-            for key, points in measurements.items()
-            for point in points
-        ),
-    ]
-    replace(folder / MEASUREMENTS, "\n".join(lines) + "\n")
-
-
-def quoted(name: str) -> str:
-    """A name as a field of a CSV file."""
-    return '"' + name.replace('"', '""') + '"' if any(character in name for character in ',"\n') else name
+    with replacing(folder / MEASUREMENTS) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([*key, *astuple(point)] for key, points in measurements.items() for point in points)
 
 
 def read_measurements(folder: Path) -> Measurements:
@@ -182,10 +173,3 @@ def read_measurements(folder: Path) -> Measurements:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error!r})") from None
     return measurements
-
-
-def replace(path: Path, content: str) -> None:
-    """Write beside ``path``, then rename, so that an evaluation that is killed leaves it whole."""
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(content)
-    os.replace(temporary, path)

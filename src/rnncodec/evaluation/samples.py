@@ -6,6 +6,6 @@ from pathlib import Path
 PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png")
 
 
-def sample_photos() -> list[Path]:
+def sample_images() -> list[Path]:
     """Their files. A network trained on ``data=samples`` has seen all but the coffee."""
     return [Path(str(files("skimage") / "data" / photo)) for photo in PHOTOS]

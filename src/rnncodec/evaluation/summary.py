@@ -15,7 +15,7 @@ NOTE = f"{SHORT} The curve ends before {LIMIT:g} bpp; its last quality is kept f
 @dataclass(frozen=True)
 class Summary:
     """A curve's last rate in bits a pixel, its areas to LIMIT, its rates at each of TARGETS, and its BD-rates against
-    the baseline; None where the curve does not tell."""
+    the baseline; None where the curve does not reach it."""
 
     name: str
     ends_at: float

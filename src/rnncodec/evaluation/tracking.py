@@ -32,7 +32,7 @@ def log_evaluation(run: Any, evaluation: Evaluation) -> None:
 
 
 def scalars(evaluation: Evaluation) -> dict[str, float]:
-    """What a workspace compares runs by; a value that the curve does not tell is left out."""
+    """The numbers that runs are compared by in a W&B workspace. A value that the curve does not reach is left out."""
     summary, compare_to = evaluation.summary, evaluation.about.compare_to
     values = {
         "eval/auc_ms_ssim": summary.area_ms_ssim,

@@ -1,4 +1,4 @@
-"""What codes cost under a context model."""
+"""The cost of codes under a context model: their cross-entropy, in bits."""
 
 import math
 
@@ -11,8 +11,8 @@ from rnncodec.entropy.contexts import Network
 def bits_per_bit(context: Network, codes: Tensor) -> Tensor:
     """The bits that a bit of each iteration costs, ``[T]``, on average over codes ``[T, B, bits, h, w]`` in {-1, +1}.
 
-    It has gradients to the context model and, where they ask for it, to the codes: both as what is coded and as what
-    later bits are told by.
+    It has gradients with respect to the context model and, if they require them, to the codes: as the bits that are
+    coded, and as the bits that later ones are conditional on.
     """
     logits = context(codes).float()
     nats = binary_cross_entropy_with_logits(logits, (codes.float() + 1.0) / 2.0, reduction="none")

@@ -30,12 +30,13 @@ from rnncodec.codec_config import CodecConfig
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
 from rnncodec.errors import ConfigurationError, RnncodecError, TrainingError
+from rnncodec.files import replacing
 from rnncodec.model_file import load_model
+from rnncodec.run_folder import CHECKPOINTS, CONFIG
 from rnncodec.training.context import ContextModule
 from rnncodec.training.device import resolve_accelerator, resolve_precision, share_cores
 from rnncodec.training.module import CodecModule
 
-CONFIG = "config.yaml"
 MISSING = object()
 
 
@@ -224,9 +225,8 @@ def load_config(folder: Path) -> DictConfig:
 def save_config(config: DictConfig, folder: Path) -> None:
     """Save ``config`` as that of the run in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{CONFIG}.part"
-    OmegaConf.save(config, temporary)
-    temporary.rename(folder / CONFIG)
+    with replacing(folder / CONFIG) as temporary:
+        OmegaConf.save(config, temporary)
 
 
 def fit(folder: Path) -> None:
@@ -248,7 +248,7 @@ def fit(folder: Path) -> None:
         fewest = min([config.iterations, *(config.curriculum or ())])
         strategy = DDPStrategy(find_unused_parameters=fewest <= 2)
     trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
-    last = folder / "checkpoints" / "last.ckpt"
+    last = folder / CHECKPOINTS / "last.ckpt"
     trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
     for each in trainer.loggers:
         each.finalize("success")

@@ -11,9 +11,9 @@ import yaml
 from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
+from rnncodec.run_folder import CONFIG
 
-RUN = "config.yaml"
-UNTOLD = ("folder", "run_id", "outputs", "name", "group", "tags", "resume")  # options that only say where and who
+LEFT_OUT = ("folder", "run_id", "outputs", "name", "group", "tags", "resume")  # options that only say where and who
 
 UNKNOWN = "–"
 
@@ -55,9 +55,9 @@ def read_source(path: Path) -> Iterator[Source]:
         curve = read_curve(path)
         yield Source(path.stem, curve=curve)
     elif (path / ABOUT).is_file():
-        run = path.parents[1] if path.parent.name == "evaluations" and (path.parents[1] / RUN).is_file() else None
+        run = path.parents[1] if path.parent.name == "evaluations" and (path.parents[1] / CONFIG).is_file() else None
         yield from_folders(run, path)
-    elif (path / RUN).is_file():
+    elif (path / CONFIG).is_file():
         results = sorted(found.parent for found in path.glob(f"evaluations/*/{ABOUT}"))
         if not results:
             yield from_folders(path, None)
@@ -76,8 +76,8 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         training = {name: value for name, value in about.training.items() if name != "options"}
         options = flat({"model": about.network, "training": training, **about.training.get("options", {})})
     if run:
-        config = yaml.safe_load((run / RUN).read_text())
-        options |= flat({name: value for name, value in config.items() if name not in UNTOLD})
+        config = yaml.safe_load((run / CONFIG).read_text())
+        options |= flat({name: value for name, value in config.items() if name not in LEFT_OUT})
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
     return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, read_log(run) if run else {})
 
@@ -93,11 +93,11 @@ def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return found
 
 
-def differences(told: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """The options that differ: their values, in the order of ``told``. One that is not told, as weights do not tell of
-    their run's logger, is no difference."""
-    names = dict.fromkeys(name for options in told for name in options)
-    values = {name: [options.get(name, UNKNOWN) for options in told] for name in names}
+def differences(sources: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The options that differ between ``sources``, with their values in the order of ``sources``. An option that a
+    source does not have (weights do not record the logger of their run) is no difference."""
+    names = dict.fromkeys(name for options in sources for name in options)
+    values = {name: [options.get(name, UNKNOWN) for options in sources] for name in names}
     return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}
 
 

@@ -114,12 +114,12 @@ def view_photo(coder: Compressor, path: Path, iterations: int, on_layer: Callabl
         layers.append(
             {
                 "iteration": t,
-                "told": f"{size_in_words(end)}, {8 * end / pixels[..., 0].size:.3f} bpp, MS-SSIM {quality:.4f}, "
+                "caption": f"{size_in_words(end)}, {8 * end / pixels[..., 0].size:.3f} bpp, MS-SSIM {quality:.4f}, "
                 f"PSNR {float(psnr(as_tensor(shown), original)):.2f} dB",
                 "same_size": f"j{same_size.quality}",
-                "same_size_told": compare_quality(end, quality, same_size),
+                "same_size_caption": compare_quality(end, quality, same_size),
                 "same_quality": f"j{same_quality.quality}" if same_quality else None,
-                "same_quality_told": compare_size(end, quality, same_quality),
+                "same_quality_caption": compare_size(end, quality, same_quality),
             }
         )
         on_layer()

@@ -4,9 +4,9 @@ from rnncodec.training.callbacks.clock import TrainingClock
 from rnncodec.training.callbacks.context_table import ContextTable
 from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
+from rnncodec.training.callbacks.iteration_table import IterationTable
 from rnncodec.training.callbacks.progress import StepProgressBar
 from rnncodec.training.callbacks.strips import ImageStrips
-from rnncodec.training.callbacks.summary import IterationTable
 from rnncodec.training.callbacks.validation import ValidateEveryEpoch
 
 __all__ = [

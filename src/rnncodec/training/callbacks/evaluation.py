@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from rnncodec.data.datamodule import PatchDataModule
-from rnncodec.evaluation.run import Options, evaluate
+from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.tracking import log_evaluation
 
 

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from rnncodec.entropy.contexts import CONTEXTS
 from rnncodec.model_file import half_holds, save_model
+from rnncodec.run_folder import CONFIG, WEIGHTS
 from rnncodec.training.context import ContextModule
 from rnncodec.training.module import CodecModule
 
@@ -75,7 +76,7 @@ class ExportWeights(L.Callback):
             "seconds": round(self._elapsed()),
             "versions": {"rnncodec": version("rnncodec"), "torch": torch.__version__, "lightning": L.__version__},
         }
-        path = self.folder / "weights.safetensors"
+        path = self.folder / WEIGHTS
         self._save(trainer, pl_module, path, training)
         return path
 
@@ -85,7 +86,7 @@ class ExportWeights(L.Callback):
 
     def _options(self) -> dict[str, Any]:
         """The run's options, less those that only say where things lie."""
-        config = OmegaConf.load(self.folder / "config.yaml")
+        config = OmegaConf.load(self.folder / CONFIG)
         options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
         options = {name: options[name] for name in self.OPTIONS}
         for place in ("train", "val", "folder"):

@@ -155,7 +155,7 @@ if (at("stage")) {
     const otherName = against === "original" ? "original" : "JPEG";
     stage.classList.toggle("split", split);
     at("left").src = image(keys[left]).src;
-    at("left").alt = `${photo.name}, ${names[left]} of ${photo.codec}: ${layer.told}`;
+    at("left").alt = `${photo.name}, ${names[left]} of ${photo.codec}: ${layer.caption}`;
     at("right").hidden = !split;
     if (split) {
       at("right").src = image(other).src;
@@ -163,10 +163,10 @@ if (at("stage")) {
     }
     at("left-tag").textContent = names[left];
     at("right-tag").textContent = split ? otherName : "";
-    at("iteration-told").textContent = `Iteration ${i} of ${photo.layers.length}`;
-    at("iteration").setAttribute("aria-valuetext", `iteration ${i}: ${layer.told}`);
-    at("told").textContent = `${photo.codec}: ${layer.told}`;
-    at("compared").textContent = against === "original" ? "" : layer[`${against}_told`];
+    at("iteration-caption").textContent = `Iteration ${i} of ${photo.layers.length}`;
+    at("iteration").setAttribute("aria-valuetext", `iteration ${i}: ${layer.caption}`);
+    at("caption").textContent = `${photo.codec}: ${layer.caption}`;
+    at("compared").textContent = against === "original" ? "" : layer[`${against}_caption`];
     place();
     zoom("original", "original", "original");
     zoom("rnncodec", keys.picture, names.picture);

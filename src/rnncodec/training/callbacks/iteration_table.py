@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnncodec.codec import STRIDE
+from rnncodec.run_folder import WEIGHTS
 from rnncodec.training.module import CodecModule
 
 
@@ -32,4 +33,4 @@ class IterationTable(L.Callback):
         console = Console()
         console.print(table)
         console.print(f"Run:     {self.folder}", f"Picture: {self.folder}/strip.png", sep="\n", soft_wrap=True)
-        console.print(f"Weights: {self.folder}/weights.safetensors", soft_wrap=True)
+        console.print(f"Weights: {self.folder}/{WEIGHTS}", soft_wrap=True)

@@ -71,7 +71,8 @@ class Job:
 def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, str], object]) -> Evaluation:
     """Measure what is not yet measured in ``folder``, and write the results there.
 
-    ``on_progress`` is told how many of how many jobs are done, and of a broken image what is wrong with it, else "".
+    ``on_progress(done, total, complaint)`` is called after each job. The complaint says why an image could not be
+    measured, and is "" otherwise.
 
     Raises:
         RnncodecError: an option cannot work, ``folder`` holds measurements of something else, or every image is broken.
