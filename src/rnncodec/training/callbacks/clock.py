@@ -1,4 +1,4 @@
-"""The time that training takes, among the logged values."""
+"""The time that training takes."""
 
 import time
 from typing import Any
@@ -7,18 +7,18 @@ import lightning as L
 
 
 class TrainingClock(L.Callback):
-    """Logs ``train/seconds`` at each validation: what training has taken so far, by the clock on the wall. It stands
-    still in validations and between a run's end and its resumption."""
+    """Measures the seconds that training has taken so far, and logs them as ``train/seconds`` at each validation. It
+    does not count validations, nor the time between the end of a run and its resumption."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.since: float | None = None  # None: it stands still
+        self.since: float | None = None  # None while it stands still
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.since = time.monotonic()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.seconds, self.since = self._now(), None
+        self.seconds, self.since = self.now(), None
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         pl_module.log("train/seconds", self.seconds, sync_dist=True)
@@ -27,10 +27,17 @@ class TrainingClock(L.Callback):
         self.since = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self._now()}
+        return {"seconds": self.now()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds = state_dict["seconds"]
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """The seconds of training so far."""
         return self.seconds + (0.0 if self.since is None else time.monotonic() - self.since)
+
+
+def training_seconds(trainer: L.Trainer) -> float:
+    """The seconds that the TrainingClock of ``trainer`` shows; 0 if it has none."""
+    clocks = (each for each in trainer.callbacks if isinstance(each, TrainingClock))  # type: ignore[attr-defined]
+    return next((clock.now() for clock in clocks), 0.0)

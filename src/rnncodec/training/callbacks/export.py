@@ -1,7 +1,6 @@
 """The trained weights as a safetensors file."""
 
 import copy
-import time
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -14,16 +13,18 @@ from omegaconf import OmegaConf
 from rnncodec.entropy.contexts import CONTEXTS
 from rnncodec.model_file import half_holds, save_model
 from rnncodec.run_folder import CONFIG, WEIGHTS
+from rnncodec.training.callbacks.clock import training_seconds
 from rnncodec.training.context import ContextModule
 from rnncodec.training.module import CodecModule
 
 
 class ExportWeights(L.Callback):
-    """Writes ``weights.safetensors`` into ``folder`` when training ends, and logs it as a W&B artifact; with
-    ``at_checkpoints`` also whenever a checkpoint is saved, so that a run cut off leaves them.
+    """Writes ``weights.safetensors`` into ``folder`` when training ends, and logs it as a W&B artifact. With
+    ``at_checkpoints`` it is also written whenever a checkpoint is saved, so that a run that is cut off leaves weights.
 
-    Averaged weights, where the averaging callback is in use and comes before this one. The metadata holds the network's
-    config and the training's provenance: the run's options, steps, processes, seconds and versions.
+    The weights are the averaged ones, if the averaging callback is in use and comes before this one. The metadata holds
+    the config of the network and how it was trained: the options of the run, steps, processes, seconds of training (by
+    the TrainingClock) and versions.
     """
 
     OPTIONS: tuple[str, ...] = (
@@ -35,19 +36,6 @@ class ExportWeights(L.Callback):
         self.folder = Path(folder)
         self.half = half
         self.at_checkpoints = at_checkpoints
-        self.seconds = 0.0
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._started = time.monotonic()
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self._elapsed()}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.seconds = state_dict["seconds"]  # what the run took before it was resumed
-
-    def _elapsed(self) -> float:
-        return self.seconds + time.monotonic() - getattr(self, "_started", time.monotonic())
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.at_checkpoints and trainer.is_global_zero:
@@ -73,7 +61,7 @@ class ExportWeights(L.Callback):
             "iterations": pl_module.iterations,
             "steps": trainer.global_step,
             "world_size": trainer.world_size,
-            "seconds": round(self._elapsed()),
+            "seconds": round(training_seconds(trainer)),
             "versions": {"rnncodec": version("rnncodec"), "torch": torch.__version__, "lightning": L.__version__},
         }
         path = self.folder / WEIGHTS
