@@ -15,7 +15,7 @@ report: setup  ## Set up, then measure the packaged network on sample photos: a 
 	$(BIN)/rnncodec report outputs/evaluations/small-samples -o report.html --overwrite
 
 test: setup lint types  ## Set up, then lint, check types and run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal
 
 setup: .venv/.installed  ## Make .venv with everything, at the versions pinned in constraints.txt
 
