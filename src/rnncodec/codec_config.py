@@ -11,7 +11,9 @@ from rnncodec.config import Config
 from rnncodec.errors import ConfigurationError
 from rnncodec.reconstruction import RECONSTRUCTIONS
 
-MOST_CHANNELS = 65_536  # of a layer: more is a slip of the keyboard, and would not fit into memory
+MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
+MOST_KERNEL = 31
+MOST_RUNS = 64  # of priming and of diffusion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,7 @@ class CodecConfig(Config):
             ("binarizer", BINARIZERS),
             ("reconstruction", RECONSTRUCTIONS),
         ):
-            if getattr(self, name) not in choices:
+            if str(getattr(self, name)) not in choices:
                 raise ConfigurationError(f"unknown {name} '{getattr(self, name)}'; choose from {', '.join(choices)}")
         for name, length in (
             ("encoder_channels", 4),
@@ -59,20 +61,35 @@ class CodecConfig(Config):
         ):
             given = getattr(self, name)
             values = tuple(given) if isinstance(given, Iterable) else ()
-            if len(values) != length or not all(isinstance(value, int) and value >= 1 for value in values):
+            if len(values) != length or not all(is_whole(value, 1) for value in values):
                 raise ConfigurationError(f"{name} needs a list of {length} positive whole numbers, not {given}")
             if name.endswith("kernels") and any(kernel % 2 == 0 for kernel in values):
                 raise ConfigurationError(f"{name} must be odd, so that the state keeps its size, not {given}")
             object.__setattr__(self, name, values)
-        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
+        if isinstance(self.width, bool) or not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
             raise ConfigurationError(f"width must be positive, not {self.width}")
-        if not (isinstance(self.bits, int) and 1 <= self.bits <= 255):
+        if not (is_whole(self.bits, 1) and self.bits <= 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
         for name in ("priming", "diffusion"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 0:
-                raise ConfigurationError(f"{name} (extra runs) must be a whole number of at least 0, not {value}")
+            if not is_whole(value, 0) or value > MOST_RUNS:
+                raise ConfigurationError(
+                    f"{name} (extra runs) must be a whole number of at least 0 and at most {MOST_RUNS}, not {value}"
+                )
+        if not isinstance(self.residual_normalization, bool):
+            raise ConfigurationError(f"residual_normalization must be true or false, not {self.residual_normalization}")
+        largest = max(*self.channels(self.encoder_channels), *self.channels(self.decoder_channels))
+        if largest > MOST_CHANNELS or max(self.encoder_hidden_kernels + self.decoder_hidden_kernels) > MOST_KERNEL:
+            raise ConfigurationError(
+                f"a layer of {largest} channels, or a kernel of the given size, is too large: the most are "
+                f"{MOST_CHANNELS} channels and kernels of {MOST_KERNEL}; check width, channels and kernels"
+            )
 
     def channels(self, paper: tuple[int, ...]) -> list[int]:
         """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""
         return [max(4, 4 * round(channels * self.width / 4)) for channels in paper]
+
+
+def is_whole(value: object, least: int) -> bool:
+    """Whether ``value`` is a whole number of at least ``least``; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least

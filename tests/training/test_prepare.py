@@ -89,6 +89,63 @@ def test_wrong_options_are_found_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+ODD = ["abc", "0", "-1", "1.5", "nan", "inf", "true", "null", "99999999999", "[]"]
+FITTING = {  # options, and those of ODD that they can work with
+    "iterations": [],
+    "iteration_decay": ["1.5", "99999999999", "true"],
+    "warmup_steps": ["0"],
+    "final_lr": ["0"],
+    "seed": ["0"],
+    "compile": ["true"],
+    "curriculum": ["null", "[]"],
+    "trainer.max_steps": [],
+    "trainer.devices": [],
+    "trainer.accumulate_grad_batches": [],
+    "trainer.gradient_clip_val": ["1.5", "99999999999", "null"],
+    "trainer.log_every_n_steps": [],
+    "trainer.precision": [],
+    "trainer.max_time": ["null"],
+    "optimizer.lr": ["1.5"],
+    "loss.share": ["0"],
+    "callbacks.average.decay": ["0"],
+    "data.patch_size": [],
+    "data.batch_size": [],
+    "data.growth": [],
+    "data.patches_per_photo": [],
+    "data.shuffle_buffer": [],
+    "data.steps_per_epoch": [],
+    "data.sampling": [],
+    "data.flip": ["true"],
+    "data.val_photos": [],
+    "data.val_crop": [],
+    "data.num_workers": ["0"],
+    "model.width": ["1.5"],
+    "model.bits": [],
+    "model.priming": ["0"],
+    "model.diffusion": ["0"],
+    "model.binarizer": [],
+    "model.encoder_channels": [],
+    "model.residual_normalization": ["true"],
+    "model.decoder_hidden_kernels": [],
+}
+
+
+@pytest.mark.parametrize("option", FITTING)
+def test_odd_values_of_any_option_end_in_one_sentence_before_anything_is_written(
+    config, tmp_path: Path, option: str
+) -> None:
+    for value in ODD:
+        if value in FITTING[option]:
+            continue
+        composed = config("loss=mix", f"{option}={value}")
+        with pytest.raises(RnncodecError) as caught:
+            prepare(composed, tmp_path / f"{option}={value}")
+        assert option.rpartition(".")[2] in str(caught.value)
+        assert len(str(caught.value)) < 300
+        assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_context_model_is_prepared_for_its_codec(config, tmp_path: Path, tiny_weights: Path) -> None:
     prepare(config("task=entropy", f"codec={tiny_weights}"), tmp_path / "run")
     saved = load_config(tmp_path / "run")

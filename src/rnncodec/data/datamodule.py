@@ -20,6 +20,10 @@ from rnncodec.errors import ConfigurationError, DataError
 SMALLEST_CROP = 176  # MS-SSIM's five scales need 161 pixels; the next multiple of the stride
 
 
+MOST_GROWTH = 64
+MOST = 10**7  # that an option of the data may be: more is a slip, and would not fit into memory
+
+
 class PatchDataModule(L.LightningDataModule):
     """Batches are float in [0, 1], channels last in memory: ``[batch_size, 3, patch_size, patch_size]`` in training,
     ``[1, 3, val_crop, val_crop]`` in validation (the middle of a photo; less of a small one, in multiples of 16).
@@ -57,6 +61,16 @@ class PatchDataModule(L.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        whole = {
+            "patch_size": patch_size, "batch_size": batch_size, "patches_per_photo": patches_per_photo,
+            "shuffle_buffer": shuffle_buffer, "steps_per_epoch": steps_per_epoch, "val_photos": val_photos,
+            "val_crop": val_crop, "num_workers": num_workers,
+        }  # fmt: skip
+        for option, value in whole.items():
+            if not isinstance(value, int) or isinstance(value, bool) or value > MOST:
+                raise ConfigurationError(f"data.{option} must be a whole number of at most {MOST}, not {value}")
+        if not isinstance(flip, bool):
+            raise ConfigurationError(f"data.flip must be true or false, not {flip}")
         if sampling not in SAMPLERS:
             raise ConfigurationError(f"unknown data.sampling '{sampling}'; choose from {', '.join(SAMPLERS)}")
         if patch_size < STRIDE or patch_size % STRIDE:
@@ -65,7 +79,8 @@ class PatchDataModule(L.LightningDataModule):
             raise ConfigurationError(
                 f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_CROP}, not {val_crop}"
             )
-        if not growth or any(not isinstance(factor, int) or factor < 1 for factor in growth):
+        factors = list(growth) if isinstance(growth, Sequence) else []
+        if not factors or any(not isinstance(factor, int) or not 1 <= factor <= MOST_GROWTH for factor in factors):
             raise ConfigurationError(f"data.growth needs a list of positive whole numbers, not {growth}")
         if batch_size % max(growth) ** 2:
             raise ConfigurationError(

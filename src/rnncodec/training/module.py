@@ -1,5 +1,6 @@
 """The LightningModule: a codec, a loss on each iteration, an optimizer."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -68,13 +69,15 @@ class CodecModule(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.seed = seed
-        if any(not isinstance(n, int) or not 1 <= n <= iterations for n in self.curriculum):
+        if any(not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= iterations for n in self.curriculum):
             raise ConfigurationError(
                 f"curriculum needs whole numbers from 1 to iterations={iterations}, not {curriculum}"
             )
-        if not iteration_decay > 0:
+        if not (isinstance(iteration_decay, int | float) and 0 < iteration_decay < math.inf):
             raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
-        if not rate_weight or any(not isinstance(weight, int | float) or not weight >= 0 for weight in rate_weight):
+        if not rate_weight or any(
+            not isinstance(weight, int | float) or not 0 <= weight < math.inf for weight in rate_weight
+        ):
             raise ConfigurationError(f"rate_weight needs a list of numbers of at least 0, not {rate_weight}")
         if compile:
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]

@@ -33,6 +33,7 @@ from rnncodec.errors import ConfigurationError, RnncodecError, TrainingError
 from rnncodec.files import replacing
 from rnncodec.model_file import load_model
 from rnncodec.run_folder import CHECKPOINTS, CONFIG
+from rnncodec.training.checks import check_options
 from rnncodec.training.context import ContextModule
 from rnncodec.training.device import resolve_accelerator, resolve_precision, share_cores
 from rnncodec.training.module import CodecModule
@@ -84,16 +85,10 @@ def check(config: DictConfig) -> None:
     """
     if config.task == "entropy" and config.iterations is None:
         config.iterations = load_model(config.codec).training_info["iterations"]
-    for option, least in (("iterations", 1), ("trainer.max_steps", 1), ("trainer.devices", 1), ("warmup_steps", 0)):
-        value = OmegaConf.select(config, option)
-        if not isinstance(value, int) or value < least:
-            raise ConfigurationError(f"{option} must be a whole number of at least {least}, not {value}")
+    check_options(config)
     devices, present = config.trainer.devices, torch.cuda.device_count()
     if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
         raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
-    for option in ("curriculum", "rate_weight"):
-        if config[option] is not None and not OmegaConf.is_list(config[option]):
-            raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
     build_task(config)
     build(config.logger)
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from rnncodec.errors import ConfigurationError
 from rnncodec.training.losses.pixelwise import L1
 from rnncodec.training.losses.similarity import ms_ssim
 
@@ -25,6 +26,8 @@ class L1AndMSSSIM(nn.Module):
 
     def __init__(self, share: float = 0.84) -> None:
         super().__init__()
+        if isinstance(share, bool) or not (isinstance(share, int | float) and 0 <= share <= 1):
+            raise ConfigurationError(f"loss.share must be from 0 to 1, not {share}")
         self.share = share
         self.l1, self.ms_ssim = L1(), MSSSIM()
 
