@@ -164,10 +164,23 @@ def test_finished_run_goes_on_with_more_steps_and_csv_needs_no_wandb(train: Trai
     done = train(*TINY, "logger=csv")
     assert done.returncode == 0, done.stderr
     (run,) = train.runs()
+    damage(run / "checkpoints" / "last.ckpt")
     done = train(f"resume={run}", "trainer.max_steps=7")
     assert done.returncode == 0, done.stderr
+    assert "last.ckpt; training goes on from best.ckpt, after step 4" in done.stderr
     assert rnncodec.load_model(run).training_info["steps"] == 7
     assert sorted(path.name for path in run.glob("csv-*")) == ["csv-0", "csv-1"]
+    for path in (run / "checkpoints").iterdir():
+        damage(path)
+    done = train(f"resume={run}", "trainer.max_steps=9")
+    assert done.returncode != 0
+    assert "best.ckpt, last.ckpt" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def damage(path: Path) -> None:
+    """Cut the file off in the middle, as a full disk does."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 CONTEXT = [

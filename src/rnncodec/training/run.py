@@ -33,6 +33,7 @@ from rnncodec.errors import ConfigurationError, RnncodecError, TrainingError
 from rnncodec.files import replacing
 from rnncodec.model_file import load_model
 from rnncodec.run_folder import CHECKPOINTS, CONFIG
+from rnncodec.training.checkpoints import newest
 from rnncodec.training.checks import check_options
 from rnncodec.training.context import ContextModule
 from rnncodec.training.device import resolve_accelerator, resolve_precision, share_cores
@@ -195,14 +196,17 @@ def launch(folder: Path) -> None:
 
     Raises:
         ConfigurationError: ``folder`` is no run.
-        TrainingError: a process failed; its own message is on the terminal.
+        TrainingError: every checkpoint in ``folder`` is damaged, or a process failed; its own message is on the
+            terminal.
     """
     devices = load_config(folder).trainer.devices
+    checkpoint = newest(folder / CHECKPOINTS)
     if devices == 1:
-        return fit(folder)
+        return fit(folder, checkpoint)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={devices}"]
     environment = os.environ | {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // devices))}
-    done = subprocess.run([*torchrun, "-m", "rnncodec.training.run", str(folder)], env=environment)
+    arguments = [str(folder), *([str(checkpoint)] if checkpoint else [])]
+    done = subprocess.run([*torchrun, "-m", "rnncodec.training.run", *arguments], env=environment)
     if done.returncode:
         raise TrainingError(f"training of {folder} failed: one of its {devices} processes ended with an error")
 
@@ -224,8 +228,8 @@ def save_config(config: DictConfig, folder: Path) -> None:
         OmegaConf.save(config, temporary)
 
 
-def fit(folder: Path) -> None:
-    """Train, in this process, from the start or from the run's last checkpoint."""
+def fit(folder: Path, checkpoint: Path | None) -> None:
+    """Train, in this process, from ``checkpoint``, or from the start where it is None."""
     config = load_config(folder)
     devices, accelerator = config.trainer.devices, config.trainer.accelerator
     if accelerator == "cpu" and devices > 1:
@@ -243,8 +247,7 @@ def fit(folder: Path) -> None:
         fewest = min([config.iterations, *(config.curriculum or ())])
         strategy = DDPStrategy(find_unused_parameters=fewest <= 2)
     trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
-    last = folder / CHECKPOINTS / "last.ckpt"
-    trainer.fit(module, datamodule=data, ckpt_path=last if last.exists() else None)
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     for each in trainer.loggers:
         each.finalize("success")
         if isinstance(each, WandbLogger):
@@ -254,4 +257,5 @@ def fit(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    fit(Path(sys.argv[1]))
+    folder, *checkpoint = (Path(argument) for argument in sys.argv[1:])
+    fit(folder, checkpoint[0] if checkpoint else None)

@@ -1,0 +1,49 @@
+"""The checkpoint that a resumed run goes on from."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+
+from rnncodec.errors import TrainingError
+from rnncodec.terminal import log
+
+
+def newest(folder: Path) -> Path | None:
+    """The checkpoint in ``folder`` with the most training steps, or None where there is no checkpoint.
+
+    Damaged files are named on the terminal and passed over. Of files with equally many steps, ``last.ckpt`` is taken.
+
+    Raises:
+        TrainingError: there are checkpoints, but each is damaged.
+    """
+    paths = sorted(folder.glob("*.ckpt"))
+    steps = {path: steps_in(path) for path in paths}
+    whole = {path: count for path, count in steps.items() if count is not None}
+    damaged = [path for path in paths if path not in whole]
+    if damaged and not whole:
+        raise TrainingError(f"the run cannot go on, for every checkpoint in {folder} is damaged: {names(damaged)}")
+    if not whole:
+        return None
+    best = max(whole, key=lambda path: (whole[path], path.name == "last.ckpt", path.name))
+    if damaged:
+        message = f"damaged in {folder}: {names(damaged)}; training goes on from {best.name}, after step {whole[best]}"
+        log.print(message, soft_wrap=True, markup=False)
+    return best
+
+
+def steps_in(path: Path) -> int | None:
+    """The steps trained before the checkpoint at ``path`` was saved, or None where the file is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:  # compares the checksum of every part of the file
+                return None
+        return int(torch.load(path, map_location="meta", mmap=True, weights_only=False)["global_step"])
+    except (OSError, EOFError, RuntimeError, ValueError, LookupError, zipfile.BadZipFile, pickle.UnpicklingError):
+        return None
+
+
+def names(paths: list[Path]) -> str:
+    """The file names of ``paths``, with commas between them."""
+    return ", ".join(path.name for path in paths)
