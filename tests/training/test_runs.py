@@ -273,7 +273,7 @@ def assert_equal_weights(one: Path, other: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("iterations=0", "iterations must be a whole number of at least 1, not 0"),
+        ("iterations=0", "iterations must be a whole number from 1 to 64, not 0"),
         ("model=transformer", "Could not find 'model/transformer'"),
     ],
 )

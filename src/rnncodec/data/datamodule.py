@@ -30,7 +30,8 @@ class PatchDataModule(L.LightningDataModule):
 
     Args:
         train, val: shards, in any form that `expand_shards` knows.
-        growth: what multiplies ``patch_size`` in each of so many equal parts of the steps, counted in whole epochs.
+        growth: a schedule of factors on ``patch_size``, one for each of equally long parts of the training, in whole
+            epochs.
         batch_size: patches a step on each rank; of larger ones fewer, for as many pixels.
         patches_per_photo: patches taken from a photo each time it is decoded.
         sampling: ``random`` or ``high_entropy``, see :mod:`rnncodec.data.sampling`.

@@ -36,7 +36,7 @@ def check_options(config: DictConfig) -> None:
     for option, (least, most) in WHOLE.items():
         value = OmegaConf.select(config, option)
         if not is_whole(value) or not least <= value <= most:
-            raise ConfigurationError(f"{option} must be a whole number of at least {least} (most: {most}), not {value}")
+            raise ConfigurationError(f"{option} must be a whole number from {least} to {most}, not {value}")
     for option, limits in REAL.items():
         value = OmegaConf.select(config, option, default=limits[0])  # a context model's run has no averaged weights
         if value is None and option == "trainer.gradient_clip_val":

@@ -24,17 +24,20 @@ class CodecModule(L.LightningModule):
     Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
     (measured on 8-bit pixels) in validation.
 
-    With a ``context`` model, which trains along and is thrown away, the loss of iteration t is not the distortion D_t
-    alone but ``D_t + rate_weight / t² · R_t``: R_t are the bits that the codes up to t cost under it, in units of an
-    iteration's raw bits. Distortions fall about as 1 / t, their slopes as 1 / t²: so a bit saved is worth the same
-    share of what a bit more would have gained, whatever t.
+    The loss of iteration t is the distortion D_t. With a ``context`` model, which is trained at the same time and not
+    kept, it is
+
+        L_t = D_t + rate_weight / t² · R_t
+
+    where R_t is the cost of the codes of iterations 1 to t under the context model, as a multiple of the raw bits of
+    one iteration. D_t falls about as 1 / t, so one more bit lowers it by about 1 / t²: the weight of a bit falls alike.
 
     Args:
-        context: also logs ``train/bits_t01`` … and ``val/bits_t01`` …, the bits that a bit costs.
+        context: if given, ``train/bits_t01`` … and ``val/bits_t01`` …, the cost in bits of each bit, are logged too.
         optimizer: given the parameters, makes the optimizer.
-        curriculum: iterations trained in each of so many equal parts of the steps, instead of ``iterations``.
-        rate_weight: that of the bits, in each of so many equal parts of the steps.
-        iteration_decay: the weight of an iteration's loss, as a share of the weight of the one before.
+        curriculum: a schedule of the number of iterations, one entry for each of equally long parts of the training.
+        rate_weight: a schedule of the weight of the rate term, likewise.
+        iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         compile: compile the encoder's and the decoder's step with torch.compile.
         seed: with the epoch, the batch and the rank it fixes the noise of the stochastic binarizer, so that a resumed

@@ -234,7 +234,7 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     devices, accelerator = config.trainer.devices, config.trainer.accelerator
     if accelerator == "cpu" and devices > 1:
         share_cores(devices)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # what it tells, the table at the end tells better
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # the table at the end shows it better
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
     L.seed_everything(config.seed, workers=True, verbose=False)
     module, data = build_task(config)
