@@ -11,7 +11,6 @@ from torch.utils._pytree import tree_map
 
 from rnncodec.cells import CELLS
 from rnncodec.cells.associative_lstm import COPIES, AssociativeLSTM, bound
-from rnncodec.cells.residual_gru import ALPHA
 
 IN, CHANNELS = 3, 8
 BATCH, HEIGHT, WIDTH = 2, 8, 12
@@ -145,7 +144,15 @@ def test_a_call_leaves_the_state_it_was_given_alone(name: str) -> None:
 
 
 def test_the_linear_paths_of_the_residual_gru_weigh_a_tenth() -> None:
-    assert ALPHA == 0.1
+    cell = CELLS["residual_gru"](1, 1, kernel=1, stride=1, hidden_kernel=1)
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter.zero_()
+        cell.input_gates.weight[3] = 2.0  # W_x; with all other weights 0 the gates are 1/2 and the candidate is 0
+        cell.hidden_gates.weight[2] = 3.0  # W_h
+        output, state = cell(torch.full((1, 1, 1, 1), 5.0), torch.full((1, 1, 1, 1), 7.0))
+    assert state.item() == pytest.approx(0.5 * 7.0 + 0.1 * 3.0 * 7.0)
+    assert output.item() == pytest.approx(state.item() + 0.1 * 2.0 * 5.0)
 
 
 @given(

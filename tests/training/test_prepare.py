@@ -252,4 +252,14 @@ def test_provenance_tells_the_recipe_and_no_places(config, tiny_weights: Path, t
 @pytest.mark.parametrize("accelerator", ["cpu", "cuda"])
 def test_precision_asked_for_is_kept(accelerator: str) -> None:
     assert resolve_precision("32-true", accelerator) == "32-true"
-    assert resolve_precision("auto", "cpu") in ("bf16-mixed", "32-true")
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [("avx512_bf16", "bf16-mixed"), ("amx_bf16", "bf16-mixed"), ("avx512_f", "32-true")],
+)
+def test_precision_follows_what_the_processor_can_do(
+    monkeypatch: pytest.MonkeyPatch, capability: str, precision: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
+    assert resolve_precision("auto", "cpu") == precision
