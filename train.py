@@ -1,23 +1,22 @@
-"""Train a codec:  python train.py --help  lists the options,  python train.py -m …  runs every combination."""
+"""Train a codec, or with  --config-name context  a context model of its codes.
+
+python train.py --help  lists the options;  python train.py -m …  runs every combination of their values.
+"""
 
 from pathlib import Path
 
 import hydra
 from dotenv import load_dotenv
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.errors import RnncodecError
-from rnncodec.training.run import launch, prepare, resume
+from rnncodec.training.launch import launch
+from rnncodec.training.prepare import prepare, resume
 
-ROOT = Path(__file__).resolve().parent
-
-load_dotenv(ROOT / ".env")
+load_dotenv(Path(__file__).resolve().parent / ".env")
 OmegaConf.register_new_resolver("either", lambda first, second: first or second)
-for path in (ROOT / "sweeps").glob("*.yaml"):
-    ConfigStore.instance().store(path.stem, OmegaConf.load(path), group="sweep", package="_global_")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
+from rnncodec.training.build import build_codec_module
 from rnncodec.training.device import resolve_precision
-from rnncodec.training.run import build_module
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 STATE = 20  # bytes a parameter: itself, its gradient, Adam's two moments, its average
@@ -31,7 +31,7 @@ class Step:
     """A training step on ``batch_size`` random patches."""
 
     def __init__(self, config: DictConfig, batch_size: int, device: str, compiled: bool = False) -> None:
-        self.module = build_module(OmegaConf.merge(config, {"compile": compiled})).to(device)
+        self.module = build_codec_module(OmegaConf.merge(config, {"compile": compiled})).to(device)
         self.optimizer = self.module.optimizer(self.module.codec.parameters())
         self.iterations = config.iterations
         self.device = device

@@ -185,9 +185,9 @@ def test_tensors_of_another_shape_are_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "binary_rnn", "maps": 0}, "entropy.maps must be"),
-        ({"name": "binary_rnn", "groups": 4}, "unknown entropy options: groups"),
-        ({"name": "markov"}, "unknown entropy 'markov'; choose from checkerboard, binary_rnn"),
+        ({"name": "binary_rnn", "maps": 0}, "context.maps must be"),
+        ({"name": "binary_rnn", "groups": 4}, "unknown context options: groups"),
+        ({"name": "markov"}, "unknown context model 'markov'; choose from checkerboard, binary_rnn"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:

@@ -113,5 +113,5 @@ def test_channel_groups_cover_all_channels_in_order(bits: int, groups: int) -> N
 
 @pytest.mark.parametrize("options", [{"groups": 0}, {"radius": 1.5}, {"hidden": (8,)}, {"hidden": 8}, {"depth": 3}])
 def test_wrong_options_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigurationError, match="entropy"):
+    with pytest.raises(ConfigurationError, match="context"):
         CheckerboardConfig.from_mapping(options)

@@ -6,16 +6,18 @@ import lightning as L
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.errors import RnncodecError
 from rnncodec.model_file import load_model, save_model
+from rnncodec.training.build import build_codec, build_training
 from rnncodec.training.callbacks import ExportWeights
 from rnncodec.training.device import resolve_precision
-from rnncodec.training.run import build_codec, build_task, check, launch, load_config, prepare, resume
+from rnncodec.training.launch import launch
+from rnncodec.training.prepare import check, prepare, resume
+from rnncodec.training.saved_config import load_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,9 +33,9 @@ def config(shards_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     if not OmegaConf.has_resolver("either"):
         OmegaConf.register_new_resolver("either", lambda first, second: first or second)
 
-    def composed(*overrides: str) -> DictConfig:
+    def composed(*overrides: str, of: str = "train") -> DictConfig:
         with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose("train", ["name=test", "data=shards", "folder=unused", *overrides])
+            config = compose(of, ["name=test", "data=shards", "folder=unused", *overrides])
         OmegaConf.set_struct(config, True)
         return config
 
@@ -45,10 +47,9 @@ def test_every_experiment_can_train(config, experiment: str) -> None:
     check(config(f"experiment={experiment}", "data=shards"))
 
 
-@pytest.mark.parametrize("sweep", names("sweeps"))
+@pytest.mark.parametrize("sweep", names("conf/sweep"))
 def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
-    ConfigStore.instance().store(sweep, OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml"), "sweep", "_global_")
-    parameters = OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml").hydra.sweeper.params
+    parameters = OmegaConf.load(ROOT / "conf" / "sweep" / f"{sweep}.yaml").hydra.sweeper.params
     for option, values in parameters.items():
         override = OverridesParser.create().parse_override(f"{option}={values}")
         for value in override.sweep_string_iterator() if override.is_sweep_override() else [values]:
@@ -78,7 +79,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["iteration_decay=0"], "iteration_decay must be positive"),
         (["rate_weight=0.1"], r"rate_weight needs a list, as in rate_weight=\[0.1\]"),
         (["rate_weight=[0,-1]"], "rate_weight needs a list of numbers of at least 0"),
-        (["rate_weight=[0.1]", "entropy.groups=0"], "entropy.groups must be"),
+        (["rate_weight=[0.1]", "context.groups=0"], "context.groups must be"),
     ],
 )
 def test_wrong_options_are_found_before_anything_is_written(
@@ -147,7 +148,7 @@ def test_odd_values_of_any_option_end_in_one_sentence_before_anything_is_written
 
 
 def test_context_model_is_prepared_for_its_codec(config, tmp_path: Path, tiny_weights: Path) -> None:
-    prepare(config("task=entropy", f"codec={tiny_weights}"), tmp_path / "run")
+    prepare(config(f"codec={tiny_weights}", of="context"), tmp_path / "run")
     saved = load_config(tmp_path / "run")
     assert saved.iterations == 3  # as many as the codec was trained for
     assert "strips" not in saved.callbacks
@@ -157,8 +158,8 @@ def test_context_model_is_prepared_for_its_codec(config, tmp_path: Path, tiny_we
     ("option", "message"),
     [
         ("codec=nothing", "nothing: neither a weights file nor a released model"),
-        ("entropy.groups=0", "entropy.groups must be"),
-        ("+entropy.depth=2", "unknown entropy options: depth"),
+        ("context.groups=0", "context.groups must be"),
+        ("+context.depth=2", "unknown context options: depth"),
         ("patches=0", "patches must be at least 1"),
         ("iterations=0", "iterations must be"),
     ],
@@ -167,7 +168,7 @@ def test_wrong_options_of_a_context_model_are_found_before_anything_is_written(
     config, tmp_path: Path, tiny_weights: Path, option: str, message: str
 ) -> None:
     with pytest.raises(RnncodecError, match=message):
-        prepare(config("task=entropy", f"codec={tiny_weights}", option), tmp_path / "run")
+        prepare(config(f"codec={tiny_weights}", option, of="context"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -185,7 +186,7 @@ def test_resume_changes_single_options_alone(config, tmp_path: Path) -> None:
     resume(tmp_path / "run", ["resume=whatever", "trainer.max_steps=77"])
     assert load_config(tmp_path / "run").trainer.max_steps == 77
     for override in ("model=lstm", "nonsense=1", "trainer.nonsense=1"):
-        with pytest.raises(RnncodecError, match="only single options"):
+        with pytest.raises(RnncodecError, match="cannot be changed"):
             resume(tmp_path / "run", [override])
 
 
@@ -193,6 +194,13 @@ def test_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
     for action in (lambda: resume(tmp_path, []), lambda: launch(tmp_path)):
         with pytest.raises(RnncodecError, match="not the folder of a run"):
             action()
+
+
+@pytest.mark.parametrize(("task", "instead"), [("codec", "start a new run with weights="), ("entropy", "train")])
+def test_run_from_before_the_options_were_renamed_says_how_to_go_on(tmp_path: Path, task: str, instead: str) -> None:
+    OmegaConf.save({"task": task, "entropy": {"name": "checkerboard"}}, tmp_path / "config.yaml")
+    with pytest.raises(RnncodecError, match=f"cannot be resumed, because .* {instead}"):
+        resume(tmp_path, [])
 
 
 @pytest.mark.parametrize("option", ["model=gru", "reconstruction=one_shot", "model.width=0.06"])
@@ -241,7 +249,7 @@ def test_provenance_tells_the_recipe_and_no_places(config, tiny_weights: Path, t
     start = ["model=residual_gru", "model.width=0.03", f"weights={tiny_weights}", "curriculum=[4,8]"]
     run = config(*start, f"folder={tmp_path}")
     OmegaConf.save(run, tmp_path / "config.yaml")
-    module, _ = build_task(run)
+    module, _ = build_training(run)
     ExportWeights(str(tmp_path)).on_fit_end(L.Trainer(accelerator="cpu", logger=False), module)
     training = load_model(tmp_path).training_info
     assert training["options"]["weights"] == tiny_weights.name

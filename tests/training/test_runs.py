@@ -184,8 +184,7 @@ def damage(path: Path) -> None:
 
 
 CONTEXT = [
-    "task=entropy",
-    "data=shards",
+    "--config-name=context",
     "patches=8",
     "data.patch_size=64",
     "data.batch_size=4",
@@ -199,7 +198,7 @@ CONTEXT = [
     "+callbacks.kill._target_=tests.training.kill_at.KillAt",
     "warmup_steps=1",
 ]
-CHECKERBOARD = [*CONTEXT, "entropy.groups=2", "entropy.hidden=[8,4]"]
+CHECKERBOARD = [*CONTEXT, "context.groups=2", "context.hidden=[8,4]"]
 
 
 def test_context_model_joins_its_codec_and_survives_a_kill(
@@ -237,7 +236,7 @@ def test_context_model_joins_its_codec_and_survives_a_kill(
 def test_binary_rnn_trains_and_codes_files_from_the_command_line(
     train: Trainer, tiny_weights: Path, photos_dir: Path, tmp_path: Path
 ) -> None:
-    done = train(*CONTEXT, "entropy=binary_rnn", "entropy.maps=8", "logger=csv", f"codec={tiny_weights}")
+    done = train(*CONTEXT, "context=binary_rnn", "context.maps=8", "logger=csv", f"codec={tiny_weights}")
     assert done.returncode == 0, done.stderr
     assert "bits a bit" in done.stdout
     (run,) = train.runs()

@@ -19,7 +19,7 @@ class ContextConfig(Config):
         ConfigurationError: a value is no whole number in its range.
     """
 
-    group: ClassVar[str] = "entropy"
+    group: ClassVar[str] = "context"
     name: ClassVar[str]
     bits: int = 32
     iterations: int = 16
@@ -31,7 +31,7 @@ class ContextConfig(Config):
     def _check_whole(self, name: str, least: int) -> None:
         value = getattr(self, name)
         if not isinstance(value, int) or value < least:
-            raise ConfigurationError(f"entropy.{name} must be a whole number of at least {least}, not {value}")
+            raise ConfigurationError(f"context.{name} must be a whole number of at least {least}, not {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class CheckerboardConfig(ContextConfig):
         self._check_whole("past_radius", 0)
         hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
         if len(hidden) != 2 or not all(isinstance(units, int) and units >= 1 for units in hidden):
-            raise ConfigurationError(f"entropy.hidden needs two positive whole numbers, not {self.hidden}")
+            raise ConfigurationError(f"context.hidden needs two positive whole numbers, not {self.hidden}")
         object.__setattr__(self, "hidden", hidden)
 
 

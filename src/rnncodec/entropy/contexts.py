@@ -7,7 +7,7 @@ A context model is a config, a network that trains, and a context that codes fil
 - ``freeze(network)``: the context of a trained network; ``context(config, tensors)``: that in a weights file.
 
 To add one, write a file beside these, its config in ``config.py``, name them in ``CONTEXTS``, and add a file to
-``conf/entropy``.
+``conf/context``.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,5 +52,5 @@ def context_config(values: Mapping[str, Any]) -> ContextConfig:
     options = dict(values)
     name = options.pop("name", CheckerboardConfig.name)
     if name not in CONTEXTS:
-        raise ConfigurationError(f"unknown entropy '{name}'; choose from {', '.join(CONTEXTS)}")
+        raise ConfigurationError(f"unknown context model '{name}'; choose from {', '.join(CONTEXTS)}")
     return CONTEXTS[name].config.from_mapping(options)

@@ -53,7 +53,7 @@ def check_options(config: DictConfig) -> None:
     if "compile" in config and not isinstance(config.compile, bool):
         raise ConfigurationError(f"compile must be true or false, not {config.compile}")
     for option in ("curriculum", "rate_weight"):
-        if config[option] is not None and not OmegaConf.is_list(config[option]):
+        if config.get(option) is not None and not OmegaConf.is_list(config[option]):
             raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
 
 

@@ -29,7 +29,7 @@ class ExportWeights(L.Callback):
 
     OPTIONS: tuple[str, ...] = (
         "iterations", "curriculum", "iteration_decay", "rate_weight", "warmup_steps", "final_lr", "seed", "weights",
-        "loss", "entropy", "optimizer", "trainer", "data",
+        "loss", "context", "optimizer", "trainer", "data",
     )  # fmt: skip
 
     def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = False) -> None:
@@ -88,7 +88,7 @@ class ExportContext(ExportWeights):
     """Likewise for a context model: the file holds the codec's weights, as they were, and beside them the context model
     as it codes files. Its training's provenance stands beside the codec's, as ``context``."""
 
-    OPTIONS = ("iterations", "warmup_steps", "final_lr", "seed", "patches", "entropy", "optimizer", "trainer", "data")
+    OPTIONS = ("iterations", "warmup_steps", "final_lr", "seed", "patches", "context", "optimizer", "trainer", "data")
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
         assert isinstance(pl_module, ContextModule)

@@ -1,0 +1,98 @@
+"""The objects of a training run, built from its config."""
+
+from typing import Any, cast
+
+import lightning as L
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from rnncodec.codec import IterativeCodec
+from rnncodec.codec_config import CodecConfig
+from rnncodec.data.codes import CodesDataModule
+from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
+from rnncodec.errors import ConfigurationError, RnncodecError
+from rnncodec.model_file import load_model
+from rnncodec.training.context import ContextModule
+from rnncodec.training.initial_weights import load_initial_weights
+from rnncodec.training.module import CodecModule
+
+
+def build(config: DictConfig, **options: Any) -> Any:
+    """An object of the class that ``_target_`` names, from the other options.
+
+    Raises:
+        RnncodecError: the class's own, or a ConfigurationError if the options do not fit it.
+    """
+    try:
+        return instantiate(config, **options)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, RnncodecError):
+            raise error.__cause__ from None
+        raise ConfigurationError(str(error)) from None
+
+
+def trains_context(config: DictConfig) -> bool:
+    """Whether ``config`` is that of a context model's training (conf/context.yaml), not of a codec's."""
+    return "codec" in config
+
+
+def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDataModule]:
+    """The module that is trained, and its data."""
+    photos = build(config.data)
+    if not trains_context(config):
+        return build_codec_module(config), photos
+    codec = load_model(config.codec)
+    data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
+    return build_context_module(config, codec), data
+
+
+def build_codec_module(config: DictConfig) -> CodecModule:
+    """The module that trains a codec."""
+    codec = build_codec(config)
+    return CodecModule(
+        codec,
+        build(config.loss),
+        build_context(config, codec) if any(config.rate_weight or ()) else None,
+        build(config.optimizer),
+        iterations=config.iterations,
+        curriculum=config.curriculum,
+        iteration_decay=config.iteration_decay,
+        rate_weight=config.rate_weight,
+        warmup_steps=config.warmup_steps,
+        final_lr=config.final_lr,
+        compile=config.compile,
+        seed=config.seed,
+    )
+
+
+def build_context_module(config: DictConfig, codec: IterativeCodec) -> ContextModule:
+    """The module that trains a context model of the codes of ``codec``."""
+    context, optimizer = build_context(config, codec), build(config.optimizer)
+    return ContextModule(context, optimizer, warmup_steps=config.warmup_steps, final_lr=config.final_lr)
+
+
+def build_codec(config: DictConfig) -> IterativeCodec:
+    """A new network, from the groups ``model`` and ``reconstruction``, with random weights or with those that
+    ``weights`` names.
+
+    Raises:
+        ConfigurationError: an option cannot work, or ``weights`` names another network.
+    """
+    model = cast(dict[str, Any], OmegaConf.to_container(config.model, resolve=True))
+    codec = IterativeCodec(CodecConfig.from_mapping({**model, "reconstruction": config.reconstruction.name}))
+    if config.weights is not None:
+        load_initial_weights(codec, config.weights)
+    return codec
+
+
+def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
+    """A new context model for the codes of ``codec``.
+
+    Raises:
+        ConfigurationError: an option of ``context`` cannot work.
+    """
+    options = cast(dict[str, Any], OmegaConf.to_container(config.context, resolve=True))
+    shape = {"bits": codec.config.bits, "iterations": config.iterations}
+    wanted = context_config(options | shape)
+    return CONTEXTS[wanted.name].network(wanted)
