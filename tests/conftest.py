@@ -15,10 +15,10 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.codec_config import CodecConfig
 from rnncodec.data.shards import write_shards
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.entropy.quantization import quantize
 from rnncodec.imaging import Pixels
 from rnncodec.model_file import save_model
+from tests.defaults import checkerboard_config, codec_config
 
 torch.set_num_threads(1)
 settings.register_profile("rnncodec", deadline=None, max_examples=25)
@@ -60,7 +60,7 @@ def shards_dir(photos_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def tiny_config() -> CodecConfig:
-    return CodecConfig(width=0.03)
+    return codec_config(width=0.03)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +96,7 @@ def codes(tiny_codec: IterativeCodec, photos: list[Pixels]) -> torch.Tensor:
 def tiny_context(codes: torch.Tensor) -> Checkerboard:
     """A small context model that has seen `codes` a few times; not to be changed by a test."""
     torch.manual_seed(0)
-    model = Checkerboard(CheckerboardConfig(iterations=3, groups=3, hidden=(16, 8)))
+    model = Checkerboard(checkerboard_config(iterations=3, groups=3, hidden=(16, 8)))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(25):
         loss = binary_cross_entropy_with_logits(model(codes[:3]), (codes[:3] > 0).float())

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import count, islice, pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from rnncodec.codec_config import CodecConfig
 from rnncodec.errors import ConfigurationError
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import CAPACITY, ResidualNormalization
+from tests.defaults import codec_config
 
 ITERATIONS = 3
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -30,7 +31,7 @@ def codec(request: pytest.FixtureRequest) -> IterativeCodec:
     """A small network of each kind, in eval mode."""
     cell, framework, binarizer = request.param
     torch.manual_seed(0)
-    config = CodecConfig(
+    config = codec_config(
         encoder_cell=cell, decoder_cell=cell, reconstruction=framework, binarizer=binarizer, width=0.03
     )
     return IterativeCodec(config).eval()
@@ -128,7 +129,7 @@ def test_a_network_with_zero_output_reconstructs_mid_grey(tiny_config: CodecConf
 
 
 def test_the_number_of_bits_is_free(images: Tensor) -> None:
-    codec = IterativeCodec(CodecConfig(width=0.03, bits=5))
+    codec = IterativeCodec(codec_config(width=0.03, bits=5))
     assert codec.encode(images, 2).shape[2] == 5
 
 
@@ -177,7 +178,7 @@ def test_a_primed_step_is_the_last_of_plain_steps_on_the_same_input(tiny_codec: 
 
 def test_priming_lets_a_code_reach_more_pixels_and_a_pixel_more_codes() -> None:
     torch.manual_seed(0)
-    codec = IterativeCodec(CodecConfig(width=0.03, encoder_hidden_kernels=(3, 3, 3)))
+    codec = IterativeCodec(codec_config(width=0.03, encoder_hidden_kernels=(3, 3, 3)))
     codes_seen, pixels_seen = [], []
     for extra in (0, 1, 2):
         pixels = torch.randn(1, 3, 16, 304, requires_grad=True)
@@ -307,27 +308,41 @@ def test_decoding_scales_with_the_residuals(tiny_config: CodecConfig, images: Te
         ({"priming": -1}, "priming"),
         ({"priming": 1.5}, "priming"),
         ({"diffusion": "some"}, "diffusion"),
+        ({"copies": 0}, "copies must be a whole number from 1 to 64"),
         ({"depth": 3, "colour": "no"}, "unknown model options: colour, depth"),
     ],
 )
 def test_a_config_that_cannot_work_names_the_option(options: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
-        CodecConfig.from_mapping(options)
+        codec_config(**options)
 
 
 def test_an_unknown_choice_is_answered_with_those_there_are() -> None:
     with pytest.raises(ConfigurationError, match="choose from lstm, gru, residual_gru, associative_lstm"):
-        CodecConfig(encoder_cell="elman")
+        codec_config(encoder_cell="elman")
+
+
+def test_a_config_with_an_option_left_out_names_it() -> None:
+    options = asdict(codec_config())
+    del options["bits"]
+    with pytest.raises(ConfigurationError, match="missing model options: bits"):
+        CodecConfig.from_mapping(options)
+
+
+def test_copies_are_those_of_the_associative_lstm(images: Tensor) -> None:
+    codec = IterativeCodec(codec_config(decoder_cell="associative_lstm", width=0.03, copies=2))
+    _, (_, memory) = codec.decoder.cells[0](torch.zeros(1, codec.decoder.conv.out_channels, 2, 3), None)
+    assert memory[0].shape[1] == 2
 
 
 def test_a_config_from_lists_equals_one_from_tuples() -> None:
-    assert CodecConfig.from_mapping({"encoder_channels": [64, 256, 512, 512]}) == CodecConfig()
+    assert codec_config(encoder_channels=[64, 256, 512, 512]) == codec_config(encoder_channels=(64, 256, 512, 512))
 
 
 @given(width=st.floats(1e-3, 4.0))
 def test_channels_are_multiples_of_four_near_the_papers_times_width(width: float) -> None:
     paper = (64, 256, 512, 512)
-    for channels, full in zip(CodecConfig(width=width).channels(paper), paper, strict=True):
+    for channels, full in zip(codec_config(width=width).channels(paper), paper, strict=True):
         assert channels >= 4
         assert channels % 4 == 0
         assert channels == 4 or abs(channels - full * width) <= 2.0001
@@ -336,7 +351,7 @@ def test_channels_are_multiples_of_four_near_the_papers_times_width(width: float
 @pytest.mark.parametrize("cell", CELLS)
 def test_full_width_has_the_layers_of_the_paper(cell: str) -> None:
     with torch.device("meta"):
-        codec = IterativeCodec(CodecConfig(encoder_cell=cell, decoder_cell=cell, width=1.0))
+        codec = IterativeCodec(codec_config(encoder_cell=cell, decoder_cell=cell, width=1.0))
         images = torch.empty(1, 3, 64, 64)
     seen = []
 

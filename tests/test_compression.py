@@ -21,6 +21,7 @@ from rnncodec.evaluation.measure import measure
 from rnncodec.imaging import Pixels
 from rnncodec.model_file import save_model
 from rnncodec.rate import Target
+from tests.defaults import codec_config
 
 
 @pytest.fixture(scope="session")
@@ -162,7 +163,7 @@ def test_gradients_are_as_they_were_between_two_layers(compressor: Compressor) -
 def test_file_of_other_weights_is_refused(compressor: Compressor, tmp_path: Path) -> None:
     torch.manual_seed(1)
     other = tmp_path / "other.safetensors"
-    save_model(IterativeCodec(CodecConfig(width=0.03)), other, training={"iterations": 3}, half=False)
+    save_model(IterativeCodec(codec_config(width=0.03)), other, training={"iterations": 3}, half=False)
     data = compressor.compress(np.zeros((16, 16, 3), np.uint8), 1)
     with pytest.raises(WrongModelError, match=compressor.identities[bitstream.RAW].hex()):
         rnncodec.decompress(data, model=other)

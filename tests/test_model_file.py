@@ -17,6 +17,7 @@ from rnncodec.codec_config import CodecConfig
 from rnncodec.entropy.integers import IntegerContext
 from rnncodec.errors import ModelError
 from rnncodec.model_file import half_holds, load_model, model_identity, save_model
+from tests.defaults import codec_config
 
 TRAINING = {"steps": 12, "data": "synthetic"}
 
@@ -55,7 +56,7 @@ def test_a_network_is_rebuilt_from_its_file_alone(weights: Path, tiny_codec: Ite
 
 
 def test_every_option_of_the_config_survives(tmp_path: Path) -> None:
-    config = CodecConfig(
+    config = codec_config(
         encoder_cell="lstm",
         decoder_cell="associative_lstm",
         encoder_channels=(8, 8, 16, 24),
@@ -69,6 +70,7 @@ def test_every_option_of_the_config_survives(tmp_path: Path) -> None:
         residual_normalization=False,
         priming=3,
         diffusion=1,
+        copies=2,
     )
     save_model(fresh(config), tmp_path / "w.safetensors", {}, half=False)
     assert load_model(tmp_path / "w.safetensors").config == config
@@ -136,7 +138,7 @@ def test_identity_changes_with_the_config_even_if_all_weights_are_the_same(
 
 def test_options_added_later_leave_older_identities_as_they_are(tiny_codec: IterativeCodec) -> None:
     options = dataclasses.asdict(tiny_codec.config)
-    assert (options.pop("priming"), options.pop("diffusion")) == (0, 0)
+    assert [options.pop(name) for name in ("priming", "diffusion", "copies")] == [0, 0, 4]
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for name, value in sorted(tiny_codec.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())

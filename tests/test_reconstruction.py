@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnncodec.codec import IterativeCodec
-from rnncodec.codec_config import CodecConfig
 from rnncodec.reconstruction import RECONSTRUCTIONS, Additive, OneShot, ResidualScaling
+from tests.defaults import codec_config
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_the_gain_is_two_plus_five_strided_convolutions_with_elu(scaling: Residu
 @pytest.mark.parametrize("normalized", [False, True])
 def test_the_loop_follows_the_equations_of_the_framework(name: str, normalized: bool, images: Tensor) -> None:
     torch.manual_seed(0)
-    config = CodecConfig(width=0.03, reconstruction=name, residual_normalization=normalized)
+    config = codec_config(width=0.03, reconstruction=name, residual_normalization=normalized)
     codec = IterativeCodec(config).eval()
     scales = [1.0, 1.0, 1.0]
     if normalized:

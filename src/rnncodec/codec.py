@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnncodec.binarizer import BINARIZERS
-from rnncodec.cells import CELLS
+from rnncodec.cells import cell_named
 from rnncodec.codec_config import CodecConfig
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
@@ -26,7 +26,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        cell = CELLS[config.encoder_cell]
+        cell = cell_named(config.encoder_cell, config.copies)
         channels = config.channels(config.encoder_channels)
         self.conv = nn.Conv2d(3, channels[0], kernel_size=3, stride=2, padding=1)
         self.cells = nn.ModuleList(
@@ -54,7 +54,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        cell = CELLS[config.decoder_cell]
+        cell = cell_named(config.decoder_cell, config.copies)
         channels = config.channels(config.decoder_channels)
         inputs = [channels[0], *(outputs // 4 for outputs in channels[1:])]
         self.conv = nn.Conv2d(config.bits, channels[0], kernel_size=1)

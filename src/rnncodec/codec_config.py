@@ -14,6 +14,7 @@ from rnncodec.reconstruction import RECONSTRUCTIONS
 MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
 MOST_KERNEL = 31
 MOST_RUNS = 64  # of priming and of diffusion
+MOST_COPIES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,25 +25,27 @@ class CodecConfig(Config):
     of four. ``encoder_channels``: the first convolution, then the cells. ``decoder_channels``: the first convolution,
     then the cells, each before its depth-to-space. ``priming`` and ``diffusion``: runs of encoder and decoder for the
     sake of their states alone, before those of the first iteration and of each later one (Johnston et al. 2018).
+    ``copies``: of the memory of the associative LSTM. The defaults of training are in ``conf/model``.
 
     Raises:
         ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
     """
 
     group: ClassVar[str] = "model"
-    encoder_cell: str = "residual_gru"
-    decoder_cell: str = "residual_gru"
-    encoder_channels: tuple[int, ...] = (64, 256, 512, 512)
-    decoder_channels: tuple[int, ...] = (512, 512, 512, 256, 128)
-    encoder_hidden_kernels: tuple[int, ...] = (1, 1, 1)
-    decoder_hidden_kernels: tuple[int, ...] = (1, 1, 3, 3)
-    width: float = 1.0
-    bits: int = 32
-    binarizer: str = "deterministic"
-    reconstruction: str = "additive"
-    residual_normalization: bool = True
-    priming: int = 0
-    diffusion: int = 0
+    encoder_cell: str
+    decoder_cell: str
+    encoder_channels: tuple[int, ...]
+    decoder_channels: tuple[int, ...]
+    encoder_hidden_kernels: tuple[int, ...]
+    decoder_hidden_kernels: tuple[int, ...]
+    width: float
+    bits: int
+    binarizer: str
+    reconstruction: str
+    residual_normalization: bool
+    priming: int
+    diffusion: int
+    copies: int
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -70,12 +73,10 @@ class CodecConfig(Config):
             raise ConfigurationError(f"width must be positive, not {self.width}")
         if not (is_whole(self.bits, 1) and self.bits <= 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
-        for name in ("priming", "diffusion"):
+        for name, least, most in (("priming", 0, MOST_RUNS), ("diffusion", 0, MOST_RUNS), ("copies", 1, MOST_COPIES)):
             value = getattr(self, name)
-            if not is_whole(value, 0) or value > MOST_RUNS:
-                raise ConfigurationError(
-                    f"{name} (extra runs) must be a whole number of at least 0 and at most {MOST_RUNS}, not {value}"
-                )
+            if not is_whole(value, least) or value > most:
+                raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, not {value}")
         if not isinstance(self.residual_normalization, bool):
             raise ConfigurationError(f"residual_normalization must be true or false, not {self.residual_normalization}")
         largest = max(*self.channels(self.encoder_channels), *self.channels(self.decoder_channels))

@@ -11,14 +11,19 @@ C = TypeVar("C", bound="Config")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The base of configs. ``group``: where in ``conf/`` its options stand."""
+    """The base of configs. ``group`` is the folder of ``conf/`` that has its options and their default values."""
 
     group: ClassVar[str]
 
     @classmethod
     def from_mapping(cls: type[C], values: Mapping[str, Any]) -> C:
-        """From a mapping as it stands in a config or a weights file; unknown keys are a ConfigurationError."""
-        unknown = set(values) - {field.name for field in dataclasses.fields(cls)}
-        if unknown:
-            raise ConfigurationError(f"unknown {cls.group} options: {', '.join(sorted(unknown))}")
+        """From the options in a run's config or in a weights file.
+
+        Raises:
+            ConfigurationError: an option is unknown or missing, or its value cannot work.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        for kind, wrong in (("unknown", set(values) - names), ("missing", names - set(values))):
+            if wrong:
+                raise ConfigurationError(f"{kind} {cls.group} options: {', '.join(sorted(wrong))}")
         return cls(**values)

@@ -27,9 +27,9 @@ from rnncodec.weights import DEFAULT_MODEL, released_models
 
 FORMAT = "rnncodec-1"
 CONTEXT = "context."
-# Options that were added after weights had been released, with the value that these have. They are written only if they
-# differ, so that the released models keep their identity.
-ADDED = {"priming": 0, "diffusion": 0}
+# Options that older weights files do not name, with the value that holds for these files. Today an option with this
+# value is still left out of the file, so that the identity of such weights stays the same.
+ADDED = {"priming": 0, "diffusion": 0, "copies": 4}
 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
@@ -70,7 +70,7 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> Iterativ
     if metadata.get("format") != FORMAT:
         raise ModelError(f"{path}: not weights of rnncodec, or of a newer version (format {metadata.get('format')})")
     try:
-        codec = IterativeCodec(CodecConfig.from_mapping(json.loads(metadata["config"])))
+        codec = IterativeCodec(CodecConfig.from_mapping(ADDED | json.loads(metadata["config"])))
         context = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(CONTEXT)}
         codec.load_state_dict({name: value.float() for name, value in tensors.items()})
         codec.training_info = json.loads(metadata["training"])

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_map
 
-from rnncodec.cells import CELLS
-from rnncodec.cells.associative_lstm import COPIES, AssociativeLSTM, bound
+from rnncodec.cells import CELLS, cell_named
+from rnncodec.cells.associative_lstm import AssociativeLSTM, bound
 
-IN, CHANNELS = 3, 8
+IN, CHANNELS, COPIES = 3, 8, 4
 BATCH, HEIGHT, WIDTH = 2, 8, 12
 
 
 def build(name: str, stride: int = 1, hidden_kernel: int = 3) -> nn.Module:
     """A cell with weights large enough to use the bends of its non-linearities."""
     torch.manual_seed(1)
-    cell = CELLS[name](IN, CHANNELS, kernel=3, stride=stride, hidden_kernel=hidden_kernel).double()
+    cell = cell_named(name, COPIES)(IN, CHANNELS, kernel=3, stride=stride, hidden_kernel=hidden_kernel).double()
     for parameter in cell.parameters():
         nn.init.normal_(parameter, std=0.3)
     return cell
@@ -178,7 +178,7 @@ def test_the_associative_lstm_gives_complex_values_in_the_unit_disc_whatever_its
 
 
 def test_the_associative_lstm_orders_its_keys_differently_for_each_copy_and_alike_in_every_network() -> None:
-    first, second = (AssociativeLSTM(IN, 32, 3, 1, 1) for _ in range(2))
+    first, second = (AssociativeLSTM(IN, 32, 3, 1, 1, copies=COPIES) for _ in range(2))
     orders = [tuple(order) for order in first.permutations.tolist()]
     assert len(set(orders)) == COPIES
     assert all(sorted(order) == list(range(16)) for order in orders)

@@ -14,6 +14,7 @@ from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.data.shards import write_shards
 from rnncodec.errors import ConfigurationError, DataError
 from rnncodec.imaging import Pixels
+from tests.defaults import patches
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def module_of(shards_dir: Path) -> Callable[..., PatchDataModule]:
     def make(**options: Any) -> PatchDataModule:
         defaults: dict[str, Any] = {"train": str(shards_dir / "train"), "val": str(shards_dir / "val")}
         defaults |= {"batch_size": 4, "shuffle_buffer": 8, "steps_per_epoch": 3, "num_workers": 0}
-        return PatchDataModule(**(defaults | options))
+        return patches(**(defaults | options))
 
     return make
 

@@ -3,16 +3,19 @@ from pathlib import Path
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.data.samples import TRAIN, VAL, sample_photos
 from rnncodec.data.urls import expand_shards
+from tests.defaults import values
+
+OPTIONS = {name: value for name, value in values("base/data.yaml").items() if name != "val_photos"} | {"seed": 0}
 
 
 def test_sample_shards_are_made_on_first_use_alone(tmp_path: Path) -> None:
-    module = sample_photos(tmp_path, num_workers=0, val_photos=3)
+    module = sample_photos(tmp_path, **OPTIONS, val_photos=3)
     assert isinstance(module, PatchDataModule)
     assert module.val_photos == 3
     assert len(module.val_dataloader()) == len(VAL)
     tars = expand_shards([str(tmp_path / "train"), str(tmp_path / "val")])
     written = [Path(tar).stat().st_mtime_ns for tar in tars]
-    sample_photos(tmp_path)
+    sample_photos(tmp_path, **OPTIONS, val_photos=3)
     assert [Path(tar).stat().st_mtime_ns for tar in tars] == written
 
 

@@ -15,12 +15,12 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.entropy import layers
 from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNContext, freeze
-from rnncodec.entropy.config import BinaryRNNConfig
 from rnncodec.entropy.contexts import context_config
 from rnncodec.entropy.contract import ONE
 from rnncodec.errors import ConfigurationError, FormatError, ModelError, WrongModelError
 from rnncodec.imaging import Pixels
 from rnncodec.model_file import load_model, model_identity, save_model
+from tests.defaults import binary_rnn_config
 from tests.entropy.test_integers import all_frequencies
 
 SHAPE = (4, 1, 3, 6, 7)  # iterations, pictures, bits, rows, columns
@@ -29,7 +29,7 @@ SHAPE = (4, 1, 3, 6, 7)  # iterations, pictures, bits, rows, columns
 @pytest.fixture(scope="module")
 def untrained() -> BinaryRNN:
     torch.manual_seed(0)
-    return BinaryRNN(BinaryRNNConfig(bits=3, iterations=4, maps=5))
+    return BinaryRNN(binary_rnn_config(bits=3, iterations=4, maps=5))
 
 
 def random_codes(*shape: int) -> Tensor:
@@ -73,7 +73,7 @@ def test_training_reaches_every_parameter(untrained: BinaryRNN) -> None:
 def trained(codes: Tensor) -> BinaryRNN:
     """A small network that has seen `codes` a few times."""
     torch.manual_seed(0)
-    network = BinaryRNN(BinaryRNNConfig(iterations=3, maps=8))
+    network = BinaryRNN(binary_rnn_config(iterations=3, maps=8))
     optimizer = torch.optim.Adam(network.parameters(), lr=0.03)
     for _ in range(25):
         loss = binary_cross_entropy_with_logits(network(codes[:3, :3]), (codes[:3, :3] > 0).float())
@@ -175,8 +175,8 @@ def test_tensors_of_another_shape_are_refused(
     tiny_codec: IterativeCodec, context: BinaryRNNContext, tmp_path: Path
 ) -> None:
     codec = IterativeCodec(tiny_codec.config)
-    codec.context = freeze(BinaryRNN(BinaryRNNConfig(maps=8)))
-    codec.context.config = BinaryRNNConfig(maps=9)
+    codec.context = freeze(BinaryRNN(binary_rnn_config(maps=8)))
+    codec.context.config = binary_rnn_config(maps=9)
     save_model(codec, tmp_path / "mismatch.safetensors", training={}, half=False)
     with pytest.raises(ModelError, match="do not fit together"):
         load_model(tmp_path / "mismatch.safetensors")
@@ -185,7 +185,7 @@ def test_tensors_of_another_shape_are_refused(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "binary_rnn", "maps": 0}, "context.maps must be"),
+        ({"name": "binary_rnn", "bits": 32, "iterations": 2, "maps": 0}, "context.maps must be"),
         ({"name": "binary_rnn", "groups": 4}, "unknown context options: groups"),
         ({"name": "markov"}, "unknown context model 'markov'; choose from checkerboard, binary_rnn"),
     ],

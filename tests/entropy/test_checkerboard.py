@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.entropy.order import STAGES, channel_groups, earlier, offsets, stages
 from rnncodec.errors import ConfigurationError
+from tests.defaults import checkerboard_config
 
-SMALL = CheckerboardConfig(bits=5, iterations=2, groups=2, hidden=(6, 4))
+SMALL = checkerboard_config(bits=5, iterations=2, groups=2, hidden=(6, 4))
 
 
 def random_codes(*shape: int) -> Tensor:
@@ -114,4 +114,4 @@ def test_channel_groups_cover_all_channels_in_order(bits: int, groups: int) -> N
 @pytest.mark.parametrize("options", [{"groups": 0}, {"radius": 1.5}, {"hidden": (8,)}, {"hidden": 8}, {"depth": 3}])
 def test_wrong_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigurationError, match="context"):
-        CheckerboardConfig.from_mapping(options)
+        checkerboard_config(**options)

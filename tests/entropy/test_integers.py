@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.entropy.contract import ONE, replay
 from rnncodec.entropy.integers import Codes, IntegerContext
 from rnncodec.entropy.quantization import quantize
 from rnncodec.errors import ModelError
+from tests.defaults import checkerboard_config
 from tests.entropy.reference import frequencies
 
 VECTORS = Path(__file__).with_name("vectors.json")
@@ -50,7 +50,7 @@ def test_integers_cost_at_most_a_hundredth_more_than_floats(tiny_context: Checke
 
 def test_a_second_implementation_computes_the_same(codes: Tensor) -> None:
     torch.manual_seed(0)
-    config = CheckerboardConfig(bits=3, iterations=2, groups=2, hidden=(4, 3))
+    config = checkerboard_config(bits=3, iterations=2, groups=2, hidden=(4, 3))
     model = Checkerboard(config)
     torch.nn.init.normal_(model.output)
     context = quantize(model)
@@ -78,7 +78,7 @@ def test_vectors() -> None:
 
 def vectors() -> list[np.ndarray]:
     """The frequencies of three iterations under a model whose weights follow a rule."""
-    config = CheckerboardConfig(bits=4, iterations=2, groups=2, hidden=(8, 6))
+    config = checkerboard_config(bits=4, iterations=2, groups=2, hidden=(8, 6))
     shapes = {name: tensor.shape for name, tensor in quantize(Checkerboard(config)).tensors.items()}
     tensors = {}
     for number, name in enumerate(sorted(shapes)):

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from rnncodec.evaluation.measurement import Options, evaluate, find_images
+from rnncodec.evaluation.measurement import evaluate, find_images
+from tests.defaults import evaluation_options
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +15,7 @@ def result(tiny_weights: Path, photos_dir: Path, tmp_path_factory: pytest.TempPa
     for name in ("photo-0.png", "photo-1.png"):
         shutil.copy(photos_dir / name, images)
     folder = tmp_path_factory.mktemp("result") / "tiny-two"
-    options = Options(str(tiny_weights), find_images(images), "tiny", baselines=("jpeg",), workers=1)
+    options = evaluation_options(tiny_weights, find_images(images), baselines=("jpeg",))
     evaluate(options, folder, lambda *_: None)
     return folder
 

@@ -19,11 +19,12 @@ from rnncodec.errors import RnncodecError
 from rnncodec.evaluation import measurement
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
-from rnncodec.evaluation.measurement import Options, find_images
+from rnncodec.evaluation.measurement import find_images
 from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_measurements, summary_text
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
 from rnncodec.imaging import read_pixels
+from tests.defaults import evaluation_options
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import records
 
@@ -159,14 +160,14 @@ def test_published_curves_join_the_table(evaluate: Evaluate, tmp_path: Path) -> 
 def test_wrong_options_are_found_before_anything_is_written(
     tmp_path: Path, tiny_weights: Path, images: Path, changes: dict[str, Any], message: str
 ) -> None:
-    options = Options(model=str(tiny_weights), images=find_images(images), name="tiny", workers=1)
+    options = evaluation_options(tiny_weights, find_images(images))
     with pytest.raises(RnncodecError, match=message):
         measurement.evaluate(replace(options, **changes), tmp_path / "x", lambda *_: None)
     assert not (tmp_path / "x").exists()
 
 
 def test_measurements_of_another_codec_are_not_mixed_in(tmp_path: Path, tiny_weights: Path, images: Path) -> None:
-    options = Options(model=str(tiny_weights), images=find_images(images), name="tiny", workers=1, iterations=1)
+    options = evaluation_options(tiny_weights, find_images(images), iterations=1)
     measurement.evaluate(options, tmp_path / "x", lambda *_: None)
     with pytest.raises(RnncodecError, match="choose another folder"):
         measurement.evaluate(replace(options, iterations=2), tmp_path / "x", lambda *_: None)

@@ -7,7 +7,7 @@ from rnncodec.metrics import ms_ssim
 from rnncodec.training.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.training.losses.weighted import dissimilarity
 
-LOSSES = [L1(), L2(), MSSSIM(), L1AndMSSSIM(), SSIMWeightedL1()]
+LOSSES = [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84), SSIMWeightedL1()]
 
 
 def pictures(side: int) -> tuple[Tensor, Tensor]:

@@ -11,16 +11,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from rnncodec.codec import IterativeCodec
-from rnncodec.codec_config import CodecConfig
-from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.errors import ConfigurationError
 from rnncodec.metrics import ms_ssim
 from rnncodec.training.callbacks import ValidateEveryEpoch
 from rnncodec.training.losses import L1
 from rnncodec.training.module import CodecModule
 from rnncodec.training.schedule import warmup_cosine
+from tests.defaults import checkerboard_config, codec_config, patches
 
 
 def module(codec: IterativeCodec, context: Checkerboard | None = None, **options: object) -> CodecModule:
@@ -51,11 +49,11 @@ def test_schedule_warms_up_then_falls_to_its_end() -> None:
 
 def test_training_learns(shards_dir: Path) -> None:
     torch.manual_seed(0)
-    data = PatchDataModule(
+    data = patches(
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=8, shuffle_buffer=64,
         steps_per_epoch=40, val_crop=176, val_photos=2, num_workers=0,
     )  # fmt: skip
-    learner = module(IterativeCodec(CodecConfig(width=0.06, encoder_cell="gru", decoder_cell="gru")))
+    learner = module(IterativeCodec(codec_config(width=0.06, encoder_cell="gru", decoder_cell="gru")))
     run = trainer(max_steps=80)
     run.validate(learner, datamodule=data, verbose=False)
     untrained = run.callback_metrics["val/loss"]
@@ -65,7 +63,7 @@ def test_training_learns(shards_dir: Path) -> None:
 
 
 def test_validation_measures_in_full_precision(tiny_codec: IterativeCodec, shards_dir: Path) -> None:
-    data = PatchDataModule(str(shards_dir / "train"), str(shards_dir / "val"), val_crop=176, val_photos=1)
+    data = patches(str(shards_dir / "train"), str(shards_dir / "val"), val_crop=176, val_photos=1)
     run = trainer(precision="bf16-mixed")
     run.validate(module(copy.deepcopy(tiny_codec), iterations=1), datamodule=data, verbose=False)
     (crop,) = data.val_crops()
@@ -86,11 +84,11 @@ def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeyp
         return forward(codec, images, iterations)
 
     monkeypatch.setattr(IterativeCodec, "forward", counted)
-    data = PatchDataModule(
+    data = patches(
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
         steps_per_epoch=6, val_crop=176, val_photos=1, num_workers=0,
     )  # fmt: skip
-    learner = module(IterativeCodec(CodecConfig(width=0.03)), iterations=4, curriculum=[1, 2, 4])
+    learner = module(IterativeCodec(codec_config(width=0.03)), iterations=4, curriculum=[1, 2, 4])
     run = trainer(max_steps=6)
     run.fit(learner, datamodule=data)
     assert trained == [1, 1, 2, 2, 4, 4]
@@ -99,8 +97,8 @@ def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeyp
 
 def rate_learner(rate_weight: list[float]) -> CodecModule:
     torch.manual_seed(0)
-    codec = IterativeCodec(CodecConfig(width=0.06, encoder_cell="gru", decoder_cell="gru"))
-    context = Checkerboard(CheckerboardConfig(bits=32, iterations=2, groups=2, radius=1, hidden=(16, 8)))
+    codec = IterativeCodec(codec_config(width=0.06, encoder_cell="gru", decoder_cell="gru"))
+    context = Checkerboard(checkerboard_config(bits=32, iterations=2, groups=2, radius=1, hidden=(16, 8)))
     return module(codec, context, rate_weight=rate_weight)
 
 
@@ -168,20 +166,20 @@ def test_no_two_batches_of_an_accumulated_step_share_their_noise(images: torch.T
 
 
 def test_accumulated_training_ends_with_a_validation(shards_dir: Path) -> None:
-    data = PatchDataModule(
+    data = patches(
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
         steps_per_epoch=2, val_crop=176, val_photos=1, num_workers=0,
     )  # fmt: skip
     validated: list[int] = []
     done = L.pytorch.callbacks.LambdaCallback(on_validation_end=lambda run, _: validated.append(run.global_step))
     trainer(max_steps=3, accumulate_grad_batches=3, callbacks=[ValidateEveryEpoch(), done]).fit(
-        module(IterativeCodec(CodecConfig(width=0.03)), iterations=1), datamodule=data
+        module(IterativeCodec(codec_config(width=0.03)), iterations=1), datamodule=data
     )
     assert validated == [2, 3]
 
 
 def test_rate_term_makes_codes_cheaper(shards_dir: Path) -> None:
-    data = PatchDataModule(
+    data = patches(
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=8, shuffle_buffer=64,
         steps_per_epoch=60, val_crop=176, val_photos=2, num_workers=0,
     )  # fmt: skip
@@ -220,7 +218,7 @@ def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[
 def test_compiled_steps_compute_what_the_plain_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
     # Without the last stage, which writes C++ and compiles it for most of a minute.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
-    config = CodecConfig(encoder_cell="gru", decoder_cell="gru", width=0.03)
+    config = codec_config(encoder_cell="gru", decoder_cell="gru", width=0.03)
     images = torch.rand(2, 3, 16, 16)
     results = []
     for compiled in (False, True):
@@ -240,8 +238,8 @@ def test_validation_is_not_compiled(shards_dir: Path, monkeypatch: pytest.Monkey
         return graph.forward
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
-    learner = module(IterativeCodec(CodecConfig(width=0.03)), compile=True)
-    data = PatchDataModule(
+    learner = module(IterativeCodec(codec_config(width=0.03)), compile=True)
+    data = patches(
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
         steps_per_epoch=1, val_crop=176, val_photos=1, num_workers=0,
     )  # fmt: skip

@@ -11,16 +11,29 @@ A cell is built as ``Cell(in_channels, channels, kernel, stride, hidden_kernel)`
 To add a cell, write a file beside these and name its class in ``CELLS``.
 """
 
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
 from rnncodec.cells.associative_lstm import AssociativeLSTM
 from rnncodec.cells.gru import GRU
 from rnncodec.cells.lstm import LSTM
 from rnncodec.cells.residual_gru import ResidualGRU
 
-CELLS = {
+CELLS: dict[str, type[nn.Module]] = {
     "lstm": LSTM,
     "gru": GRU,
     "residual_gru": ResidualGRU,
     "associative_lstm": AssociativeLSTM,
 }
 
-__all__ = ["CELLS", "GRU", "LSTM", "AssociativeLSTM", "ResidualGRU"]
+
+def cell_named(name: str, copies: int) -> Callable[..., nn.Module]:
+    """The cell that ``CELLS`` has under ``name``, to be built as above. ``copies`` is an option of the associative LSTM
+    alone."""
+    cell = CELLS[name]
+    return partial(cell, copies=copies) if cell is AssociativeLSTM else cell
+
+
+__all__ = ["CELLS", "GRU", "LSTM", "AssociativeLSTM", "ResidualGRU", "cell_named"]

@@ -9,8 +9,6 @@ import random
 import torch
 from torch import Tensor, nn
 
-COPIES = 4
-
 
 def bound(real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
     """``z / max(1, |z|)``: a complex number pulled back into the unit disc."""
@@ -27,12 +25,17 @@ class AssociativeLSTM(nn.Module):
     """For each copy k: ``c_k' = f⊙c_k + (P_k r_i)⊙i⊙j``; ``h' = o⊙bound(1/N Σ_k (P_k r_o)⊙c_k')``.
 
     The contract of shapes and state is that of :mod:`rnncodec.cells`, with ``channels`` even: the output is
-    ``(Re h', Im h')``. The state is ``(output, c)``, ``c`` a complex pair of ``[B, COPIES, channels / 2, h, w]``.
+    ``(Re h', Im h')``. The state is ``(output, c)``, ``c`` a complex pair of ``[B, copies, channels / 2, h, w]``.
+
+    Args:
+        copies: N, how many copies the memory keeps. The interference falls as N grows, the time of a step rises.
     """
 
     permutations: Tensor
 
-    def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int, copies: int
+    ) -> None:
         super().__init__()
         half = channels // 2  # complex channels
         # Three real gates f, i, o and three complex vectors j, r_i, r_o.
@@ -41,11 +44,11 @@ class AssociativeLSTM(nn.Module):
         with torch.no_grad():  # start by remembering, as in the LSTM
             self.input_gates.bias[:half] = 1.0  # type: ignore[index]
         # Fixed by the seed, hence no part of the weights; Python's generator gives the same order everywhere.
-        orders = [random.Random(copy).sample(range(half), half) for copy in range(COPIES)]
+        orders = [random.Random(copy).sample(range(half), half) for copy in range(copies)]
         self.register_buffer("permutations", torch.tensor(orders), persistent=False)
 
     def permuted(self, key: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """``P_k key`` for every copy k: ``[B, half, h, w] -> [B, COPIES, half, h, w]``, real and imaginary part."""
+        """``P_k key`` for every copy k: ``[B, half, h, w] -> [B, copies, half, h, w]``, real and imaginary part."""
         return key[0][:, self.permutations], key[1][:, self.permutations]
 
     def forward(

@@ -21,8 +21,8 @@ class ContextConfig(Config):
 
     group: ClassVar[str] = "context"
     name: ClassVar[str]
-    bits: int = 32
-    iterations: int = 16
+    bits: int
+    iterations: int
 
     def __post_init__(self) -> None:
         self._check_whole("bits", 1)
@@ -40,10 +40,10 @@ class CheckerboardConfig(ContextConfig):
     positions. ``hidden``: units of the two hidden layers. Later iterations than those trained count as the last."""
 
     name: ClassVar[str] = "checkerboard"
-    groups: int = 8
-    radius: int = 2
-    past_radius: int = 1
-    hidden: tuple[int, int] = (80, 32)
+    groups: int
+    radius: int
+    past_radius: int
+    hidden: tuple[int, int]
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,7 +61,7 @@ class BinaryRNNConfig(ContextConfig):
     """``maps``: of every layer but the last, 64 in the paper."""
 
     name: ClassVar[str] = "binary_rnn"
-    maps: int = 64
+    maps: int
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -49,12 +49,12 @@ class Options:
     model: str
     images: list[Path]
     name: str
-    iterations: int | None = None
-    baselines: tuple[str, ...] = ()
-    anchors: Path | None = None
-    compare_to: str | None = "jpeg"
-    workers: int | None = None
-    device: str = "cpu"
+    iterations: int | None
+    baselines: tuple[str, ...]
+    anchors: Path | None
+    compare_to: str | None
+    workers: int | None
+    device: str
 
 
 @dataclass(frozen=True)

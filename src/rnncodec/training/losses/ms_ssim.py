@@ -24,7 +24,7 @@ class L1AndMSSSIM(nn.Module):
         share: of MS-SSIM, from 0 to 1.
     """
 
-    def __init__(self, share: float = 0.84) -> None:
+    def __init__(self, share: float) -> None:
         super().__init__()
         if isinstance(share, bool) or not (isinstance(share, int | float) and 0 <= share <= 1):
             raise ConfigurationError(f"loss.share must be from 0 to 1, not {share}")
