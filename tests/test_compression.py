@@ -149,10 +149,10 @@ def test_api_round_trip(tiny_weights: Path, photos_dir: Path) -> None:
 def test_eight_layers_are_written_and_more_where_a_target_needs_them(tiny_codec: IterativeCodec) -> None:
     codec = copy.copy(tiny_codec)
     codec.training_info = {"iterations": 12}
-    coder, pixels = Compressor(codec), np.full((32, 32, 3), 90, np.uint8)
-    assert bitstream.read(coder.compress(pixels)).header.layers == 8
-    assert bitstream.read(coder.compress(pixels, target=Target(bpp=50.0))).header.layers == 12
-    assert bitstream.read(coder.compress(pixels, 10)).header.layers == 10
+    ours, pixels = Compressor(codec), np.full((32, 32, 3), 90, np.uint8)
+    assert bitstream.read(ours.compress(pixels)).header.layers == 8
+    assert bitstream.read(ours.compress(pixels, target=Target(bpp=50.0))).header.layers == 12
+    assert bitstream.read(ours.compress(pixels, 10)).header.layers == 10
 
 
 def test_gradients_are_as_they_were_between_two_layers(compressor: Compressor) -> None:

@@ -17,6 +17,8 @@ from rnncodec.limits import MAX_IMAGE_PIXELS, too_large
 
 Pixels = NDArray[np.uint8]
 
+AMPLIFICATION = 4.0  # of residuals in pictures of them
+
 TURNS = {  # by EXIF orientation; ImageOps.exif_transpose also rewrites the EXIF data, and fails where they are broken
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -124,9 +126,15 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     return image
 
 
-def read_pixels(source: str | os.PathLike[str] | BinaryIO) -> Pixels:
+def read_pixels(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_IMAGE_PIXELS) -> Pixels:
     """The pixels of an image file, without the notes of `to_pixels`. Raises ImageError as `open_image` does."""
-    return to_pixels(open_image(source))[0]
+    return to_pixels(open_image(source, max_pixels))[0]
+
+
+def amplified_residual(image: Pixels, reconstruction: Pixels) -> Pixels:
+    """A picture of what ``reconstruction`` still lacks: AMPLIFICATION times the residual, around mid-grey."""
+    residual = image.astype(np.float32) - reconstruction.astype(np.float32)
+    return np.clip(AMPLIFICATION * residual + 127.5, 0, 255).round().astype(np.uint8)
 
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:

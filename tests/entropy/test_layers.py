@@ -52,3 +52,13 @@ def test_no_code_word_is_shorter_than_the_least_size(bits: int) -> None:
     payload = range_coder.encode(np.ones(bits, np.uint8), groups())
     most = layers.least_size(bits) + layers.SLACK + 9  # the coder ends with its state of 64 bits
     assert layers.least_size(bits) <= len(payload) <= most
+
+
+def test_a_code_word_that_no_reader_would_accept_is_replaced_by_the_raw_bits(
+    context_codec: IterativeCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert context_codec.context is not None
+    codes = np.ones((32, 1000, 500), np.int8)
+    assert layers.least_size(codes.size) > 1
+    monkeypatch.setattr(range_coder, "encode", lambda bits, groups: b"\x01")
+    assert layers.encode(codes, [], context_codec.context) == layers.pack(codes)

@@ -15,9 +15,9 @@ from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.errors import ConfigurationError
 from rnncodec.metrics import ms_ssim
 from rnncodec.training.callbacks import ValidateEveryEpoch
+from rnncodec.training.learning_rate import warmup_cosine
 from rnncodec.training.losses import L1
 from rnncodec.training.module import CodecModule
-from rnncodec.training.schedule import warmup_cosine
 from tests.defaults import checkerboard_config, codec_config, patches
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from rnncodec.data.photos import read_photos
 from rnncodec.data.sampling import Sampler
-from rnncodec.data.stages import at_stage
+from rnncodec.data.schedule import value_at
 from rnncodec.errors import DataError
 from rnncodec.imaging import Pixels
 
@@ -66,7 +66,7 @@ class PatchStream(IterableDataset[torch.Tensor]):
         workers = worker.num_workers if worker else 1
         consumer = self.rank * workers + (worker.id if worker else 0)
         rng = np.random.default_rng([self.seed, self.epoch, consumer])
-        factor = at_stage(self.growth, self.epoch / self.epochs)
+        factor = value_at(self.growth, self.epoch / self.epochs)
         batch_size, buffer_size = self.batch_size // factor**2, -(-self.shuffle_buffer // factor**2)
         patches = self._patches(consumer, self.world_size * workers, self.patch_size * factor, rng)
         patches = self._shuffled(patches, buffer_size, rng)

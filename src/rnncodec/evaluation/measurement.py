@@ -117,7 +117,7 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
 
 def check(options: Options) -> About:
     """What will be measured. Raises RnncodecError where an option cannot work."""
-    coder = compressor(options.model, options.device)
+    ours = compressor(options.model, options.device)
     if options.workers is not None and options.workers < 1:
         raise ConfigurationError(f"workers must be at least 1, not {options.workers}")
     if options.iterations is not None and options.iterations < 1:
@@ -133,10 +133,10 @@ def check(options: Options) -> About:
     return About(
         name=options.name,
         model=str(Path(options.model).resolve()) if Path(options.model).exists() else options.model,
-        identity=coder.identity.hex(),
-        network={**vars(coder.codec.config)},
-        training=coder.codec.training_info,
-        iterations=options.iterations or coder.trained_iterations,
+        identity=ours.identity.hex(),
+        network={**vars(ours.codec.config)},
+        training=ours.codec.training_info,
+        iterations=options.iterations or ours.trained_iterations,
         images=[str(image.resolve()) for image in options.images],
         baselines=list(options.baselines),
         compare_to=options.compare_to,

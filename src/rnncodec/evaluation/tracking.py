@@ -65,6 +65,6 @@ def image_table(evaluation: Evaluation) -> Any:
 
 def reconstructions(evaluation: Evaluation, path: Path) -> list[Pixels]:
     """What a decoder shows of an image after each layer."""
-    coder = compressor(evaluation.about.model)
-    content = coder.compress(read_pixels(path), evaluation.about.iterations)
-    return list(coder.decode(bitstream.read(content)))
+    ours = compressor(evaluation.about.model)
+    content = ours.compress(read_pixels(path), evaluation.about.iterations)
+    return list(ours.decode(bitstream.read(content)))

@@ -10,8 +10,8 @@ from torch.optim import Optimizer
 
 from rnncodec.entropy.contexts import Network
 from rnncodec.training.cross_entropy import bits_per_bit
+from rnncodec.training.learning_rate import scheduled
 from rnncodec.training.module import by_iteration
-from rnncodec.training.schedule import scheduled
 
 
 class ContextModule(L.LightningModule):

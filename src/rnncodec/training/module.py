@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rnncodec.codec import IterativeCodec
-from rnncodec.data.stages import at_stage
+from rnncodec.data.schedule import value_at
 from rnncodec.entropy.contexts import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.metrics import ms_ssim, psnr
 from rnncodec.training.cross_entropy import bits_per_bit
-from rnncodec.training.schedule import scheduled
+from rnncodec.training.learning_rate import scheduled
 
 
 class CodecModule(L.LightningModule):
@@ -92,7 +92,7 @@ class CodecModule(L.LightningModule):
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
-        iterations = at_stage(self.curriculum, progress)
+        iterations = value_at(self.curriculum, progress)
         codes, reconstructions = self.codec(images, iterations)
         losses = self.loss(reconstructions, images)
         t = torch.arange(iterations, device=losses.device)
@@ -101,7 +101,7 @@ class CodecModule(L.LightningModule):
         if self.context is not None:
             bits = bits_per_bit(self.context, codes)
             self.log_dict(by_iteration("train/bits", bits.detach()))
-            losses = losses + at_stage(self.rate_weight, progress) / (t + 1) ** 2 * bits.cumsum(0)
+            losses = losses + value_at(self.rate_weight, progress) / (t + 1) ** 2 * bits.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss, prog_bar=True)
         return loss

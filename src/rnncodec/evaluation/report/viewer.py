@@ -17,11 +17,10 @@ from rnncodec.compression import Compressor, compressor
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.results import Evaluation
-from rnncodec.imaging import Pixels, read_pixels
+from rnncodec.imaging import Pixels, amplified_residual, read_pixels
 from rnncodec.metrics import as_tensor, ms_ssim, psnr
 
 LONGEST = 768  # pixels on a side; of larger photos the middle is shown, so that the page stays small
-AMPLIFICATION = 4.0  # of the residuals, around mid-grey
 QUALITIES = range(1, 96)  # JPEG's
 WORST = 3  # photos that are shown before others
 RATE = 0.25  # bits a pixel at which they are the worst
@@ -87,26 +86,26 @@ def view(
     any more, what is wrong with them."""
     about = evaluation.about
     try:
-        coder = compressor(about.model)
-        if coder.identity.hex() != about.identity:
+        ours = compressor(about.model)
+        if ours.identity.hex() != about.identity:
             raise ConfigurationError(f"{about.model} now holds other weights than those measured")
-        views = [view_photo(coder, path, about.iterations, on_layer) for path in choose(evaluation, photos)]
+        views = [view_photo(ours, path, about.iterations, on_layer) for path in choose(evaluation, photos)]
     except RnncodecError as error:
         return [], str(error)
     return views, None
 
 
-def view_photo(coder: Compressor, path: Path, iterations: int, on_layer: Callable[[], object]) -> dict[str, Any]:
+def view_photo(ours: Compressor, path: Path, iterations: int, on_layer: Callable[[], object]) -> dict[str, Any]:
     """A photo after each layer: pictures as data URLs, sizes and qualities, and these in words."""
     pixels = middle(read_pixels(path))
     original = as_tensor(pixels)
     jpegs = JpegFiles(pixels)
-    file = bitstream.read(coder.compress(pixels, iterations, on_layer))
+    file = bitstream.read(ours.compress(pixels, iterations, on_layer))
     pictures = {"original": as_url(pixels)}
     layers = []
-    for t, (end, shown) in enumerate(zip(file.ends, coder.decode(file), strict=True), start=1):
+    for t, (end, shown) in enumerate(zip(file.ends, ours.decode(file), strict=True), start=1):
         quality = float(ms_ssim(as_tensor(shown), original))
-        pictures[f"p{t}"], pictures[f"r{t}"] = as_url(shown), as_url(residual(pixels, shown), quality=80)
+        pictures[f"p{t}"], pictures[f"r{t}"] = as_url(shown), as_url(amplified_residual(pixels, shown), quality=80)
         same_size, same_quality = jpegs.of_size(end), jpegs.of_quality(quality)
         for jpeg in (same_size, same_quality):
             if jpeg:
@@ -132,12 +131,6 @@ def middle(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
     top, left = (max(0, (side - LONGEST) // 2) for side in (height, width))
     return np.ascontiguousarray(pixels[top : top + LONGEST, left : left + LONGEST])
-
-
-def residual(pixels: Pixels, shown: Pixels) -> Pixels:
-    """What is left to code, amplified around mid-grey."""
-    difference = pixels.astype(np.float32) - shown.astype(np.float32)
-    return np.clip(AMPLIFICATION * difference + 127.5, 0, 255).round().astype(np.uint8)
 
 
 def compare_size(size: int, quality: float, jpeg: Jpeg | None) -> str:
