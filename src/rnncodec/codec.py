@@ -49,7 +49,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Codes to pixels: ``[B, bits, h, w] -> [B, 3, 16 h, 16 w]``; four cells, each followed by depth-to-space.
 
-    The paper ends with a tanh. It is left out here: residuals divided by their scale are not bounded by ±1.
+    The paper ends with a tanh. It is left out here, because residuals divided by their scale can exceed ±1.
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -88,7 +88,7 @@ class IterativeCodec(nn.Module):
     :mod:`rnncodec.residual_normalization`; in the paper s = 1. E_t and D_t carry their states from one t to the next.
 
     Images are float in [0, 1], ``[B, 3, H, W]`` with H and W multiples of 16. Inside they are shifted by -½, so that
-    x̂_0 = 0 is mid-grey.
+    x̂_0 = 0 is mid-grey. Codes are packed and range-coded elsewhere (:mod:`rnncodec.compression`).
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -106,11 +106,11 @@ class IterativeCodec(nn.Module):
         """The loop. Yields, for t = 1, 2, … without end, the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and a
         function that returns the reconstruction x̂_t ``[B, 3, H, W]``. Stop when you have enough.
 
-        The decoder runs when x̂_t is asked for, or when the next iteration needs it: after the last codes that are
-        wanted it need not run.
+        The decoder runs only when x̂_t is asked for, or when the next iteration needs it. So it does not run after the
+        last iteration if nobody looks at the reconstruction.
 
         Raises:
-            ValueError: H or W is no multiple of 16.
+            ValueError: H or W is not a multiple of 16.
         """
         if images.shape[-2] % STRIDE or images.shape[-1] % STRIDE:
             raise ValueError(f"height and width must be multiples of {STRIDE}, not {tuple(images.shape[-2:])}")
@@ -132,9 +132,9 @@ class IterativeCodec(nn.Module):
         return self.reconstruction.gain(reconstruction, first=t == 0) / scales[min(t, len(scales) - 1)]
 
     def extra_runs(self, t: int) -> int:
-        """How often the encoder and the decoder each run on the input of iteration t before the run that counts
-        (Johnston et al. 2018: priming before the first iteration, diffusion before the later ones). In these runs the
-        states spread in space, and no bits are written."""
+        """How many extra times the encoder and the decoder run on the input of iteration t, before the run whose output
+        is used (Johnston et al. 2018: priming for t = 0, diffusion for t > 0). These runs write no bits: they let the
+        states spread in space."""
         return self.config.priming if t == 0 else self.config.diffusion
 
     def encode_step(self, residual: Tensor, states: list[Any] | None, extra: int) -> tuple[Tensor, list[Any]]:
@@ -148,7 +148,7 @@ class IterativeCodec(nn.Module):
         self, codes: Tensor, previous: Tensor, amplification: Tensor, states: list[Any] | None, extra: int
     ) -> tuple[Tensor, list[Any]]:
         """``x̂_t`` from ``b_t`` and ``x̂_{t-1}``, and the decoder's new states."""
-        # Always in the same memory layout, so that encoder and decoder run the same kernels and round alike.
+        # One memory layout, so that the compressor and the decompressor run the same kernels and round alike.
         codes = codes.clone(memory_format=torch.contiguous_format)
         for _ in range(extra):
             _, states = self.decoder(codes, states)
@@ -172,8 +172,8 @@ class IterativeCodec(nn.Module):
 
     @torch.inference_mode()
     def decode(self, layers: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Yields x̂_t ``[B, 3, H, W]`` for the codes ``[B, bits, h, w]`` of each iteration in turn. On the same machine
-        it is bit for bit the x̂_t of `iterate`."""
+        """Yields the reconstruction x̂_t ``[B, 3, H, W]`` for the codes ``[B, bits, h, w]`` of each iteration in turn.
+        On one machine it equals the x̂_t of `iterate` bit for bit."""
         scales, states = self.normalization.scales(), None
         for t, codes in enumerate(layers):
             codes = codes.to(scales.dtype)

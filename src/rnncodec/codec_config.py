@@ -21,11 +21,17 @@ MOST_COPIES = 64
 class CodecConfig(Config):
     """Everything that fixes a network's shape and meaning; it travels in the metadata of a weights file.
 
-    The channel lists are those of the paper at ``width = 1``; each is multiplied by ``width`` and rounded to a multiple
-    of four. ``encoder_channels``: the first convolution, then the cells. ``decoder_channels``: the first convolution,
-    then the cells, each before its depth-to-space. ``priming`` and ``diffusion``: runs of encoder and decoder for the
-    sake of their states alone, before those of the first iteration and of each later one (Johnston et al. 2018).
-    ``copies``: of the memory of the associative LSTM. The defaults of training are in ``conf/model``.
+    The default values for training are in ``conf/model``.
+
+    Args:
+        encoder_channels: output channels at ``width = 1``, of the first convolution, then of each cell.
+        decoder_channels: the same for the decoder; the output of a cell is counted before its depth-to-space.
+        encoder_hidden_kernels, decoder_hidden_kernels: for each cell, the size of the kernel on its hidden state.
+        width: each number of channels is multiplied by it and rounded to a multiple of four.
+        bits: binary codes for each 16×16 block and iteration.
+        priming, diffusion: extra runs of the encoder and the decoder before the first iteration, and before each later
+            one. They write no bits (Johnston et al. 2018).
+        copies: how many copies the memory of the associative LSTM keeps.
 
     Raises:
         ConfigurationError: a value is not one of those allowed, or the lists do not fit together.

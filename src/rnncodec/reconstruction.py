@@ -1,7 +1,7 @@
 """Reconstruction frameworks: how the decoder's outputs add up to a picture (Toderici et al. 2017, section 3.2).
 
-Each has a gain, by which the residual is multiplied before it is encoded, and an update. The encoder and the decoder
-both compute the gain, from what both know: the reconstruction of the iteration before.
+Each has a gain, by which the residual is multiplied before it is encoded, and an update of the reconstruction. The
+gain is a function of the previous reconstruction, which the encoder and the decoder both know.
 """
 
 from itertools import pairwise

@@ -14,7 +14,7 @@ MOMENTUM = 0.02  # of the running estimate, which averages about 50 steps
 
 
 class ResidualNormalization(nn.Module):
-    """The running RMS of r_t over the training batches of all ranks, for each iteration t. It is a buffer, which is
+    """Keeps the running RMS of r_t over the training batches of all ranks, for each iteration t, in a buffer that is
     saved with the weights."""
 
     rms: Tensor

@@ -4,9 +4,11 @@ A cell is built as ``Cell(in_channels, channels, kernel, stride, hidden_kernel)`
 ``cell(x, state) -> (output, state)``:
 
 - ``x``: ``[B, in_channels, H, W]``; ``output``: ``[B, channels, H / stride, W / stride]``.
-- ``state`` is None at the first iteration and otherwise whatever the cell returned before; nobody else looks inside.
-- ``W`` convolves the input with the layer's kernel and stride, ``U`` the hidden state with ``hidden_kernel`` and
-  stride 1. While the state is None, ``U`` has only zeros to read and is skipped.
+- ``state`` is None at the first iteration, and later what the cell returned at the iteration before. Only the cell
+  itself reads it.
+- In the equations, ``W`` is a convolution of the input with ``kernel`` and ``stride``, ``U`` a convolution of the
+  hidden state with ``hidden_kernel`` and stride 1. At the first iteration the hidden state is zero, and ``U`` is
+  skipped.
 
 To add a cell, write a file beside these and name its class in ``CELLS``.
 """
@@ -30,7 +32,7 @@ CELLS: dict[str, type[nn.Module]] = {
 
 
 def cell_named(name: str, copies: int) -> Callable[..., nn.Module]:
-    """The cell that ``CELLS`` has under ``name``, to be built as above. ``copies`` is an option of the associative LSTM
+    """The cell that ``CELLS`` has under ``name``, with the signature above. ``copies`` is used by the associative LSTM
     alone."""
     cell = CELLS[name]
     return partial(cell, copies=copies) if cell is AssociativeLSTM else cell

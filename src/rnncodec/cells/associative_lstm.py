@@ -1,7 +1,7 @@
 """Associative LSTM (Danihelka et al. 2016, arXiv 1602.03032; Toderici et al. 2017, section 3.1).
 
-The memory is holographic: complex keys address redundant copies of one complex vector, and reading averages the
-copies so that the interference between stored items cancels.
+The memory is holographic: it keeps several copies of one complex vector, each addressed by its own permutation of a
+complex key. A read averages over the copies, so that the interference between stored items cancels.
 """
 
 import random

@@ -1,1 +1,1 @@
-"""Training: the LightningModule, losses, callbacks, and what starts a run."""
+"""Training: LightningModules, losses, callbacks, and the start of a run (prepare, launch, fit)."""

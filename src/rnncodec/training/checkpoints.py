@@ -37,7 +37,7 @@ def steps_in(path: Path) -> int | None:
     """The steps trained before the checkpoint at ``path`` was saved, or None where the file is damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.testzip() is not None:  # compares the checksum of every part of the file
+            if archive.testzip() is not None:  # finds the first part of the file whose checksum is wrong
                 return None
         return int(torch.load(path, map_location="meta", mmap=True, weights_only=False)["global_step"])
     except (OSError, EOFError, RuntimeError, ValueError, LookupError, zipfile.BadZipFile, pickle.UnpicklingError):

@@ -1,4 +1,4 @@
-"""The LightningModule of a context model: bits spent for each bit of the codes."""
+"""The LightningModule that trains a context model."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,16 +15,19 @@ from rnncodec.training.module import by_iteration
 
 
 class ContextModule(L.LightningModule):
-    """Trains ``model`` on codes ``[T, B, bits, h, w]``, by its cross-entropy in bits.
+    """Trains ``model`` on codes ``[T, B, bits, h, w]``. With c_t, the cross-entropy of iteration t in bits per raw bit,
+    the loss is
 
-    The loss is what a bit costs in a file, on average over the layers where it may be cut: early iterations are in most
-    files, late ones in few.
+        L = 1/T Σ_t 1/t (c_1 + … + c_t)
 
-    Logs ``train/loss`` and ``val/loss``; ``train/bits_t01`` … and ``val/bits_t01`` …, the bits that a bit of each
-    iteration costs; ``val/saved_t01`` …, the share of the raw bits saved over the iterations up to that one.
+    the coded size of a file relative to its raw size, averaged over files of 1 to T layers. So early iterations, which
+    are in most files, count more than late ones.
+
+    Logs ``train/loss`` and ``val/loss``; ``train/bits_t01`` … and ``val/bits_t01`` …, which are c_t; ``val/saved_t01``
+    …, the share of the raw bits that the context model saves in a file of t layers.
 
     Args:
-        optimizer: given the parameters, makes the optimizer.
+        optimizer: a function from the parameters to the optimizer.
         warmup_steps, final_lr: see `warmup_cosine`.
     """
 
@@ -51,7 +54,7 @@ class ContextModule(L.LightningModule):
         return loss
 
     def validation_step(self, codes: Tensor, batch_idx: int) -> None:
-        with torch.autocast(self.device.type, enabled=False):  # as its integers come from float32 weights
+        with torch.autocast(self.device.type, enabled=False):  # the integer model is made from float32 weights
             bits = bits_per_bit(self.model, codes)
         mean = so_far(bits)
         values = {"val/loss": mean.mean()} | by_iteration("val/bits", bits) | by_iteration("val/saved", 1.0 - mean)
@@ -63,5 +66,5 @@ class ContextModule(L.LightningModule):
 
 
 def so_far(bits: Tensor) -> Tensor:
-    """The means of ``bits`` ``[T]`` over the iterations up to each: what a bit costs in a file that ends there."""
+    """``(c_1 + … + c_t) / t`` for each t, from c ``[T]``: the cost of a raw bit in a file of t layers."""
     return bits.cumsum(0) / torch.arange(1, len(bits) + 1, device=bits.device)

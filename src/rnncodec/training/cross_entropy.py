@@ -9,10 +9,11 @@ from rnncodec.entropy.contexts import Network
 
 
 def bits_per_bit(context: Network, codes: Tensor) -> Tensor:
-    """The bits that a bit of each iteration costs, ``[T]``, on average over codes ``[T, B, bits, h, w]`` in {-1, +1}.
+    """The cross-entropy of each iteration in bits per raw bit, ``[T]``, on average over codes ``[T, B, bits, h, w]`` in
+    {-1, +1}.
 
-    It has gradients with respect to the context model and, if they require them, to the codes: as the bits that are
-    coded, and as the bits that later ones are conditional on.
+    It has gradients with respect to the context model and, if the codes require them, to the codes. A code enters
+    twice: as the bit that is coded, and in the condition of later bits.
     """
     logits = context(codes).float()
     nats = binary_cross_entropy_with_logits(logits, (codes.float() + 1.0) / 2.0, reduction="none")

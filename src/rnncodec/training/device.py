@@ -1,4 +1,4 @@
-"""What the machine is good at."""
+"""The device, the precision and the number of threads for this machine."""
 
 import os
 
@@ -6,14 +6,15 @@ import torch
 
 
 def resolve_accelerator(accelerator: str) -> str:
-    """``auto`` as ``cuda`` where there is a GPU, else ``cpu``; any other value as it is."""
+    """For ``auto``: ``cuda`` if there is a GPU, else ``cpu``. Any other value is returned as it is."""
     if accelerator == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return accelerator
 
 
 def resolve_precision(precision: str, accelerator: str) -> str:
-    """``auto`` as ``bf16-mixed`` where the device multiplies bfloat16 in hardware, else ``32-true``."""
+    """For ``auto``: ``bf16-mixed`` if the device multiplies bfloat16 in hardware, else ``32-true``. Any other value is
+    returned as it is."""
     if precision != "auto":
         return precision
     if accelerator in ("cuda", "gpu"):
@@ -25,5 +26,5 @@ def resolve_precision(precision: str, accelerator: str) -> str:
 
 
 def share_cores(processes: int) -> None:
-    """Give this process its share of the cores; the rest belongs to the other ``processes`` - 1 of its kind."""
+    """Limit this process to its share of the cores, when ``processes`` of them train on this machine."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))

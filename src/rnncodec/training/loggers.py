@@ -1,4 +1,4 @@
-"""Loggers that need more than their constructor.
+"""Functions that make the loggers.
 
 Only Lightning's wrappers are imported here; wandb itself is imported where it is used, so that a run without it works.
 """
@@ -16,8 +16,8 @@ from rnncodec.errors import ConfigurationError
 
 
 def wandb_logger(**options: Any) -> WandbLogger:
-    """Lightning's WandbLogger; offline unless there is an API key to go online with, so that it never prompts.
-    WANDB_MODE, where set, decides alone.
+    """Lightning's WandbLogger. Without an API key it is offline, so that it never asks for one. If WANDB_MODE is set,
+    it decides instead.
 
     Raises:
         ConfigurationError: wandb is not installed.
@@ -42,7 +42,7 @@ def has_api_key() -> bool:
 
 
 def csv_logger(folder: str) -> CSVLogger:
-    """Writes ``folder/csv-0/metrics.csv``, and ``csv-1`` and so on when the run is resumed: Lightning's CSVLogger
-    starts its file anew."""
+    """Lightning's CSVLogger, which writes ``folder/csv-0/metrics.csv``. It cannot append to a file, so that a resumed
+    run writes to ``csv-1``, and so on."""
     number = next(n for n in count() if not Path(folder, f"csv-{n}").exists())
     return CSVLogger(folder, name=None, version=f"csv-{number}")

@@ -29,19 +29,20 @@ class CodecModule(L.LightningModule):
 
         L_t = D_t + rate_weight / t² · R_t
 
-    where R_t is the cost of the codes of iterations 1 to t under the context model, as a multiple of the raw bits of
-    one iteration. D_t falls about as 1 / t, so one more bit lowers it by about 1 / t²: the weight of a bit falls alike.
+    where R_t is the cost of the codes of iterations 1 to t under the context model, in units of the raw bits of one
+    iteration. D_t is roughly proportional to 1 / t, and so its derivative to 1 / t². With the factor 1 / t² the rate
+    term has the same share of the loss at every t.
 
     Args:
         context: if given, ``train/bits_t01`` … and ``val/bits_t01`` …, the cost in bits of each bit, are logged too.
-        optimizer: given the parameters, makes the optimizer.
-        curriculum: a schedule of the number of iterations, one entry for each of equally long parts of the training.
-        rate_weight: a schedule of the weight of the rate term, likewise.
+        optimizer: a function from the parameters to the optimizer.
+        curriculum: a schedule of the number of iterations: one entry for each of equally long parts of the training.
+        rate_weight: a schedule of the weight of the rate term, in the same way.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         compile: compile the encoder's and the decoder's step with torch.compile.
-        seed: with the epoch, the batch and the rank it fixes the noise of the stochastic binarizer, so that a resumed
-            run draws the same.
+        seed: seeds the noise of the stochastic binarizer, together with the epoch, the batch and the rank, so that a
+            resumed run draws the same noise.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class CodecModule(L.LightningModule):
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
-        # The steps of an accumulated batch share a global_step, and must not share their noise.
+        # global_step stands still while gradients are accumulated; the noise must not.
         torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)))
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
@@ -110,7 +111,7 @@ class CodecModule(L.LightningModule):
         self.log("data/corrupt", float(self.trainer.datamodule.corrupt), reduce_fx="sum", sync_dist=True)  # type: ignore[attr-defined]
 
     def on_validation_start(self) -> None:
-        torch.compiler.set_stance("force_eager")  # whole pictures would be compiled anew, for minutes
+        torch.compiler.set_stance("force_eager")  # compiling for the size of whole pictures takes minutes
 
     def on_validation_end(self) -> None:
         torch.compiler.set_stance("default")

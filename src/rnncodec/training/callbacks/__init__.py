@@ -1,4 +1,4 @@
-"""Callbacks of a training run: one a file."""
+"""The callbacks of a training run, one in each file."""
 
 from rnncodec.training.callbacks.clock import TrainingClock
 from rnncodec.training.callbacks.context_table import ContextTable

@@ -7,12 +7,12 @@ import lightning as L
 
 
 class TrainingClock(L.Callback):
-    """Measures the seconds that training has taken so far, and logs them as ``train/seconds`` at each validation. It
-    does not count validations, nor the time between the end of a run and its resumption."""
+    """Measures the seconds of training, and logs them as ``train/seconds`` at each validation. Validations do not
+    count, nor does the time between the end of a run and its resumption."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.since: float | None = None  # None while it stands still
+        self.since: float | None = None  # None while the clock stands still
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.since = time.monotonic()

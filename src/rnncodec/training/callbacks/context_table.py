@@ -1,4 +1,4 @@
-"""What a context model came to, on the terminal."""
+"""The result of training a context model, on the terminal."""
 
 import lightning as L
 from rich.console import Console
@@ -8,18 +8,20 @@ from rnncodec.training.context import ContextModule
 
 
 class ContextTable(L.Callback):
-    """When training ends, prints the bits that a bit of each iteration costs on the last validation's photos."""
+    """When training ends, prints the cost of a raw bit of each iteration, from the last validation."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """After the progress bar's, so that the bar has left the terminal."""
+        """Prints in teardown, when the progress bar has left the terminal."""
         if stage != "fit" or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, ContextModule)
         metrics = trainer.callback_metrics
-        table = Table(title="Validation photos, mean", caption="of the network in floats, without framing")
+        table = Table(
+            title="Validation photos, mean", caption="of the model in floating point, without the headers of layers"
+        )
         for heading in ("iteration", "bits a bit", "saved so far"):
             table.add_column(heading, justify="right")
         for t in range(1, pl_module.iterations + 1):

@@ -1,4 +1,4 @@
-"""A small evaluation at the end of a run, so that the runs of a sweep line up without a second step."""
+"""A small evaluation at the end of a run, so that the runs of a sweep can be compared at once."""
 
 import shutil
 from pathlib import Path
@@ -13,8 +13,9 @@ from rnncodec.evaluation.tracking import log_evaluation
 
 
 class EvaluateAtEnd(L.Callback):
-    """When training ends, measures the exported weights on the first ``photos`` validation crops, with JPEG beside
-    them: ``folder/evaluations/validation``, and ``eval/…`` in W&B. It comes after the callback that exports them."""
+    """When training ends, measures the exported weights, and JPEG, on the first ``photos`` validation crops. The
+    results are in ``folder/evaluations/validation``, and in W&B under ``eval/…``. It must come after the callback that
+    exports the weights."""
 
     def __init__(self, folder: str, photos: int, enabled: bool = True) -> None:
         self.folder = Path(folder)
@@ -25,7 +26,7 @@ class EvaluateAtEnd(L.Callback):
         if not (self.enabled and trainer.is_global_zero):
             return
         results = self.folder / "evaluations" / "validation"
-        shutil.rmtree(results, ignore_errors=True)  # of the weights before, where a finished run went on
+        shutil.rmtree(results, ignore_errors=True)  # the results of earlier weights, if a finished run was resumed
         evaluation = evaluate(
             Options(
                 model=str(self.folder),

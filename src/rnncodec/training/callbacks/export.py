@@ -19,12 +19,15 @@ from rnncodec.training.module import CodecModule
 
 
 class ExportWeights(L.Callback):
-    """Writes ``weights.safetensors`` into ``folder`` when training ends, and logs it as a W&B artifact. With
-    ``at_checkpoints`` it is also written whenever a checkpoint is saved, so that a run that is cut off leaves weights.
+    """Writes ``weights.safetensors`` into ``folder`` when training ends, and logs it as a W&B artifact.
 
-    The weights are the averaged ones, if the averaging callback is in use and comes before this one. The metadata holds
+    The weights are the averaged ones if the averaging callback is in use and comes before this one. The metadata holds
     the config of the network and how it was trained: the options of the run, steps, processes, seconds of training (by
     the TrainingClock) and versions.
+
+    Args:
+        half: store float16, which halves the file.
+        at_checkpoints: also write the file whenever a checkpoint is saved, so that a run that is killed leaves weights.
     """
 
     OPTIONS: tuple[str, ...] = (
@@ -40,7 +43,7 @@ class ExportWeights(L.Callback):
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.at_checkpoints and trainer.is_global_zero:
             averaged = copy.deepcopy(pl_module)
-            averaged.load_state_dict(checkpoint["state_dict"])  # the averaging callback has put its own there
+            averaged.load_state_dict(checkpoint["state_dict"])  # the averaging callback puts the averaged weights there
             self._export(trainer, averaged)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -73,7 +76,7 @@ class ExportWeights(L.Callback):
         save_model(pl_module.codec, path, training, self.half)
 
     def _options(self) -> dict[str, Any]:
-        """The run's options, less those that only say where things lie."""
+        """The options of the run, without paths of this machine."""
         config = OmegaConf.load(self.folder / CONFIG)
         options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
         options = {name: options[name] for name in self.OPTIONS}
@@ -85,8 +88,8 @@ class ExportWeights(L.Callback):
 
 
 class ExportContext(ExportWeights):
-    """Likewise for a context model: the file holds the codec's weights, as they were, and beside them the context model
-    as it codes files. Its training's provenance stands beside the codec's, as ``context``."""
+    """Does the same for a context model. The file holds the codec's weights, unchanged, and the context model in the
+    form that codes files. How the context model was trained is in the metadata under ``context``."""
 
     OPTIONS = ("iterations", "warmup_steps", "final_lr", "seed", "patches", "context", "optimizer", "trainer", "data")
 

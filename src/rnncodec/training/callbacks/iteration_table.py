@@ -1,4 +1,4 @@
-"""What a run came to, on the terminal."""
+"""The result of training a codec, on the terminal."""
 
 import lightning as L
 from rich.console import Console
@@ -10,13 +10,14 @@ from rnncodec.training.module import CodecModule
 
 
 class IterationTable(L.Callback):
-    """When training ends, prints the last validation's PSNR and MS-SSIM at each iteration, and where the run lies."""
+    """When training ends, prints PSNR and MS-SSIM of each iteration, from the last validation, and the folder of the
+    run."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """After the progress bar's, so that the bar has left the terminal."""
+        """Prints in teardown, when the progress bar has left the terminal."""
         if stage != "fit" or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, CodecModule)

@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 
 class StepProgressBar(RichProgressBar):
-    """Lightning's bar, for training that is measured in steps: with no ``max_epochs`` it would count to minus one."""
+    """Lightning's progress bar, which counts epochs, with steps instead: training has no ``max_epochs``."""
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"Steps to {self.trainer.global_step + self.total_train_batches} of {self.trainer.max_steps}"

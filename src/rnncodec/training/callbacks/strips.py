@@ -12,7 +12,7 @@ from rnncodec.training.strip import strip
 
 
 class ImageStrips(L.Callback):
-    """Writes the strip of the first validation photo to ``folder/strip.png`` and to W&B, at each validation."""
+    """At each validation, writes the strip of the first validation photo to ``folder/strip.png`` and to W&B."""
 
     def __init__(self, folder: str) -> None:
         self.path = Path(folder) / "strip.png"

@@ -1,11 +1,11 @@
-"""When a run validates."""
+"""Validation at the end of every epoch."""
 
 import lightning as L
 
 
 class ValidateEveryEpoch(L.Callback):
-    """Validates at the end of each epoch, the last one too, which may have fewer batches than the others. Lightning
-    alone takes the length of the first epoch for that of all, and leaves out the validation of a shorter one."""
+    """Validates at the end of each epoch, also of the last one, which may be shorter. Lightning assumes that all
+    epochs are as long as the first, and never validates at the end of a shorter one."""
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         trainer.val_check_batch = len(trainer.train_dataloader)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
-"""Losses: reconstructions ``[T, B, 3, H, W]`` and images ``[B, 3, H, W]``, in [0, 1], to a value for each iteration
-``[T]``."""
+"""Losses: functions of the reconstructions ``[T, B, 3, H, W]`` and the images ``[B, 3, H, W]``, both in [0, 1]. They
+return a value for each iteration, ``[T]``."""
 
 from rnncodec.training.losses.ms_ssim import MSSSIM, L1AndMSSSIM
 from rnncodec.training.losses.pixelwise import L1, L2

@@ -9,10 +9,10 @@ from rnncodec.training.losses.similarity import ms_ssim
 
 
 class MSSSIM(nn.Module):
-    """``1 - MS-SSIM``, of as many of its five scales as the patch has room for: two at 32 pixels, three at 64."""
+    """``1 - MS-SSIM``, of as many of its five scales as fit into the patch: two at 32 pixels, three at 64."""
 
     def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
-        with torch.autocast(images.device.type, enabled=False):  # variances are small differences
+        with torch.autocast(images.device.type, enabled=False):  # variances are small differences of large numbers
             return 1.0 - ms_ssim(reconstructions.float(), images.float()).mean(dim=1)
 
 
@@ -21,7 +21,7 @@ class L1AndMSSSIM(nn.Module):
     Restoration with Neural Networks", equation 11, whose share is 0.84; here the error of a pixel is not blurred).
 
     Args:
-        share: of MS-SSIM, from 0 to 1.
+        share: the weight of MS-SSIM, from 0 to 1.
     """
 
     def __init__(self, share: float) -> None:

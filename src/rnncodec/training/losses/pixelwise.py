@@ -1,4 +1,4 @@
-"""The error of each pixel for itself."""
+"""Losses that are means over pixels."""
 
 from torch import Tensor, nn
 
@@ -12,7 +12,7 @@ class L1(nn.Module):
 
 
 class L2(nn.Module):
-    """The mean of ``r_t²`` over pixels, which PSNR measures."""
+    """The mean of ``r_t²`` over pixels: PSNR is ``-10 log10`` of it."""
 
     def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
         return (reconstructions - images).square().mean(dim=(1, 2, 3, 4))

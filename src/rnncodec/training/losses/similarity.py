@@ -1,8 +1,8 @@
-"""Structural similarity as a loss needs it: differentiable, of all iterations at once, fast on a CPU.
+"""Structural similarity for losses: differentiable, for all iterations at once, and fast on a CPU.
 
-For measuring there is torchmetrics (:mod:`rnncodec.metrics`), against which the tests hold this. Its windows
-are depthwise convolutions, slow on CPUs; here a blur is two matrix products, and what the image alone gives is
-computed once for all iterations.
+Measurements use torchmetrics (:mod:`rnncodec.metrics`); the tests compare the two. There the window is a depthwise
+convolution, which is slow on CPUs. Here a blur is two matrix products, and the statistics of the image are computed
+once for all iterations.
 """
 
 import torch
@@ -12,12 +12,12 @@ from torch.nn import functional
 WINDOW, SIGMA = 11, 1.5
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, from fine to coarse
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
-SMALLEST = 1e-4  # that a factor of MS-SSIM, or a mean dissimilarity, counts as
+SMALLEST = 1e-4  # the least value of a factor of MS-SSIM, and of a mean dissimilarity
 
 
 def similarity(reconstructions: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
-    """SSIM's two factors at each place of the window that lies inside the image (Wang et al. 2004): luminance, and
-    contrast with structure, ``[T, B, 3, H - 10, W - 10]`` each."""
+    """The two factors of SSIM (Wang et al. 2004), luminance and contrast · structure, at each position where the window
+    lies inside the image: ``[T, B, 3, H - 10, W - 10]`` each."""
     x, y = reconstructions, images
     mean_x, mean_y = blur(x), blur(y)
     variance_x = blur(x * x) - mean_x**2
@@ -29,8 +29,8 @@ def similarity(reconstructions: Tensor, images: Tensor) -> tuple[Tensor, Tensor]
 
 
 def ms_ssim(reconstructions: Tensor, images: Tensor) -> Tensor:
-    """Multi-scale SSIM ``[T, B]`` (Wang, Simoncelli, Bovik 2003) of at most five scales: as many as have room for the
-    window, their weights made to sum to one."""
+    """Multi-scale SSIM ``[T, B]`` (Wang, Simoncelli, Bovik 2003) of as many of its five scales as are at least as
+    large as the window. The weights of these scales are divided by their sum."""
     side = min(images.shape[-2:])
     count = next((n for n in range(1, len(SCALE_WEIGHTS)) if side >> n < WINDOW), len(SCALE_WEIGHTS))
     weights = images.new_tensor(SCALE_WEIGHTS[:count])
@@ -41,7 +41,7 @@ def ms_ssim(reconstructions: Tensor, images: Tensor) -> Tensor:
         factors.append((luminance * structure if last else structure).mean(dim=(-3, -2, -1)))  # [T, B]
         if not last:
             reconstructions, images = halve(reconstructions), halve(images)
-    positive = torch.stack(factors, dim=-1).clamp(min=SMALLEST)  # there are no broken powers below zero
+    positive = torch.stack(factors, dim=-1).clamp(min=SMALLEST)  # a negative number has no fractional power
     return (positive ** (weights / weights.sum())).prod(dim=-1)
 
 
@@ -51,13 +51,13 @@ def halve(x: Tensor) -> Tensor:
 
 
 def blur(x: Tensor) -> Tensor:
-    """``x`` ``[…, H, W]`` under a Gaussian window, where all of it lies inside: ``[…, H - 10, W - 10]``."""
+    """``x`` ``[…, H, W]`` convolved with a Gaussian window, without padding: ``[…, H - 10, W - 10]``."""
     rows, columns = (band(side).to(x) for side in x.shape[-2:])
     return rows.T @ x @ columns
 
 
 def band(side: int) -> Tensor:
-    """The matrix ``[side, side - 10]`` that blurs a row of pixels."""
+    """The matrix ``[side, side - 10]`` by which a row of pixels is multiplied to blur it."""
     window = torch.exp(-((torch.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
     at = torch.arange(side)[:, None] - torch.arange(side - WINDOW + 1)
     inside = (at >= 0) & (at < WINDOW)

@@ -1,4 +1,4 @@
-"""L1 that counts most where the structure is lost."""
+"""L1, weighted by the loss of structure."""
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +9,8 @@ from rnncodec.training.losses.similarity import SMALLEST, WINDOW, similarity
 
 class SSIMWeightedL1(nn.Module):
     """The mean of ``w · |r_t|``, where w is a pixel's dissimilarity ``(1 - SSIM) / 2``, averaged over the channels,
-    divided by its mean over all pixels of the iteration (Johnston et al. 2018, section 3.3). w is a constant to the
-    gradient."""
+    divided by its mean over all pixels of the iteration (Johnston et al. 2018, section 3.3). No gradient flows
+    through w."""
 
     def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
         errors = (reconstructions - images).abs()
