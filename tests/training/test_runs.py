@@ -76,6 +76,7 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
     assert done.returncode == 0, done.stderr
     (run,) = train.runs()
     assert "MS-SSIM" in done.stdout
+    assert "kMAC a pixel and iteration" in done.stdout
     assert f"{run}/strip.png" in done.stdout
     assert (run / "strip.png").is_file()
 
@@ -98,6 +99,7 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
     kinds = list(records(file))
     started = next(record.run for record in kinds if record.HasField("run"))
     assert (started.run_group, list(started.tags)) == ("trials", ["first"])
+    assert "decoder" in {item.key: item.value_json for record in kinds for item in record.config.update}["cost"]
     assert any(record.HasField("artifact") for record in kinds)
 
 

@@ -3,16 +3,19 @@
 import logging
 import sys
 import warnings
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import OmegaConf
 
+from rnncodec.cost import cost
 from rnncodec.training.build import build, build_training
 from rnncodec.training.device import share_cores
+from rnncodec.training.module import CodecModule
 from rnncodec.training.saved_config import load_config
 
 
@@ -28,7 +31,10 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     module, data = build_training(config)
     callbacks = [build(callback) for callback in config.callbacks.values()]
     logger = build(config.logger)
-    logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+    options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    if isinstance(module, CodecModule):
+        options["cost"] = asdict(cost(module.codec.config))
+    logger.log_hyperparams(options)
     strategy: Any = "auto"
     if devices > 1:
         # With one iteration (two for a context model) some convolutions of the states get no gradient.

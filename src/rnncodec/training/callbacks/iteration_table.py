@@ -5,6 +5,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnncodec.codec import STRIDE
+from rnncodec.cost import cost
 from rnncodec.run_folder import WEIGHTS
 from rnncodec.training.module import CodecModule
 
@@ -33,5 +34,6 @@ class IterationTable(L.Callback):
             table.add_row(str(t), f"{bpp:.3f}", f"{psnr:.2f}", f"{ms_ssim:.4f}")
         console = Console()
         console.print(table)
+        console.print(f"Network: {cost(pl_module.codec.config)}", soft_wrap=True)
         console.print(f"Run:     {self.folder}", f"Picture: {self.folder}/strip.png", sep="\n", soft_wrap=True)
         console.print(f"Weights: {self.folder}/{WEIGHTS}", soft_wrap=True)
