@@ -1,9 +1,10 @@
 """Entropy coding: context models, their exact integer form, and the range coder.
 
-A context model splits the bits of an iteration into ordered groups and gives P(bit = 1) of a group from all bits before
-it: those of earlier groups, and of earlier iterations. The coder knows nothing else of it (`contract.Groups`).
+A context model divides the bits of an iteration into groups, which are coded in a fixed order. For each bit of a group
+it predicts P(bit = 1), conditional on the bits of earlier groups and of earlier iterations. This is all that the range
+coder needs to know (`contract.Groups`).
 
-A model trains in floats (`checkerboard.Checkerboard`), is rounded once (`quantization.quantize`), and from then on runs
-in integers alone (`integers.IntegerContext`), so that the encoder's and the decoder's probabilities are the same
-whatever machines they run on.
+The checkerboard model is trained in floating point (`checkerboard.Checkerboard`), then rounded once
+(`quantization.quantize`). Files are coded with the rounded model, which computes in integers
+(`integers.IntegerContext`), so that every machine gets the same probabilities.
 """

@@ -1,6 +1,7 @@
-"""BinaryRNN, the paper's context model (Toderici et al. 2017, section 4), and its coding of files.
+"""BinaryRNN, the paper's context model (Toderici et al. 2017, section 4), and its use in coding files.
 
-It runs in floats, so that its probabilities are those of one machine alone: for research, not for exchange.
+It computes in floating point, so that its probabilities differ between machines. It is for research: its files decode
+only on the machine that wrote them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +23,8 @@ REACH = 3  # rows and columns that the 7×7 convolution sees around a position
 
 
 class MaskedConv2d(nn.Conv2d):
-    """A convolution that sees what comes before a position in raster order, and, if ``itself``, the position: mask A
-    and mask B of van den Oord et al., "Pixel Recurrent Neural Networks" (2016)."""
+    """A convolution over the positions before a position in raster order and, if ``itself``, over the position too:
+    masks A and B of van den Oord et al., "Pixel Recurrent Neural Networks" (2016)."""
 
     mask: Tensor
 
@@ -38,22 +39,23 @@ class MaskedConv2d(nn.Conv2d):
 
 
 class LineLSTM(LSTM):
-    """An LSTM that goes down a picture, row by row ``[B, C, 1, W]``: 1×3 convolutions, that of the input masked."""
+    """An LSTM over the rows ``[B, C, 1, W]`` of a picture, from top to bottom. Its convolutions are 1×3; that of the
+    input is masked."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__(in_channels, channels, kernel=1, stride=1, hidden_kernel=1)
-        bias = self.input_gates.bias  # as an LSTM starts with
+        bias = self.input_gates.bias  # starts as in LSTM
         self.input_gates = MaskedConv2d(in_channels, 4 * channels, (1, 3), itself=True)
         self.input_gates.bias = bias
         self.hidden_gates = nn.Conv2d(channels, 4 * channels, (1, 3), padding=(0, 1), bias=False)
 
 
 class BinaryRNN(nn.Module):
-    """Codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape: each from the positions
-    before its own in raster order, and from all positions of the iterations before.
+    """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
+    on the positions before its own in raster order, and on all positions of earlier iterations.
 
-    A masked 7×7 convolution looks at this iteration's codes, an LSTM of 1×1 convolutions sums up the earlier ones'; the
-    line LSTM reads both, and two 1×1 convolutions end in the logits of all bits of a position at once.
+    A masked 7×7 convolution reads the codes of this iteration. An LSTM of 1×1 convolutions summarises the codes of
+    earlier iterations. The line LSTM reads both, and two 1×1 convolutions give the logits of all bits of a position.
     """
 
     def __init__(self, config: BinaryRNNConfig) -> None:
@@ -79,8 +81,8 @@ class BinaryRNN(nn.Module):
         return self.output(torch.cat(rows, dim=2)).unflatten(0, codes.shape[:2])
 
     def summaries(self, codes: Tensor) -> Iterator[Tensor]:
-        """What is known of the iterations before each of ``codes`` ``[T, B, bits, h, w]``, and at last of all of them:
-        T + 1 times ``[B, maps, h, w]``."""
+        """The state ``[B, maps, h, w]`` of the LSTM over iterations before each iteration of ``codes``
+        ``[T, B, bits, h, w]``, and after the last: T + 1 of them."""
         _, batch, _, height, width = codes.shape
         summary, state = codes.new_zeros(batch, self.config.maps, height, width), None
         for each in codes:
@@ -89,17 +91,18 @@ class BinaryRNN(nn.Module):
         yield summary
 
     def row(self, codes: Tensor, earlier: Tensor, above: State | None) -> tuple[Tensor, State]:
-        """The logits ``[B, bits, 1, w]`` of the last of some rows of codes ``[B, bits, ≤ REACH + 1, w]``, and the line
-        LSTM's state after it, from that after the row ``above``; ``earlier`` is of this row."""
+        """The logits ``[B, bits, 1, w]`` of the last row of ``codes`` ``[B, bits, ≤ REACH + 1, w]``, and the state of
+        the line LSTM after it. ``above`` is the state after the row above; ``earlier`` are the features of this row
+        from earlier iterations."""
         features = torch.cat([self.neighbours(codes)[:, :, -1:], earlier], dim=1)
         hidden, state = self.line(features, above)
         return self.output(hidden), state
 
 
 class BinaryRNNContext:
-    """A `BinaryRNN` that codes files. Each position is a group of its own, in raster order; for each the network
-    computes its whole row anew, from the codes known so far. The encoder does the same as the decoder, so that on one
-    machine, with one number of threads, both come to the same floats.
+    """A `BinaryRNN` that codes files. Each position is a group, in raster order. For each group the network computes
+    the whole row again, from the codes known so far. The encoder computes exactly what the decoder computes, so that on
+    one machine, with the same number of threads, both get the same floats.
 
     Raises:
         RuntimeError: ``tensors`` are not those of a network of this config.
@@ -115,8 +118,8 @@ class BinaryRNNContext:
 
     @torch.inference_mode()
     def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
-        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all before it."""
-        before = torch.zeros(len(history), 1, self.config.bits, height, width)  # in one memory layout, whatever theirs
+        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
+        before = torch.zeros(len(history), 1, self.config.bits, height, width)  # always in one memory layout
         for t, each in enumerate(history):
             before[t, 0] = torch.from_numpy(each)
         *_, summary = self.network.summaries(before)
@@ -126,7 +129,7 @@ class BinaryRNNContext:
         above = state = None
         for y, x in product(range(height), range(width)):
             if x == 0:
-                above = state  # its last column has seen all that counts of its row
+                above = state  # the state after the last column is that of the whole row
             rows = codes[:, :, max(0, y - REACH) : y + 1]
             logits, state = self.network.row(rows, earlier[:, :, y : y + 1], above)
             frequencies = (ONE * logits[0, :, 0, x].sigmoid()).round().long().clamp(1, ONE - 1)
@@ -135,6 +138,6 @@ class BinaryRNNContext:
 
 
 def freeze(network: BinaryRNN) -> BinaryRNNContext:
-    """A trained network as it codes files."""
+    """The context that codes files, from a trained network."""
     tensors = {name: value.float().cpu().numpy().copy() for name, value in network.state_dict().items()}
     return BinaryRNNContext(network.config, tensors)

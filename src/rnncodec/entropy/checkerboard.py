@@ -1,10 +1,10 @@
-"""The checkerboard context model: P(bit = 1) from neighbours already coded and from earlier iterations.
+"""The checkerboard context model: it predicts a bit from neighbours already coded and from earlier iterations.
 
 Groups as in He et al., "Checkerboard Context Model for Efficient Learned Image Compression" (CVPR 2021), on nested
 grids (see :mod:`rnncodec.entropy.order`), and, within a position, channel groups as in He et al., "ELIC" (CVPR 2022).
 
-What a bit sees are whole numbers alone (codes, sums of codes), gathered into rows for plain matrix products. That is
-what makes the model exact once its weights are whole numbers too: see :mod:`rnncodec.entropy.integers`.
+Its inputs are whole numbers (codes and sums of codes), and its layers are plain matrix products. So all of it is exact
+once its weights are whole numbers too: see :mod:`rnncodec.entropy.integers`.
 """
 
 import torch
@@ -18,12 +18,13 @@ TOP = 16.0  # activations are clipped here
 
 
 class Checkerboard(nn.Module):
-    """Codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape: each from the bits that
-    are coded before it.
+    """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
+    only on bits that are coded earlier.
 
-    A position's features are a linear map of its neighbours of earlier stages in this iteration (``window``), of those
-    in the two iterations before and the sum of all older ones (``past``), and of its own channels of earlier groups
-    (``centre``, one map for each group). Two layers follow, shared by all groups.
+    The features of a position are the sum of three linear maps: of its neighbours of earlier stages in this iteration
+    (``window``); of its neighbours in the two iterations before and of the sum of all older codes at the position
+    (``past``); and of its own bits of earlier channel groups (``centre``, one map for each group). Two layers follow,
+    which all groups share.
     """
 
     visible: Tensor
@@ -64,8 +65,8 @@ class Checkerboard(nn.Module):
         return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
 
     def _neighbours(self, codes: Tensor, stage: Tensor) -> Tensor:
-        """The codes around each position that belong to earlier stages, 0 for the others and beyond the edges:
-        ``[T, B, N, offsets · bits]``."""
+        """The codes around each of the N = h · w positions: ``[T, B, N, offsets · bits]``. Positions of later stages
+        and positions outside the picture are 0."""
         radius = self.config.radius
         side = 2 * radius + 1
         outside = functional.pad(stage.to(codes.dtype)[None, None], (radius,) * 4, value=STAGES)
@@ -75,8 +76,8 @@ class Checkerboard(nn.Module):
         return torch.cat([around[..., :middle, :], around[..., middle + 1 :, :]], dim=3).flatten(3)
 
     def _past(self, codes: Tensor) -> Tensor:
-        """The codes of the last two iterations around each position, and the sum of all older ones at it, from -OLDEST
-        to OLDEST: ``[T, B, N, …]``."""
+        """The codes of the last two iterations around each position, and the sum of all older codes at the position,
+        clipped to ±OLDEST: ``[T, B, N, …]``."""
         before = functional.pad(codes, (0, 0) * 4 + (3, 0))[: len(codes) + 2]  # three empty iterations come first
         sums = before.cumsum(dim=0)[: len(codes)].clamp(-OLDEST, OLDEST)
         radius = self.config.past_radius

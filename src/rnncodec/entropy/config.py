@@ -11,12 +11,15 @@ OLDEST = 8  # sums of older codes are clipped to ±OLDEST
 
 @dataclasses.dataclass(frozen=True)
 class ContextConfig(Config):
-    """What every context model has; it travels in the metadata of a weights file, beside the model's ``name``.
+    """The options that every context model has. They are stored in the metadata of a weights file, with the model's
+    ``name``.
 
-    ``bits``: those of a position, as the codec has them. ``iterations``: those trained.
+    Args:
+        bits: of the codec, for each position and iteration.
+        iterations: how many the model is trained for.
 
     Raises:
-        ConfigurationError: a value is no whole number in its range.
+        ConfigurationError: a value is not a whole number in its range.
     """
 
     group: ClassVar[str] = "context"
@@ -36,8 +39,14 @@ class ContextConfig(Config):
 
 @dataclasses.dataclass(frozen=True)
 class CheckerboardConfig(ContextConfig):
-    """``groups``: channel groups. ``radius``: how far it sees in this iteration, ``past_radius`` in the two before, in
-    positions. ``hidden``: units of the two hidden layers. Later iterations than those trained count as the last."""
+    """Iterations later than those it was trained for are predicted like the last of these.
+
+    Args:
+        groups: channel groups; at each position they are coded one after the other.
+        radius: the largest distance of neighbours of the same iteration, in positions.
+        past_radius: the largest distance of neighbours of the two iterations before.
+        hidden: units of the two hidden layers.
+    """
 
     name: ClassVar[str] = "checkerboard"
     groups: int
@@ -58,7 +67,7 @@ class CheckerboardConfig(ContextConfig):
 
 @dataclasses.dataclass(frozen=True)
 class BinaryRNNConfig(ContextConfig):
-    """``maps``: of every layer but the last, 64 in the paper."""
+    """``maps`` is the number of channels of every layer but the last; 64 in the paper."""
 
     name: ClassVar[str] = "binary_rnn"
     maps: int

@@ -2,9 +2,10 @@
 
 A context model is a config, a network that trains, and a context that codes files (`contract.Context`):
 
-- ``network(config)``: an nn.Module from codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the
-  same shape, each from the bits that are coded before it; with its ``config`` as an attribute.
-- ``freeze(network)``: the context of a trained network; ``context(config, tensors)``: that in a weights file.
+- ``network(config)``: an nn.Module with the attribute ``config``. It maps codes ``[T, B, bits, h, w]`` in {-1, +1} to
+  the logits of P(bit = 1), of the same shape. Each logit may depend only on bits that are coded earlier.
+- ``freeze(network)``: the context that codes files, from a trained network.
+- ``context(config, tensors)``: the same context, from the contents of a weights file.
 
 To add one, write a file beside these, its config in ``config.py``, name them in ``CONTEXTS``, and add a file to
 ``conf/context``.
@@ -25,7 +26,7 @@ Network = Checkerboard | BinaryRNN
 
 
 class ContextModel(NamedTuple):
-    """What belongs to one name."""
+    """The parts of one context model."""
 
     config: type[ContextConfig]
     network: Callable[[Any], Network]
@@ -43,11 +44,11 @@ CONTEXTS = {
 
 
 def context_config(values: Mapping[str, Any]) -> ContextConfig:
-    """The config of the context model that ``values["name"]`` names, from the other values; unnamed, it is the
-    checkerboard, as in files from before there was another.
+    """The config of the context model that ``values["name"]`` names, from the other values. The first weights files
+    have no name: their model is the checkerboard.
 
     Raises:
-        ConfigurationError: there is no such model, or an option of it cannot work.
+        ConfigurationError: there is no such model, or an option has a wrong value.
     """
     options = dict(values)
     name = options.pop("name", CheckerboardConfig.name)

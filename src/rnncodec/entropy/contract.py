@@ -1,4 +1,4 @@
-"""What the coder knows of a context model: ordered groups of bits, and their probabilities."""
+"""The interface between the range coder and context models: ordered groups of bits, and their probabilities."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from rnncodec.entropy.config import ContextConfig
 
 Bits = NDArray[np.uint8]
-Codes = NDArray[np.int8]  # of an iteration, [bits, h, w], in {-1, +1}
+Codes = NDArray[np.int8]  # of one iteration, [bits, h, w], in {-1, +1}
 Indices = NDArray[np.intp]
 Frequencies = NDArray[np.int64]
 
 FREQUENCY_BITS = 16
 ONE = 1 << FREQUENCY_BITS  # the frequency of a certain event; those of bits lie between 1 and ONE - 1
 
-# One iteration's bits. For each group in turn it yields where the group's bits stand in the flattened codes
-# [bits, h, w], and ONE · P(bit = 1) of each of them; it is sent the bits (0 or 1), and goes on from there.
+# A generator over the groups of one iteration. For each group it yields the indices of the group's bits in the
+# flattened codes [bits, h, w], and ONE · P(bit = 1) for each of them. Then it must be sent these bits, 0 or 1.
 Groups = Generator[tuple[Indices, Frequencies], Bits, None]
 
 
 def replay(groups: Groups, bits: Bits) -> Iterator[tuple[Indices, Frequencies]]:
-    """All ``groups`` of an iteration whose ``bits``, flat, are known: as its encoder goes through them."""
+    """Yields all ``groups`` of an iteration for an encoder, which knows the ``bits``, flat, in advance."""
     try:
         group = next(groups)
         while True:
@@ -33,8 +33,8 @@ def replay(groups: Groups, bits: Bits) -> Iterator[tuple[Indices, Frequencies]]:
 
 
 class Context(Protocol):
-    """A context model that codes files. ``coder``: the id of files under it (see `rnncodec.bitstream`). ``config`` and
-    ``tensors`` are all of it, as a weights file holds them."""
+    """A context model in the form that codes files. ``coder`` is the coder id in the header of these files (see
+    `rnncodec.bitstream`). A weights file holds its ``config`` and its ``tensors``."""
 
     coder: int
 
@@ -45,5 +45,5 @@ class Context(Protocol):
     def tensors(self) -> Mapping[str, NDArray[np.generic]]: ...
 
     def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
-        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all before it."""
+        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
         ...

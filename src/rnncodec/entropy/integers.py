@@ -1,10 +1,10 @@
 """A checkerboard context model in integers: the same probabilities on every machine.
 
-All values are whole numbers, held in float32. A weights file in which any sum could reach 2^24 is refused when it is
-loaded; below that, every product, sum and partial sum is a whole number that float32 represents, and so they are exact
-in whatever order, with whatever instructions and threads a matrix product is computed. Scaling by powers of two and
-rounding down are exact as well. numpy does the work, on the CPU, wherever the codec runs: it has no switches for
-products of lower precision, and no convolutions that could choose an algorithm of their own.
+All values are whole numbers, stored as float32. float32 represents every whole number up to 2^24. A weights file with
+which any sum could reach 2^24 is refused when it is loaded. Below that, all products and partial sums are exact, in any
+order, with any instructions and any number of threads. Scaling by powers of two and rounding down are exact as well.
+The model always runs in numpy on the CPU, also if the codec runs on a GPU: numpy has no matrix products of lower
+precision, and no convolutions that choose among algorithms.
 """
 
 import functools
@@ -25,7 +25,7 @@ EXACT = 2**24  # float32 represents all whole numbers up to here
 TOP_LEVEL = 1023  # activations are from 0 to this
 TABLE = 1024  # entries, from logits to frequencies
 
-# The tensors that add up to each layer's sums, which ``shifts`` divides.
+# For each layer, the tensors that its sums are made of. The sums are divided by 2^shift of the layer.
 LAYERS = (
     ("window", "past", "centre", "iteration", "stage", "group"),
     ("hidden", "hidden_bias"),
@@ -36,15 +36,15 @@ Values = NDArray[np.float32]
 
 
 class IntegerContext:
-    """A `Checkerboard` with whole numbers for weights. ``tensors`` holds, by name and shape:
+    """A `Checkerboard` whose weights are whole numbers. ``tensors`` holds these, by name and shape:
 
     ``window [offsets · bits, first]``, ``past [· , first]``, ``centre [groups, bits, first]``,
     ``iteration [iterations, first]``, ``stage [STAGES, first]``, ``group [groups, first]``, ``hidden [first, second]``,
-    ``hidden_bias [second]``, ``output [bits, second]``, ``output_bias [iterations, bits]``, ``table [TABLE]``, the
-    frequency of a 1 for each logit, and ``shifts [3]``: what the sums of each layer are divided by, in powers of two.
+    ``hidden_bias [second]``, ``output [bits, second]``, ``output_bias [iterations, bits]``, ``table [TABLE]``, which
+    maps logits to ONE · P(bit = 1), and ``shifts [3]``: the sums of layer i are divided by ``2^shifts[i]``.
 
     Raises:
-        ModelError: a tensor is missing, of another shape, or a sum could exceed what is exact.
+        ModelError: a tensor is missing or has another shape, or a sum could reach EXACT.
     """
 
     coder = bitstream.CONTEXT
@@ -75,7 +75,7 @@ class IntegerContext:
         self._check()
         weights = {name: tensor.astype(np.float32) for name, tensor in self.tensors.items()}
         for layer, shift in zip(LAYERS, self.tensors["shifts"].tolist(), strict=True):
-            for name in layer:  # divided before the sums, as these may be after them: by powers of two, exactly
+            for name in layer:  # dividing the weights by a power of two divides the sums exactly
                 weights[name] = np.ldexp(weights[name], -shift)
         window = weights["window"].reshape(-1, config.bits, first)
         self._windows = [window[seen].reshape(-1, first) for seen in earlier(config.radius)]
@@ -87,7 +87,7 @@ class IntegerContext:
         self._table = self.tensors["table"].astype(np.int64)
 
     def _check(self) -> None:
-        """Raises ModelError unless every sum, with every input at its worst, stays below EXACT."""
+        """Raises ModelError if any sum could reach EXACT for any input."""
         size = {name: np.abs(tensor.astype(np.int64)) for name, tensor in self.tensors.items()}
         past = size["past"].copy()
         past[-self.config.bits :] *= OLDEST
@@ -109,7 +109,7 @@ class IntegerContext:
             raise ModelError(f"the context model's frequencies must be from 1 to {ONE - 1}")
 
     def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
-        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all before it."""
+        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
         bits, radius = self.config.bits, self.config.radius
         t = min(len(history), self.config.iterations - 1)
         features = self._features(history, height, width)
@@ -131,17 +131,17 @@ class IntegerContext:
             known[stage.padded] = own
 
     def _features(self, history: Sequence[Codes], height: int, width: int) -> Values:
-        """What the earlier iterations add to the features of each position, ``[height · width, first]``."""
+        """The part of each position's features that depends on earlier iterations, ``[height · width, first]``."""
         seen = [(codes, self.config.past_radius) for codes in history[:-3:-1]]
         if len(history) > 2:
             seen.append((np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST), 0))
         features = np.zeros((height * width, self.config.hidden[0]), np.float32)
-        for (values, radius), weights in zip(seen, self._past, strict=False):  # the first iterations see less
+        for (values, radius), weights in zip(seen, self._past, strict=False):  # the first two iterations have fewer
             features += _around(values, radius) @ weights
         return features
 
     def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
-        """ONE · P(bit = 1) of a group's channels at some positions, ``[positions, channels]``."""
+        """ONE · P(bit = 1) for the channels of a group at some positions, ``[positions, channels]``."""
         sums = own[:, : channels.start] @ self._centre[group, : channels.start]
         sums += seen
         sums += self._group[group]
@@ -153,14 +153,15 @@ class IntegerContext:
 
 
 def _whole(sums: Values, least: int, most: int) -> Values:
-    """``sums`` rounded down, between ``least`` and ``most``; in place."""
+    """Rounds ``sums`` down and clips them to ``least`` … ``most``, in place."""
     np.floor(sums, out=sums)
     return np.clip(sums, least, most, out=sums)
 
 
 class _Stage(NamedTuple):
-    """Where the positions of a stage stand, in raster order: ``places`` in the picture, ``padded`` in one with
-    ``radius`` more rows and columns on each side, ``neighbours`` ``[positions, ·]`` those of earlier stages, there."""
+    """The positions of a stage as indices in raster order: ``places`` in the picture, ``padded`` in the picture with
+    ``radius`` more rows and columns on each side; and ``neighbours`` ``[positions, ·]``, the indices in the padded
+    picture of the neighbours of earlier stages."""
 
     places: Indices
     padded: Indices
@@ -180,8 +181,8 @@ def _stages(height: int, width: int, radius: int) -> list[_Stage]:
 
 
 def _around(values: NDArray[np.signedinteger], radius: int) -> Values:
-    """The values within ``radius`` of each position, 0 beyond the edges: ``[C, h, w] -> [h · w, side² · C]``, offsets
-    first."""
+    """The values within ``radius`` of each position, 0 outside the picture: ``[C, h, w] -> [h · w, side² · C]``, the
+    offset before the channel."""
     channels, height, width = values.shape
     padded = np.zeros((height + 2 * radius, width + 2 * radius, channels), np.float32)
     padded[radius : radius + height, radius : radius + width] = values.transpose(1, 2, 0)

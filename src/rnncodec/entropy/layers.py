@@ -12,26 +12,26 @@ from rnncodec.entropy import range_coder
 from rnncodec.entropy.contract import ONE, Bits, Codes, Context
 from rnncodec.errors import FormatError
 
-# numpy's matrix products here are so small that a second thread takes longer to wait for than it saves.
+# The matrix products are so small that a second thread costs more time than it saves.
 _PRODUCTS = ThreadpoolController().select(user_api="blas")
 
-SLACK = 16  # bytes that a range coder's code word may be shorter than its information, see `least_size`
+SLACK = 16  # bytes; see `least_size`
 
 
 def least_size(bits: int) -> int:
-    """The least bytes that the code word of so many bits has: no bit's probability exceeds ``(ONE - 1) / ONE``, so
-    that each carries at least ``log2(ONE / (ONE - 1))`` bits of information. A code word also leaves out its zero bytes
-    at the end: `encode` writes raw bits where these are more than SLACK."""
+    """The least number of bytes of a code word of this many bits. The probability of a bit is at most
+    ``(ONE - 1) / ONE``, so that each bit has at least ``log2(ONE / (ONE - 1))`` bits of information. Zero bytes at the
+    end of a code word are not written: SLACK allows for these, and `encode` writes raw bits if there are more."""
     return max(0, math.floor(bits * math.log2(ONE / (ONE - 1)) / 8) - SLACK)
 
 
 def pack(codes: Codes) -> bytes:
-    """Raw bits, +1 as 1, in the codes' order, eight a byte, highest first."""
+    """Raw bits: +1 as 1 and -1 as 0, in the order of the codes, eight in a byte, the highest bit first."""
     return np.packbits(codes > 0).tobytes()
 
 
 def unpack(payload: bytes, shape: tuple[int, int, int]) -> Codes:
-    """The inverse of `pack`. Raises FormatError where the payload is too short or long."""
+    """The inverse of `pack`. Raises FormatError if the payload is too short or too long."""
     count = int(np.prod(shape))
     if len(payload) != (count + 7) // 8:
         raise FormatError(f"a layer has {len(payload)} bytes; its picture needs {(count + 7) // 8}")
@@ -39,8 +39,8 @@ def unpack(payload: bytes, shape: tuple[int, int, int]) -> Codes:
 
 
 def encode(codes: Codes, history: Sequence[Codes], context: Context) -> bytes:
-    """The code word of the codes under ``context``, which is conditional on the codes of all iterations before,
-    ``history``. Where the code word is no shorter than the raw bits, these."""
+    """The code word of ``codes`` with the probabilities of ``context``, conditional on ``history``, the codes of all
+    earlier iterations. If it is not shorter than the raw bits, the raw bits."""
     raw = pack(codes)
     with _PRODUCTS.limit(limits=1):
         coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), context.groups(history, *codes.shape[1:]))
@@ -53,8 +53,8 @@ def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes]
     """The inverse of `encode`.
 
     Raises:
-        FormatError: no encoder can have written the payload, or it was written under other probabilities than those
-            that ``context`` gives on this machine.
+        FormatError: no encoder can have written the payload, or ``context`` gave the encoder other probabilities than
+            it gives on this machine.
     """
     count = int(np.prod(shape))
     if len(payload) >= (count + 7) // 8:
@@ -62,7 +62,7 @@ def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes]
     if len(payload) < least_size(count):
         raise FormatError(f"a layer has {len(payload)} bytes, too few for a picture of the size in its header")
     check = None
-    if context.coder == bitstream.FLOAT_CONTEXT:  # whose floats may be others here than where the layer was written
+    if context.coder == bitstream.FLOAT_CONTEXT:  # its probabilities may differ from those of the machine that wrote it
         check, payload = payload[:2], payload[2:]
     with _PRODUCTS.limit(limits=1):
         codes = _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)

@@ -1,7 +1,7 @@
 """The order in which a checkerboard context codes positions: nested grids, from coarse to fine.
 
-Each stage makes the grid of known positions denser, so that the last one, half of all positions, sees its four nearest
-neighbours, and the one before it its four diagonal ones:
+Each stage makes the grid of known positions denser. The last stage has half of all positions; their four nearest
+neighbours are known. For the stage before it the four diagonal neighbours are known. The stage of each position:
 
     0 3 1 3 0 3 …
     3 2 3 2 3 2
@@ -29,7 +29,7 @@ def stages(height: int, width: int) -> NDArray[np.int64]:
 
 
 def channel_groups(bits: int, groups: int) -> list[slice]:
-    """The channels of each group: ``groups`` runs of nearly equal length, fewer where there are fewer channels."""
+    """The channels of each group, ``groups`` ranges of nearly equal length; no more groups than channels."""
     groups = min(groups, bits)
     starts = [-(-g * bits // groups) for g in range(groups + 1)]
     return [slice(start, end) for start, end in pairwise(starts)]
@@ -42,9 +42,10 @@ def offsets(radius: int) -> list[tuple[int, int]]:
 
 
 def earlier(radius: int) -> list[list[int]]:
-    """For each stage, which of ``offsets(radius)`` lead to earlier ones: the same from each of its positions."""
+    """For each stage, the indices of those ``offsets(radius)`` that lead to positions of earlier stages. They are the
+    same for all positions of a stage."""
     grid = stages(2 * radius + 4, 2 * radius + 4)
-    inner = grid[radius : radius + 4, radius : radius + 4]  # has every stage, and all its offsets lie in the grid
+    inner = grid[radius : radius + 4, radius : radius + 4]  # holds every stage; offsets stay inside the grid
     found = []
     for stage in range(STAGES):
         y, x = np.argwhere(inner == stage)[0] + radius

@@ -1,6 +1,7 @@
-"""A trained checkerboard context in whole numbers.
+"""From a trained checkerboard context model to the same model in integers.
 
-Activations become multiples of 2^-6, weights of the smallest power of two with which every sum stays exact.
+Activations are rounded to multiples of 2^-6. The weights of a layer are rounded to multiples of a power of two: the
+smallest with which every sum of the layer stays exact.
 """
 
 import numpy as np
@@ -13,9 +14,9 @@ from rnncodec.entropy.contract import ONE
 from rnncodec.entropy.integers import EXACT, TABLE, TOP_LEVEL, IntegerContext
 from rnncodec.errors import ModelError
 
-ACTIVATION_BITS = 6  # behind the binary point, of activations from 0 to TOP
-LOGIT_BITS = 5  # likewise, of the logits that the table is read at
-MARGIN = 0.98  # of EXACT, for what rounding the weights adds
+ACTIVATION_BITS = 6  # of activations, from 0 to TOP, after the binary point
+LOGIT_BITS = 5  # of the logits, by which the table is indexed, after the binary point
+MARGIN = 0.98  # of EXACT; the rest is for the rounding of the weights
 WEIGHT_LIMIT = 2**15 - 1
 
 assert TOP * 2**ACTIVATION_BITS == TOP_LEVEL + 1
@@ -44,7 +45,7 @@ def quantize(model: Checkerboard) -> IntegerContext:
     scale = _scale(size, list(first.values()))
     tensors = {name: _whole(value, scale) for name, value in first.items()}
     shifts = [scale - ACTIVATION_BITS]
-    tensors["group"] += _half(shifts[0])  # the sums are rounded down; a half makes it to the nearest
+    tensors["group"] += _half(shifts[0])  # sums are rounded down; with a half added, to the nearest
 
     size = TOP * model.hidden.weight.abs().sum(1) + model.hidden.bias.abs()
     scale = _scale(size * 2**ACTIVATION_BITS, [model.hidden.weight])
@@ -67,11 +68,12 @@ def quantize(model: Checkerboard) -> IntegerContext:
 
 
 def _scale(size: torch.Tensor, weights: list[torch.Tensor]) -> int:
-    """The largest power of two, from 2^6 on, that keeps sums of this size exact and the weights in 16 bits."""
+    """The largest exponent, at least 6, such that weights multiplied by 2^exponent fit into 16 bits and sums of this
+    size stay exact."""
     largest = max(float(weight.abs().max()) for weight in weights)
     room = min(MARGIN * EXACT / max(float(size.max()), 1e-6), WEIGHT_LIMIT / max(largest, 1e-6))
     if not room >= 2**ACTIVATION_BITS:
-        raise ModelError("the context model's weights are too large, or no numbers: their sums would not be exact")
+        raise ModelError("the context model's weights are too large or not finite: their sums would not be exact")
     return min(int(np.log2(room)), 16)
 
 

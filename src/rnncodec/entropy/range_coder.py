@@ -1,7 +1,7 @@
-"""Bits under given probabilities ↔ bytes: a range coder (Martin 1979), as docs/FORMAT.md specifies it.
+"""A range coder (Martin 1979): bits ↔ bytes, given the probability of each bit, as docs/FORMAT.md specifies.
 
-constriction does the work. Its conversion of floats to fixed-point probabilities is exact for the only ones it is
-given here: m / 2^16 with m ≥ 2^15, the probability of a bit's likelier value. The tests check all of them.
+The library constriction does the work. It is given the probability of the likelier value of each bit, m / 2^16 with
+m ≥ 2^15. For all of these its conversion to fixed point is exact, as a test checks.
 """
 
 import constriction
@@ -17,7 +17,7 @@ _LIKELIER = constriction.stream.model.Bernoulli(perfect=False)
 
 
 def encode(bits: Bits, groups: Groups) -> bytes:
-    """The code of ``bits``, flat, each group's under the probabilities that ``groups`` gives them."""
+    """The code word of ``bits``, flat, with the probabilities that ``groups`` gives."""
     parts = [(np.zeros(0, np.intp), np.zeros(0, np.int64)), *replay(groups, bits)]
     indices, frequencies = (np.concatenate(part) for part in zip(*parts, strict=True))
     likelier, probabilities = _likelier(frequencies)
@@ -27,10 +27,10 @@ def encode(bits: Bits, groups: Groups) -> bytes:
 
 
 def decode(payload: bytes, groups: Groups, count: int) -> Bits:
-    """The ``count`` bits of which ``payload`` is the code.
+    """The ``count`` bits that `encode` turned into ``payload``.
 
     Raises:
-        FormatError: no encoder wrote ``payload``.
+        FormatError: ``payload`` is not a code word.
     """
     bits = np.zeros(count, np.uint8)
     words = np.frombuffer(payload + bytes(-len(payload) % WORD), ">u4").astype(np.uint32)
@@ -51,13 +51,13 @@ def decode(payload: bytes, groups: Groups, count: int) -> Bits:
 
 
 def _likelier(frequencies: Frequencies) -> tuple[Bits, np.ndarray]:
-    """The likelier value of each bit (1 where both are alike), and its probability."""
+    """The likelier value of each bit (1 if both are equally likely), and its probability."""
     return (2 * frequencies >= ONE).astype(np.uint8), np.maximum(frequencies, ONE - frequencies) / ONE
 
 
 def _shortest_end(encoder: constriction.stream.queue.RangeEncoder) -> bytes:
-    """The encoder's bytes, ended by the number in its last interval that has most zero bytes at its end, and without
-    these: constriction itself ends with whole words."""
+    """The shortest code word. Any number in the encoder's last interval ends it. The one with the most zero bytes at
+    its end is chosen, and these bytes are left out; constriction itself ends with whole words."""
     sealed = encoder.get_compressed().astype(">u4").tobytes()
     words, (lower, size) = encoder.pos()
     written = int.from_bytes(sealed[: WORD * words], "big")
