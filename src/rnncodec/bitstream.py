@@ -1,4 +1,4 @@
-"""Bytes ↔ header + layers, as docs/FORMAT.md specifies. Knows nothing of networks or pixels."""
+"""The bytes of a file ↔ its header and layers, as docs/FORMAT.md specifies. Needs neither a network nor pixels."""
 
 import binascii
 import math
@@ -9,19 +9,19 @@ from rnncodec.errors import ConfigurationError, FormatError
 MAGIC = b"RNNC"
 VERSION = 1
 RAW = 0  # the coder that packs the codes' bits as they are
-CONTEXT = 1  # the range coder under the model's context model
-FLOAT_CONTEXT = 2  # likewise, of a context model in floats
+CONTEXT = 1  # the range coder, with the model's context model in integers
+FLOAT_CONTEXT = 2  # the range coder, with a context model that computes in floating point
 CODERS = {RAW: "raw bits", CONTEXT: "context model", FLOAT_CONTEXT: "context model in floats, of one machine"}
-MAX_SIDE = 2**28  # pixels; a limit on what a damaged header can ask for
+MAX_SIDE = 2**28  # pixels; a damaged header can claim no more
 MAX_LAYERS = 255
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself before its first layer.
+    """The header of a file.
 
-    ``model`` is the identity of the weights, ``coder`` the id of the entropy coder, ``width`` and ``height`` the
-    picture's in pixels, ``bits`` those of a position of the codes in each layer, ``layers`` how many were written.
+    ``model`` is the identity of the weights, ``coder`` the id of the entropy coder, ``width`` and ``height`` the size
+    of the picture in pixels, ``bits`` the number of bits for each position and layer, ``layers`` how many were written.
     """
 
     model: bytes
@@ -33,16 +33,16 @@ class Header:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of a layer's codes, ``(bits, h, w)``; positions stand for blocks of 16×16 pixels."""
+        """The shape of the codes of a layer, ``(bits, h, w)``. A position stands for a block of 16×16 pixels."""
         return self.bits, -(-self.height // 16), -(-self.width // 16)
 
     @property
     def raw_size(self) -> int:
-        """The bytes of a layer whose bits are packed as they are."""
+        """The bytes of a layer of raw bits."""
         return (math.prod(self.shape) + 7) // 8
 
     def pack(self) -> bytes:
-        """The header's bytes, its checksum included."""
+        """The bytes of the header, with its checksum."""
         fields = MAGIC + bytes([VERSION]) + self.model + bytes([self.coder, self.bits, self.layers])
         fields += pack_varint(self.width) + pack_varint(self.height)
         return fields + checksum(fields)
@@ -50,8 +50,8 @@ class Header:
 
 @dataclass(frozen=True)
 class File:
-    """A parsed file: its header, the payloads of its whole layers, where in the file each of them ends, and
-    ``damage``: None, or what is wrong with the rest."""
+    """A parsed file: its header, the payloads of its whole layers, the position in the file where each of them ends,
+    and ``damage``, which describes what is wrong with the rest, or is None."""
 
     header: Header
     layers: list[bytes]
@@ -63,7 +63,7 @@ def write(header: Header, layers: list[bytes]) -> bytes:
     """The file of a header and the payload of each layer.
 
     Raises:
-        ValueError: the header's fields are out of range, or count other layers than these.
+        ValueError: a field of the header is out of range, or its number of layers is not that of ``layers``.
     """
     if len(header.model) != 4 or not 1 <= header.bits <= 255 or not 0 <= header.coder <= 255:
         raise ValueError(f"a field of {header} is out of range")
@@ -81,10 +81,10 @@ def write(header: Header, layers: list[bytes]) -> bytes:
 
 
 def read(content: bytes) -> File:
-    """Parse a file, as far as it is whole: a file cut or damaged behind its header loses the layers from there on.
+    """Parse a file. If it is cut or damaged behind its header, the layers before the damage are returned.
 
     Raises:
-        FormatError: not a file of ours, of a newer version, or cut or damaged inside its header.
+        FormatError: not an ``.rnnc`` file, one of a newer version, or one cut or damaged inside its header.
     """
     header, position = _read_header(content)
     file = File(header, layers=[], ends=[])
@@ -106,11 +106,11 @@ def read(content: bytes) -> File:
 
 
 def truncate(content: bytes, max_bytes: int) -> bytes:
-    """The file of as many of ``content``'s whole layers as fit into ``max_bytes``.
+    """A file with as many of the whole layers of ``content`` as fit into ``max_bytes``.
 
     Raises:
-        FormatError: not a file of ours, or not one whole layer of it is left.
-        ConfigurationError: not even its first layer fits.
+        FormatError: not an ``.rnnc`` file, or it has no whole layer.
+        ConfigurationError: the first layer does not fit.
     """
     file = read(content)
     if not file.layers:
@@ -122,8 +122,8 @@ def truncate(content: bytes, max_bytes: int) -> bytes:
 
 
 def _read_layer(content: bytes, position: int, expected: int) -> tuple[bytes, int]:
-    """The payload of the layer at ``position`` and where it ends; ``expected`` is the length that its own is coded
-    against. Raises EOFError where ``content`` ends first, ValueError where the checksum does not hold."""
+    """The payload of the layer at ``position``, and where it ends. The length of a payload is coded as its difference
+    from ``expected``. Raises EOFError if ``content`` ends first, ValueError if the checksum is wrong."""
     difference, start = unpack_varint(content, position)
     length = expected + unzigzag(difference)
     end = start + 2 + length
@@ -176,8 +176,8 @@ def pack_varint(value: int) -> bytes:
 
 
 def unpack_varint(content: bytes, position: int) -> tuple[int, int]:
-    """The value at ``position`` and where it ends. Raises EOFError where ``content`` ends first, and ValueError where
-    it is longer than any that is written (five bytes)."""
+    """The value at ``position`` and where it ends. Raises EOFError if ``content`` ends first, and ValueError if it is
+    longer than five bytes, which `pack_varint` never writes."""
     value = 0
     for at in range(5):
         if position + at >= len(content):
@@ -190,7 +190,7 @@ def unpack_varint(content: bytes, position: int) -> tuple[int, int]:
 
 
 def zigzag(value: int) -> int:
-    """Signed to unsigned, small to small: 0, -1, 1, -2, … to 0, 1, 2, 3, …"""
+    """Maps signed to unsigned numbers: 0, -1, 1, -2, … to 0, 1, 2, 3, …"""
     return 2 * value if value >= 0 else -2 * value - 1
 
 

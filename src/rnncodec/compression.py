@@ -1,4 +1,4 @@
-"""Pictures ↔ files: padding, layers, and the public API."""
+"""Pictures ↔ files, and the functions `compress` and `decompress` for users."""
 
 import copy
 import functools
@@ -33,19 +33,19 @@ class Compressor:
     """A codec on a device, ready to turn pixels into files and back.
 
     Pixels are uint8 ``[H, W, 3]``, RGB, of any size from 1×1. They are padded to multiples of 16 by repeating the last
-    row and column; what decodes there is cropped away.
+    row and column; the decoder crops this padding away.
     """
 
     def __init__(self, codec: IterativeCodec, device: str | torch.device = "cpu") -> None:
         self.context = codec.context
-        self.identities = {bitstream.RAW: model_identity(codec)}  # by the coder that a file's layers are coded with
+        self.identities = {bitstream.RAW: model_identity(codec)}  # by coder id
         if self.context is not None:
             self.identities[self.context.coder] = model_identity(codec, self.context)
-        self.coder = max(self.identities)  # what files are written with
+        self.coder = max(self.identities)  # of the files that are written
         self.bits = codec.config.bits
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
         try:
-            own = copy.deepcopy(codec).eval()  # the caller's stays where and how it is
+            own = copy.deepcopy(codec).eval()  # the network of the caller does not change
             self.codec = own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
@@ -53,18 +53,18 @@ class Compressor:
 
     @property
     def identity(self) -> bytes:
-        """The model's, as the files it writes name it."""
+        """The identity of the model that the header of a written file holds."""
         return self.identities[self.coder]
 
     def most_layers(self, target: Target) -> int:
-        """How many layers are written, where nobody says how many: DEFAULT_LAYERS, or, to meet ``target``, as many as
-        the network was trained for."""
+        """How many layers are written if their number is not given: DEFAULT_LAYERS; or, if there is a ``target``, at
+        most as many as the network was trained for."""
         return self.trained_iterations if target else min(DEFAULT_LAYERS, self.trained_iterations)
 
     @torch.inference_mode()
     def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Callable[[], Pixels]]]:
-        """The payload of each layer, one by one and without end, and a function that returns the picture that a decoder
-        shows after this layer."""
+        """Yields, without end, the payload of each layer and a function that returns the picture that a decoder shows
+        after this layer."""
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
         images = torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 255.0
@@ -128,11 +128,11 @@ class Compressor:
         return bitstream.write(header, payloads)
 
     def decode(self, file: bitstream.File) -> Iterator[Pixels]:
-        """What the file shows after each of its layers in turn.
+        """Yields the picture after each layer of ``file``.
 
         Raises:
-            WrongModelError: it was written with another network.
-            FormatError: its coder is unknown, or a layer does not hold what its header promises.
+            WrongModelError: the file was written with another network.
+            FormatError: its coder is unknown, or a layer cannot belong to a picture of the size in the header.
         """
         header = file.header
         if header.coder not in bitstream.CODERS:
@@ -158,16 +158,16 @@ class Compressor:
 
 
 def _quality(target: Target, pixels: Pixels) -> tuple[Callable[[Pixels], float] | None, float, str]:
-    """How to measure what is shown of ``pixels``, the least value that ``target`` asks for, and the name of the measure
-    in messages. The first is None if no quality is the target.
+    """For a target of quality: a function that measures a reconstruction of ``pixels``, the least value that ``target``
+    asks for, and the name of the measure in messages. For other targets the function is None.
 
     Raises:
-        ConfigurationError: the quality cannot be measured here, or not on a picture so small.
+        ConfigurationError: a package is missing, or the picture is too small for MS-SSIM.
     """
     if target.psnr is None and target.ms_ssim is None:
         return None, 0.0, ""
     try:
-        from rnncodec import metrics  # torchmetrics is not among the packages that the codec alone needs
+        from rnncodec import metrics  # torchmetrics is an optional package
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"measuring quality needs {error.name}: pip install 'rnncodec[evaluate]'") from None
     original = metrics.as_tensor(pixels)
@@ -181,7 +181,7 @@ def _quality(target: Target, pixels: Pixels) -> tuple[Callable[[Pixels], float] 
 
 @torch.inference_mode()
 def _show(picture: Callable[[], Tensor], height: int, width: int) -> Pixels:
-    """The pixels of a reconstruction that is computed only now."""
+    """The pixels of a reconstruction, which is computed by this call."""
     return _crop(picture(), height, width)
 
 
@@ -237,10 +237,11 @@ def compress(
     """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file.
 
     Args:
-        image: in any size and any mode that Pillow knows; see `rnncodec.imaging.to_pixels` for what becomes of it.
-        iterations: layers to write, from 1 to 255; by default 8, and for a target as many as the model was trained for.
-        bpp, max_bytes: write as many of these layers as fit into so many bits a pixel, or bytes.
-        psnr, ms_ssim: write as few of these layers as reach this quality, in dB, or from 0 to 1.
+        image: of any size and mode of Pillow; `rnncodec.imaging.to_pixels` describes the conversion to RGB.
+        iterations: the number of layers, from 1 to 255. The default is 8. With one of the targets below it is the
+            largest number, and the default is as many as the model was trained for.
+        bpp, max_bytes: the largest size of the file, in bits per pixel or in bytes: write as many layers as fit.
+        psnr, ms_ssim: the least quality, PSNR in dB or MS-SSIM from 0 to 1: write as few layers as reach it.
         model: a released model's name, a weights file, or a run's folder.
         max_pixels: refuse a larger picture, before it is decoded; see :mod:`rnncodec.limits`.
 
@@ -265,15 +266,15 @@ def decompress(
 ) -> Image.Image:
     """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one.
 
-    A file that was cut, or damaged behind its header, gives the picture of its whole layers, and a warning.
+    For a file that was cut, or damaged behind its header, the whole layers are decoded, with a warning.
 
     Args:
         iterations: decode at most so many layers.
-        model: the weights the file was written with; by default they are found among the released ones.
+        model: the weights that the file was written with. By default they are looked up among the released ones.
         max_pixels: refuse a file whose header claims a larger picture; see :mod:`rnncodec.limits`.
 
     Raises:
-        FormatError: not an ``.rnnc`` file, or not one whole layer of it is left, or its picture is too large.
+        FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
         WrongModelError: the file was written with other weights.
     """
     file = read_file(data, max_pixels)
@@ -287,7 +288,7 @@ def read_file(data: bytes, max_pixels: int = MAX_PIXELS) -> bitstream.File:
     """Parse a file whose picture is to be decoded.
 
     Raises:
-        FormatError: not one whole layer is left, or the header claims more than ``max_pixels`` pixels.
+        FormatError: there is no whole layer, or the header claims more than ``max_pixels`` pixels.
     """
     file = bitstream.read(data)
     if complaint := too_large(file.header.width, file.header.height, max_pixels):
@@ -303,7 +304,7 @@ def last_picture(
     iterations: int | None = None,
     on_layer: Callable[[], object] = lambda: None,
 ) -> Pixels:
-    """What ``file`` shows after its last layer, or after ``iterations`` of them, if that is less.
+    """The picture after the last layer of ``file``, or after ``iterations`` layers if there are more.
 
     Raises:
         ConfigurationError: ``iterations`` is less than 1.

@@ -1,8 +1,8 @@
-"""Errors a user can cause and mend. Each message says what was wrong with what, and what to do."""
+"""Errors that a user can cause and mend. Each message says which input is wrong, why, and what to do."""
 
 
 class RnncodecError(Exception):
-    """The base of all errors that rnncodec raises on purpose; ``exit_code`` is what the command line exits with."""
+    """The base of all errors that rnncodec raises on purpose. ``exit_code`` is the exit code of the command line."""
 
     exit_code = 1
 
@@ -32,13 +32,13 @@ class ModelError(RnncodecError):
 
 
 class FormatError(RnncodecError):
-    """A file is not one of rnncodec's, or not one that this version reads."""
+    """A file is not an ``.rnnc`` file, or this version cannot read it."""
 
     exit_code = 5
 
 
 class WrongModelError(RnncodecError):
-    """A file was written with other weights than those at hand."""
+    """A file was written with other weights."""
 
     exit_code = 6
 

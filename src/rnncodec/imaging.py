@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 
 AMPLIFICATION = 4.0  # of residuals in pictures of them
 
-TURNS = {  # by EXIF orientation; ImageOps.exif_transpose also rewrites the EXIF data, and fails where they are broken
+TURNS = {  # by EXIF orientation; ImageOps.exif_transpose also rewrites the EXIF data, and fails if they are broken
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -31,10 +31,10 @@ TURNS = {  # by EXIF orientation; ImageOps.exif_transpose also rewrites the EXIF
 
 
 def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
-    """An image in any mode Pillow knows as uint8 RGB ``[H, W, 3]``, and what had to be given up, in words.
+    """The pixels of an image in any mode of Pillow, as uint8 RGB ``[H, W, 3]``, and notes on what was lost.
 
     EXIF orientation is applied, an ICC profile is converted to sRGB, transparency is flattened onto white, and 16-bit
-    or float samples are brought to 8 bits. Of an animation the first frame is taken.
+    or float samples are reduced to 8 bits. Of an animation only the first frame is used.
     """
     notes = []
     if getattr(image, "n_frames", 1) > 1:
@@ -59,17 +59,17 @@ def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, from 1 (upright) to 8; 1 where there is none, or the EXIF data are broken."""
+    """The EXIF orientation, from 1 (upright) to 8; 1 if there is none, or if the EXIF data are broken."""
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # anything, as the data may be anything
+    except Exception:  # broken EXIF data raise many kinds of errors
         return 1
     return found if found in TURNS else 1
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
     samples = np.asarray(image).astype(np.float64)
-    # Pillow opens 16-bit files as I;16 or I; float files carry no range, and [0, 1] is the custom.
+    # Pillow opens 16-bit files as I;16 or I. Float files do not say their range; [0, 1] is usual.
     top = 1.0 if image.mode == "F" and samples.max(initial=0.0) <= 1.0 else 65535.0 if samples.max() > 255 else 255.0
     if image.mode.startswith("I;16"):
         top = 65535.0
@@ -83,7 +83,7 @@ def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Imag
     except (ImageCms.PyCMSError, OSError) as error:
         notes.append(f"the colour profile could not be applied ({error}); its samples are taken as sRGB")
         return image
-    assert converted is not None  # None is the answer of inPlace=True alone
+    assert converted is not None  # only inPlace=True returns None
     return converted
 
 
@@ -105,8 +105,8 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     """Open an image file and decode all of it, so that a broken file is found here.
 
     Raises:
-        ImageError: the file is missing, is no image, is broken, or has more than ``max_pixels`` pixels, which is found
-            before they are decoded. The message names the file, if it has a name.
+        ImageError: the file is missing, not an image, or broken, or it has more than ``max_pixels`` pixels, which is
+            checked before they are decoded. The message names the file, if it has a name.
     """
     prefix = "" if hasattr(source, "read") else f"{source}: "
     try:
@@ -119,7 +119,7 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
         raise ImageError(f"{prefix}no such file") from None
     except UnidentifiedImageError:
         raise ImageError(f"{prefix}not an image that Pillow can read") from None
-    except Exception as error:  # Pillow raises whatever its decoders stumble over
+    except Exception as error:  # the decoders of Pillow raise many kinds of errors
         raise ImageError(f"{prefix}cannot be read ({error})") from None
     if complaint is not None:
         raise ImageError(f"{prefix}{complaint}")
@@ -138,5 +138,5 @@ def amplified_residual(image: Pixels, reconstruction: Pixels) -> Pixels:
 
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's ending is that of a format Pillow can open."""
+    """Whether Pillow can open files with the ending of this name."""
     return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN

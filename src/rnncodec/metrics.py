@@ -13,7 +13,7 @@ DATA_RANGE = 255.0
 SMALLEST_SIDE = 161  # pixels that the five scales of MS-SSIM need
 BLOCK = 8  # pixels on a side of the blocks of PSNR-HVS
 
-# What the eye sees of each DCT coefficient: the constants of the authors' psnrhvsm.m.
+# The sensitivity of the eye to each DCT coefficient: the constants of the authors' psnrhvsm.m.
 CONTRAST_SENSITIVITY = torch.tensor(
     [
         [1.608443, 2.339554, 2.573509, 1.608443, 1.072295, 0.643377, 0.504610, 0.421887],
@@ -30,7 +30,7 @@ CONTRAST_SENSITIVITY = torch.tensor(
 
 
 def as_tensor(pixels: Pixels) -> Tensor:
-    """uint8 ``[H, W, 3]`` as the float ``[1, 3, H, W]`` from 0 to 255 that the measures take."""
+    """uint8 ``[H, W, 3]`` as float ``[1, 3, H, W]``, from 0 to 255, for the measures below."""
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
 
 
@@ -49,8 +49,8 @@ def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def psnr_hvs(reconstruction: Tensor, image: Tensor) -> Tensor:
-    """PSNR-HVS in dB of the luma (Egiazarian et al. 2006): the error of each 8×8 block's DCT, weighted by what the eye
-    sees of it. Rows and columns beyond the last whole block are left out."""
+    """PSNR-HVS in dB of the luma (Egiazarian et al. 2006): the error of the DCT of each 8×8 block, weighted by the
+    sensitivity of the eye. Rows and columns beyond the last whole block are left out."""
     error = luma(reconstruction) - luma(image)
     height, width = (side // BLOCK * BLOCK for side in error.shape[-2:])
     blocks = error[:, :height, :width].unflatten(2, (-1, BLOCK)).unflatten(1, (-1, BLOCK)).transpose(2, 3)
@@ -60,8 +60,8 @@ def psnr_hvs(reconstruction: Tensor, image: Tensor) -> Tensor:
 
 
 def luma(image: Tensor) -> Tensor:
-    """Y of JPEG's YCbCr (ITU-R BT.601, full range), ``[B, 3, H, W]`` to ``[B, H, W]``: in 8 bits, as the published
-    values of PSNR-HVS take it, and to the last of them what Pillow converts to."""
+    """Y of JPEG's YCbCr (ITU-R BT.601, full range), ``[B, 3, H, W]`` to ``[B, H, W]``. It is rounded to 8 bits as in
+    the published values of PSNR-HVS, and equals Pillow's conversion exactly."""
     weights = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64, device=image.device)
     return (64.0 * weights[:, None, None] * image).round().sum(dim=1).div(64.0).floor()
 

@@ -1,6 +1,6 @@
-"""Weights files: safetensors, with the network's whole config and its training's provenance in the metadata.
+"""Weights files: safetensors files whose metadata holds the config of the network and how it was trained.
 
-A file may hold a context model of the network's codes beside it, under names that begin with ``context.``.
+A file may also hold a context model of the network's codes. The names of its tensors begin with ``context.``.
 """
 
 import hashlib
@@ -54,8 +54,8 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
 def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> IterativeCodec:
     """The network in a weights file, or the released one of that name, in eval mode, on the CPU, in float32.
 
-    ``codec.training_info`` is what `save_model` was given as ``training``, ``codec.context`` the context model that the
-    file holds, or None.
+    ``codec.training_info`` is the ``training`` that was given to `save_model`; ``codec.context`` is the context model
+    in the file, or None.
 
     Raises:
         ModelError: no such file or name, or not a weights file of rnncodec.
@@ -85,7 +85,7 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> Iterativ
 
 
 def find_model(path_or_name: str | os.PathLike[str]) -> Path:
-    """Where the weights are: a file, a run's folder, or the name of released weights."""
+    """The path of a weights file, from a path, a run's folder, or the name of released weights."""
     path = Path(path_or_name)
     if path.is_dir():
         path = path / WEIGHTS
@@ -98,7 +98,7 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
 
 
 def half_holds(codec: IterativeCodec) -> bool:
-    """Whether float16 represents every weight of ``codec`` as it is."""
+    """Whether float16 represents every weight of ``codec`` exactly."""
     return all(torch.equal(value, value.half().to(value.dtype)) for value in codec.state_dict().values())
 
 
@@ -109,7 +109,7 @@ def model_identity(codec: IterativeCodec, context: Context | None = None) -> byt
 
 
 def _options(config: CodecConfig) -> str:
-    """The config as the file holds it and the identity hashes it."""
+    """The config as JSON, as it is stored in the file and hashed for the identity."""
     options = asdict(config).items()
     return json.dumps(dict(option for option in options if option not in ADDED.items()), sort_keys=True)
 

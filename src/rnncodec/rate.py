@@ -1,4 +1,4 @@
-"""The rate of a file, and rate targets: what decides how many layers of a picture are written. Needs no torch."""
+"""The rate of a file, and targets of size or quality, which decide how many layers are written. Needs no torch."""
 
 import math
 from dataclasses import dataclass

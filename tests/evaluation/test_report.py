@@ -15,9 +15,9 @@ from rnncodec.cli import app
 from rnncodec.errors import DataError
 from rnncodec.evaluation.report.page import render, worst_in_words
 from rnncodec.evaluation.report.sources import differences, read_log, read_sources
-from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, residual, share
+from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share
 from rnncodec.evaluation.results import read_evaluation
-from rnncodec.imaging import Pixels
+from rnncodec.imaging import Pixels, amplified_residual
 from tests.evaluation.test_curves import make_point
 
 
@@ -66,7 +66,7 @@ def test_sizes_in_words(photos: list[Pixels]) -> None:
 def test_residual_is_amplified_around_grey() -> None:
     pixels = np.full((1, 3, 3), 100, np.uint8)
     shown = np.array([[[100] * 3, [90] * 3, [200] * 3]], np.uint8)
-    assert residual(pixels, shown)[0, :, 0].tolist() == [128, 168, 0]
+    assert amplified_residual(pixels, shown)[0, :, 0].tolist() == [128, 168, 0]
 
 
 def test_large_photos_are_cropped_to_their_middle() -> None:

@@ -1,1 +1,1 @@
-"""Photos to batches of patches: shards, sampling, and the LightningDataModule."""
+"""From photos to batches of patches: shards, sampling, and the LightningDataModule."""

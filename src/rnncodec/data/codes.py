@@ -1,4 +1,4 @@
-"""The codes that a frozen codec makes of patches and photos: what a context model is trained on."""
+"""The training data of a context model: the codes that a trained codec makes of patches and photos."""
 
 import math
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ from rnncodec.errors import ConfigurationError
 
 
 class CodesDataModule(L.LightningDataModule):
-    """Batches of codes, int8 ``[iterations, batch_size, bits, h, w]``, of the photos that ``photos`` would give.
+    """Batches of codes, int8 ``[iterations, batch_size, bits, h, w]``, of the patches and photos of ``photos``.
 
-    Encoding a patch costs more than many steps on its codes: ``patches`` of them, shared among the ranks, are encoded
-    once, before the first step, and their codes are kept in memory, where each step draws its batch.
+    Encoding a patch takes longer than many training steps on its codes. So ``patches`` patches, divided among the
+    ranks, are encoded once, before the first step. Their codes stay in memory, and each step draws its batch from them.
 
     Raises:
         ConfigurationError: ``patches`` is less than 1.
@@ -74,8 +74,8 @@ class CodesDataModule(L.LightningDataModule):
 
 
 class CodeStream(IterableDataset[Tensor]):
-    """Endless batches drawn from ``codes`` ``[T, N, bits, h, w]``: ``[T, batch_size, bits, h, w]``. What they are
-    depends on the seed, the epoch and the rank."""
+    """Endless batches ``[T, batch_size, bits, h, w]``, drawn at random from ``codes`` ``[T, N, bits, h, w]``. The seed,
+    the epoch and the rank fix the draws."""
 
     def __init__(self, codes: Tensor, batch_size: int, seed: int, rank: int) -> None:
         self.codes = codes

@@ -21,23 +21,25 @@ SMALLEST_CROP = 176  # MS-SSIM's five scales need 161 pixels; the next multiple 
 
 
 MOST_GROWTH = 64
-MOST = 10**7  # that an option of the data may be: more is a slip, and would not fit into memory
+MOST = 10**7  # the largest value of a whole-number option; more would not fit into memory
 
 
 class PatchDataModule(L.LightningDataModule):
     """Batches are float in [0, 1], channels last in memory: ``[batch_size, 3, patch_size, patch_size]`` in training,
-    ``[1, 3, val_crop, val_crop]`` in validation (the middle of a photo; less of a small one, in multiples of 16).
+    ``[1, 3, val_crop, val_crop]`` in validation: the centre crop of a photo, or of a smaller photo as much as there is,
+    in multiples of 16.
 
     Args:
         train, val: shards, in any form that `expand_shards` knows.
-        growth: a schedule of factors on ``patch_size``, one for each of equally long parts of the training, in whole
+        growth: a schedule of factors on ``patch_size``: one for each of equally long parts of the training, in whole
             epochs.
-        batch_size: patches a step on each rank; of larger ones fewer, for as many pixels.
-        patches_per_photo: patches taken from a photo each time it is decoded.
+        batch_size: patches a step on each rank. When ``growth`` makes the patches larger, a batch has fewer of them and
+            as many pixels as before.
+        patches_per_photo: how many patches are taken from a photo each time it is decoded.
         sampling: ``random`` or ``high_entropy``, see :mod:`rnncodec.data.sampling`.
-        shuffle_buffer: patches in the buffer that mixes those of many photos.
+        shuffle_buffer: the size, in patches, of the buffer that mixes the patches of many photos.
         steps_per_epoch: steps between two validations.
-        val_photos: at most so many photos are validated on.
+        val_photos: the largest number of photos for validation.
 
     Raises:
         ConfigurationError, DataError: at construction, before any training.
@@ -137,8 +139,8 @@ class PatchDataModule(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Tensor]:
-        """This rank's share of the validation crops, or, where there are fewer crops than ranks, all of them. So each
-        crop counts alike in the means over all ranks. (A DistributedSampler repeats some, to make the shares equal.)"""
+        """This rank's share of the validation crops, or all of them if there are fewer crops than ranks. So each crop
+        has the same weight in the means over all ranks. (A DistributedSampler would repeat some of them.)"""
         crops = self.val_crops()
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if len(crops) >= ranks:
@@ -150,19 +152,17 @@ class PatchDataModule(L.LightningDataModule):
         return CropDataset(self.val_shards, self.val_crop, self.val_photos).crops
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
-        return (batch.float() / 255.0).to(memory_format=torch.channels_last)  # loaders give bytes, a quarter the size
+        return (batch.float() / 255.0).to(memory_format=torch.channels_last)  # loaders yield bytes, to move less
 
     @property
     def corrupt(self) -> int:
-        """Broken photos and shards met so far by this rank."""
+        """The number of broken photos and shards that this rank has met."""
         return self.stream.corrupt if self.stream else 0
 
 
 class CropDataset(Dataset[Tensor]):
-    """The middles of the first ``photos`` photos of ``shards``, uint8 ``[3, crop, crop]``, kept in memory.
-
-    Photos with a side under SMALLEST_CROP are left out.
-    """
+    """The centre crops of the first ``photos`` photos of ``shards``, uint8 ``[3, crop, crop]``, kept in memory. Photos
+    with a side under SMALLEST_CROP are left out."""
 
     def __init__(self, shards: list[str], crop: int, photos: int) -> None:
         self.crops = list(islice(self._crops(shards, crop), photos))

@@ -1,4 +1,4 @@
-"""Epochs of known length over an endless stream, which can go on from the middle of one."""
+"""Epochs of known length over an endless stream; training can resume in the middle of an epoch."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 
 class Stream(Protocol):
-    """An IterableDataset of endless batches, which begin anew, and differently, with each epoch."""
+    """An IterableDataset of endless batches. Each epoch starts a new, different sequence of them."""
 
     epoch: int
 
@@ -19,9 +19,9 @@ class Stream(Protocol):
 class EpochLoader:
     """Epochs of ``steps`` optimizer steps, of ``batches_per_step`` batches each, the same on every rank.
 
-    The batches of an epoch depend on its number alone. So a resumed run skips the batches that it has had, and sees the
-    rest as an unbroken run would. The last epoch ends with the last of ``total_steps`` steps, so that training ends
-    with the end of an epoch and its validation.
+    The batches of an epoch depend on its number alone. So a resumed run can skip the batches that it has already seen,
+    and continues with the same batches as an unbroken run. The last epoch ends after ``total_steps`` steps, so that
+    training ends with a validation.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class EpochLoader:
         self.total_batches = total_steps * batches_per_step
         self.num_workers = num_workers
         self.pin_memory = pin_memory
-        self.batches = 0  # given since the beginning of training
+        self.batches = 0  # yielded since the beginning of training
 
     def __len__(self) -> int:
         epoch_start = self.batches // self.batches_per_epoch * self.batches_per_epoch

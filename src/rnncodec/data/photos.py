@@ -1,4 +1,4 @@
-"""Shards to photos."""
+"""Reading the photos of shards."""
 
 import io
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +14,9 @@ def read_photos(
     on_error: Callable[[Exception], bool],
     select: Callable[[int], bool] = lambda index: True,
 ) -> Iterator[Pixels]:
-    """The photos in ``shards``, uint8 ``[H, W, 3]``, one after the other; of these only those whose running number
-    ``select`` picks. A shard that breaks off and a photo that cannot be read go to ``on_error``; it returns True to go
-    on."""
+    """Yields the photos in ``shards``, uint8 ``[H, W, 3]``. Photos are numbered from 0 over all shards; those for whose
+    number ``select`` returns False are left out. The error of a truncated shard or a broken photo is given to
+    ``on_error``, which returns True to continue."""
     urls = ({"url": url} for url in shards)
     for index, sample in enumerate(webdataset.tarfile_samples(urls, handler=on_error)):
         if select(index):

@@ -1,4 +1,4 @@
-"""Sample photos that need no download: those the scikit-image wheel carries, as shards made on first use."""
+"""Sample photos that need no download: those in the scikit-image package, written as shards on first use."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +21,7 @@ VAL = ("coffee.png",)
 
 
 def sample_shards(folder: str | Path) -> tuple[str, str]:
-    """Shards of the training and of the validation photos under ``folder``, written there unless they are there."""
+    """The folders of the training and the validation shards under ``folder``. They are written if they do not exist."""
     source = Path(str(files("skimage") / "data"))
     for name, photos in (("train", TRAIN), ("val", VAL)):
         out = Path(folder) / name
@@ -31,6 +31,6 @@ def sample_shards(folder: str | Path) -> tuple[str, str]:
 
 
 def sample_photos(folder: str | Path, **options: Any) -> PatchDataModule:
-    """The DataModule of the sample photos; ``options`` are those of `PatchDataModule`."""
+    """The data module of the sample photos; ``options`` are the options of `PatchDataModule`."""
     train, val = sample_shards(folder)
     return PatchDataModule(train, val, **options)

@@ -1,4 +1,4 @@
-"""Patch sampling: which pieces of a photo to train on. Each sampler maps pixels ``[H, W, 3]`` to patches
+"""Patch sampling: which patches of a photo to train on. Each sampler maps pixels ``[H, W, 3]`` to patches
 ``[N, size, size, 3]``; the photo must be at least ``size`` on each side."""
 
 import io
@@ -13,20 +13,20 @@ Sampler = Callable[[Pixels, int, int, np.random.Generator], Pixels]
 
 
 def random_patches(pixels: Pixels, size: int, count: int, rng: np.random.Generator) -> Pixels:
-    """``count`` patches at places drawn uniformly."""
+    """``count`` patches at uniformly random positions."""
     tops = rng.integers(0, pixels.shape[0] - size, count, endpoint=True)
     lefts = rng.integers(0, pixels.shape[1] - size, count, endpoint=True)
     return np.stack([pixels[y : y + size, x : x + size] for y, x in zip(tops, lefts, strict=True)])
 
 
-CANDIDATES = 2  # tiles compressed for each patch kept
+CANDIDATES = 2  # patches drawn for each patch that is kept
 
 
 def high_entropy_patches(pixels: Pixels, size: int, count: int, rng: np.random.Generator) -> Pixels:
-    """Of ``CANDIDATES * count`` patches drawn at random, the ``count`` that PNG compresses worst.
+    """Draws ``CANDIDATES * count`` patches at random and keeps the ``count`` of them that PNG compresses worst.
 
-    The paper ("high entropy", section 4.2) ranks a photo's whole grid of tiles; a draw of a few keeps the variety of
-    the photo's quieter parts and costs a fraction of the time.
+    The paper (section 4.2) ranks all tiles of a photo in this way. Ranking a few random patches takes a fraction of the
+    time, and some patches still come from the quiet parts of a photo.
     """
     candidates = random_patches(pixels, size, CANDIDATES * count, rng)
     return candidates[np.argsort([-png_size(tile) for tile in candidates], kind="stable")[:count]]

@@ -26,7 +26,7 @@ MANIFEST = "manifest.json"
 
 @dataclass
 class Manifest:
-    """What `write_shards` wrote: counts, and each shard's name, photos, bytes and SHA-256."""
+    """The contents of the manifest: counts, and the name, photos, bytes and SHA-256 of each shard."""
 
     photos: int = 0
     too_small: int = 0
@@ -36,14 +36,14 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """An image yet to be read: its name, for messages, and how to get its bytes."""
+    """An image that is not read yet: its name, for messages, and a function that reads its bytes."""
 
     name: str
     read: Callable[[], bytes]
 
 
 def find_images(sources: Sequence[str]) -> list[ImageSource]:
-    """The images in ``sources``: image files, folders (searched to the bottom), globs, and tars.
+    """The images in ``sources``: image files, folders with all their subfolders, globs, and tars.
 
     Raises:
         DataError: a source does not exist or is a broken tar, or none of them holds an image.
@@ -96,13 +96,13 @@ def write_shards(
 ) -> Manifest:
     """Write the images in ``sources`` as ``out/NAME-000000.tar``, …, and ``out/manifest.json``.
 
-    Sizes are in pixels: images whose shorter side, after dividing both by ``downscale``, is under ``min_size`` are left
-    out. A plain RGB JPEG or PNG goes in byte for byte, any other image as a PNG of its pixels (see `to_pixels`).
-    ``shard_size`` is photos a shard. ``on_image`` is called for each image with a complaint, or "", and the number of
-    all images. Nothing appears under ``out`` before everything is written.
+    Both sides of an image are divided by ``downscale``. Images whose shorter side is then under ``min_size`` pixels are
+    left out. A plain RGB JPEG or PNG is copied byte for byte; any other image is stored as a PNG of its pixels (see
+    `to_pixels`). A shard has ``shard_size`` photos. After each image ``on_image`` is called with a complaint, or "",
+    and the number of all images. Nothing appears under ``out`` before everything is written.
 
     Raises:
-        DataError: no source, nothing usable in them, or ``out`` holds shards already.
+        DataError: a source does not exist, the sources hold no usable image, or ``out`` holds shards already.
     """
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -141,7 +141,10 @@ def write_shards(
             manifest.shards.append({"name": path.name, "photos": photos, "bytes": len(content), "sha256": checksum})
         (Path(temporary) / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
         out.mkdir(exist_ok=True)
-        for path in [*written, Path(temporary) / MANIFEST]:  # the manifest last: where it is, all is
+        for path in [
+            *written,
+            Path(temporary) / MANIFEST,
+        ]:  # the manifest last: it says that all shards are there
             path.rename(out / path.name)
     return manifest
 
@@ -152,7 +155,7 @@ def _key(index: int, name: str) -> str:
 
 
 def _sample(source: ImageSource, min_size: int, downscale: float) -> dict[str, bytes] | None:
-    """The file to store, by its ending; None for an image that is too small."""
+    """The file to store, as ``{ending: content}``; None if the image is too small."""
     try:
         content = source.read()
         image = open_image(io.BytesIO(content))

@@ -1,4 +1,4 @@
-"""A stream of batches of patches from shards, fixed by a seed, different on every rank and worker."""
+"""An endless stream of batches of patches from shards. The seed fixes it; each rank and worker has its own."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ from rnncodec.imaging import Pixels
 
 
 class PatchStream(IterableDataset[torch.Tensor]):
-    """Endless batches of patches, uint8 ``[batch_size, 3, patch_size, patch_size]``; where ``growth`` has a factor g
-    for this part of the ``epochs``, ``[batch_size / g², 3, g · patch_size, g · patch_size]``.
+    """Endless batches of patches, uint8 ``[batch_size / g², 3, g · patch_size, g · patch_size]``, where g is the value
+    of the schedule ``growth`` at this epoch of ``epochs``.
 
-    Each consumer (a worker of a rank) reads its own share of the shards, or, where there are fewer shards than
-    consumers, its own share of each shard's photos. A photo is decoded once for ``patches_per_photo`` patches, and a
-    buffer of ``shuffle_buffer`` patches (of larger ones fewer) mixes those of many photos. Photos that cannot be read
-    and shards that break off are warned of, counted in `corrupt`, and left behind.
+    Each consumer (a worker of a rank) reads its own share of the shards or, if there are fewer shards than consumers,
+    its own share of the photos of each shard. A photo is decoded once for ``patches_per_photo`` patches. A buffer of
+    ``shuffle_buffer / g²`` patches mixes the patches of many photos. A broken photo or a truncated shard gives a
+    warning, is counted in `corrupt`, and is skipped.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class PatchStream(IterableDataset[torch.Tensor]):
 
     @property
     def corrupt(self) -> int:
-        """How many broken photos and shards have been met so far, over all passes and workers of this rank."""
+        """The number of broken photos and shards so far, over all passes and workers of this rank."""
         return int(self._corrupt.item())
 
     def __iter__(self) -> Iterator[torch.Tensor]:
@@ -78,7 +78,7 @@ class PatchStream(IterableDataset[torch.Tensor]):
             yield torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
 
     def _patches(self, consumer: int, consumers: int, size: int, rng: np.random.Generator) -> Iterator[Pixels]:
-        """All patches of this consumer's photos, pass after pass."""
+        """The patches of this consumer's photos, in endless passes over them."""
         for number in count():
             found = False
             for pixels in self._photos(consumer, consumers, size, number):
@@ -91,7 +91,7 @@ class PatchStream(IterableDataset[torch.Tensor]):
                 )
 
     def _photos(self, consumer: int, consumers: int, size: int, number: int) -> Iterator[Pixels]:
-        """One pass over this consumer's photos; the order of the shards changes from pass to pass."""
+        """One pass over this consumer's photos. Each pass has its own order of the shards."""
         order = np.random.default_rng([self.seed, self.epoch, number]).permutation(len(self.shards))
         if by_shard := len(self.shards) >= consumers:
             order = order[consumer::consumers]

@@ -1,4 +1,4 @@
-"""Shard lists: from what a user writes to the URLs that webdataset opens."""
+"""Lists of shards: from the forms that a user may write to the URLs that webdataset opens."""
 
 import glob
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ def expand_shards(spec: str | Sequence[str]) -> list[str]:
     folders (their ``*.tar``), and ``pipe:`` and ``http(s)://`` URLs as webdataset reads them.
 
     Raises:
-        DataError: nothing matches, or a local file does not exist.
+        DataError: nothing is found, or a local file does not exist.
     """
     shards: list[str] = []
     for item in filter(None, [spec] if isinstance(spec, str) else spec):
