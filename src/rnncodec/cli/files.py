@@ -54,8 +54,8 @@ def convert_all(
 
 
 def for_each(files: list[str], action: Callable[[str], None]) -> None:
-    """Run ``action`` on each input. One that fails is reported and does not keep the others from theirs; the exit code
-    is the first failure's."""
+    """Run ``action`` on each input. A failure is reported, and the other inputs are still processed. The exit code is
+    that of the first failure."""
     exit_code = 0
     for source in files:
         try:
@@ -68,7 +68,7 @@ def for_each(files: list[str], action: Callable[[str], None]) -> None:
 
 
 def target_of(source: str, output: str | None, suffix: str, into_folder: bool) -> str:
-    """Where the output for ``source`` goes: beside it unless ``output`` says otherwise."""
+    """The output for ``source``: beside it, unless ``output`` names another place."""
     if output is not None and not into_folder:
         return output
     if source == "-":

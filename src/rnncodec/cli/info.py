@@ -11,7 +11,7 @@ from rnncodec.weights import released_name
 
 
 def describe(source: str, file: bitstream.File) -> dict[str, Any]:
-    """What the file says of itself, as values that JSON can hold."""
+    """The header and the layers of a file, as values that JSON can hold."""
     header = file.header
     pixels = header.width * header.height
     return {

@@ -20,7 +20,7 @@ def shards(
     sources: Annotated[list[str], typer.Argument(metavar="SRC...", help="Images, folders, globs, tars.")],
     out: Annotated[Path, typer.Option(help="Folder for the shards and their manifest.")],
     min_size: Annotated[int, typer.Option(min=1, help="Leave out images with a shorter side, in pixels.")] = 32,
-    downscale: Annotated[float, typer.Option(min=1.0, help="Divide the sides by this.")] = 1.0,
+    downscale: Annotated[float, typer.Option(min=1.0, help="Divide both sides of each image by this.")] = 1.0,
     shard_size: Annotated[int, typer.Option(min=1, help="Images in a shard.")] = 128,
 ) -> None:
     """Write images as WebDataset shards to train on.
@@ -52,13 +52,19 @@ def shards(
 
 @app.command()
 def report(
-    sources: Annotated[list[Path], typer.Argument(metavar="RUN_OR_RESULT...", help="Folders, or curves' JSON files.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN_OR_RESULT...", help="Folders of runs or evaluations, or JSON files of curves."),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
-    photos: Annotated[int, typer.Option(min=0, help="To show, of each result: the three worst, then others.")] = 3,
-    plots: Annotated[Path | None, typer.Option(help="Folder for the curves as PNG and SVG, too.")] = None,
+    photos: Annotated[
+        int,
+        typer.Option(min=0, help="Photos to show for each evaluation: the three with the lowest quality, then others."),
+    ] = 3,
+    plots: Annotated[Path | None, typer.Option(help="Also draw the curves, as PNG and SVG, into this folder.")] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Compare training runs and evaluations on one HTML page, which needs no network.
+    """Compare training runs and evaluations on one HTML page, which needs no network connection.
 
     Examples:
 
@@ -88,11 +94,11 @@ def report(
 @app.command()
 def ablation(
     sweeps: Annotated[list[Path], typer.Argument(metavar="SWEEP...", help="Folders of multiruns.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The document; what it says besides is kept.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The document. Its other text is kept.")],
 ) -> None:
     """Compare the runs of sweeps in tables, at equal steps and at equal time, in a Markdown document.
 
-    Runs of one group come into one table, and those that differ in nothing but the seed into one row.
+    Runs of one group are in one table. Runs that differ only in the seed are in one row.
 
     Examples:
 
@@ -109,7 +115,7 @@ def ablation(
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Around imports of packages that ``pip install 'rnncodec[name]'`` adds: says so if one of them is missing."""
+    """Wraps imports of optional packages: if one is missing, the error names the extra that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:

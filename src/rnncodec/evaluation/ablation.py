@@ -1,7 +1,8 @@
-"""Ablations: the runs of sweeps side by side, at equal steps and at equal time, as Markdown from the runs' own files.
+"""Ablations: Markdown tables that compare the runs of sweeps at equal steps and at equal time, from the files of the
+runs.
 
-Qualities are those of the validations, rates those of raw bits: what the networks learned, without entropy coding. Only
-where a run has a rate term is a bit counted as what it costs under the context model that learned along.
+Quality is that of the validations. Rate is that of raw bits, without entropy coding; for runs with a rate term it is
+the cross-entropy of the codes under the context model that was trained at the same time.
 """
 
 import shlex
@@ -20,10 +21,10 @@ from rnncodec.evaluation.report.sources import differences, from_folders
 from rnncodec.evaluation.summary import ABSENT, markdown
 from rnncodec.run_folder import CONFIG
 
-SWEEP = "multirun.yaml"  # Hydra's, in the folder of a multirun
+SWEEP = "multirun.yaml"  # written by Hydra into the folder of a multirun
 RATES = (0.25, 0.5, 1.0)  # bits a pixel: iterations 2, 4 and 8 of a network of 32 bits
 TARGET = 0.90  # MS-SSIM
-COLUMNS = {  # what is measured, and its decimals
+COLUMNS = {  # the columns of the tables, and their decimals
     "steps": 0,
     "seconds": 0,
     **{f"MS-SSIM at {rate:g} bpp": 4 for rate in RATES},
@@ -31,14 +32,14 @@ COLUMNS = {  # what is measured, and its decimals
     f"bpp at {TARGET:.2f}": 3,
     f"area to {RATES[-1]:g} bpp": 4,
 }
-CLOCKS = ("steps", "seconds")  # which runs are made equal in
+CLOCKS = ("steps", "seconds")  # runs are compared when these are equal
 TITLES = list(COLUMNS)
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run: the sweep's ``group``, the ``options``, flat, and COLUMNS at each validation, ``[V, C]``, NaN for what is
-    not to be had."""
+    """A run: the ``group`` of its sweep, its ``options``, flat, and the values of COLUMNS at each validation, ``[V,
+    C]``, NaN for a value that does not exist."""
 
     group: str
     options: dict[str, str]
@@ -48,16 +49,17 @@ class Run:
         return float(self.measured[-1, TITLES.index(clock)])
 
     def at(self, clock: str, moment: float) -> np.ndarray:
-        """COLUMNS when ``clock`` showed ``moment``, linear between validations."""
+        """The values of COLUMNS when ``clock`` was ``moment``, linear between validations."""
         shown = self.measured[:, TITLES.index(clock)]
         return np.array([np.interp(moment, shown, column, left=np.nan) for column in self.measured.T])
 
 
 def ablations(sweeps: Sequence[Path]) -> dict[str, str]:
-    """The text on each group of runs in ``sweeps``, the folders of multiruns: the commands, and the tables.
+    """The commands and the tables, as text, for each group of runs in ``sweeps``, the folders of multiruns.
 
     Raises:
-        DataError: a folder is not a multirun's, a run in it has logged no validation, or one repeats another.
+        DataError: a folder is not that of a multirun, a run has logged no validation, or two runs have the same
+        options.
     """
     runs: dict[str, list[Run]] = {}
     commands: dict[str, list[str]] = {}
@@ -75,7 +77,7 @@ def ablations(sweeps: Sequence[Path]) -> dict[str, str]:
 
 
 def folders(sweep: Path) -> list[Path]:
-    """A multirun's runs, in their order. Raises DataError where there is none."""
+    """The folders of the runs of a multirun, in order. Raises DataError if there is none."""
     found = [path.parent for path in sweep.glob(f"*/{CONFIG}")]
     if not found:
         raise DataError(f"{sweep}: there is no run in it")
@@ -83,7 +85,7 @@ def folders(sweep: Path) -> list[Path]:
 
 
 def read_command(sweep: Path) -> str:
-    """The command that made a multirun. Raises DataError where ``sweep`` is none."""
+    """The command that started a multirun. Raises DataError if ``sweep`` is not the folder of one."""
     try:
         overrides = yaml.safe_load((sweep / SWEEP).read_text())["hydra"]["overrides"]
     except FileNotFoundError:
@@ -93,9 +95,11 @@ def read_command(sweep: Path) -> str:
 
 
 def read_run(folder: Path) -> Run:
-    """What a run says of itself. Raises DataError where it has logged no validation."""
+    """Read a run from its folder. Raises DataError if it has logged no validation."""
     source = from_folders(folder, None)
-    logged = {name: dict(points) for name, points in source.training.items()}  # what a resumed run repeated counts once
+    logged = {
+        name: dict(points) for name, points in source.training.items()
+    }  # steps that a resumed run repeated count once
     if "train/seconds" not in logged:
         raise DataError(f"{folder}: no validation was logged in its csv-0; ablations need logger=csv")
     iterations = [f"t{t:02d}" for t in takewhile(lambda t: f"val/psnr_t{t:02d}" in logged, count(1))]
@@ -122,8 +126,8 @@ def describe(runs: Sequence[Run], commands: Sequence[str]) -> str:
 
 
 def table(runs: Sequence[Run], clock: str, moment: float) -> str:
-    """The runs when ``clock`` showed ``moment``, a setting a row: the mean over its seeds and, of several, plus or
-    minus half their range."""
+    """The runs when ``clock`` was ``moment``, one row for each setting: the mean over its seeds and, if there are
+    several, ± half their range."""
     differing = differences([run.options for run in runs])
     differing.pop("seed", None)
     settings = list(zip(*([short(value) for value in values] for values in differing.values()), strict=True))
@@ -140,12 +144,12 @@ def table(runs: Sequence[Run], clock: str, moment: float) -> str:
 
 
 def short(value: str) -> str:
-    """An option's value; of a class its name alone."""
+    """The value of an option; of a class only its name."""
     return value.removeprefix("rnncodec.training.losses.")
 
 
 def spread(values: np.ndarray, decimals: int) -> str:
-    """The mean of some runs' values, and half their range; ABSENT where a run has none."""
+    """The mean of the values, ± half their range; ABSENT if a run has no value."""
     if np.isnan(values).any():
         return ABSENT
     mean = f"{values.mean():.{decimals}f}"
@@ -153,11 +157,11 @@ def spread(values: np.ndarray, decimals: int) -> str:
 
 
 def insert(texts: Mapping[str, str], document: str) -> str:
-    """``document`` with each group's text between the group's marks, in the place of the one before; where it has no
-    such marks, at its end.
+    """``document`` with the text of each group between the marks of the group, in place of the text that was there. The
+    text of a group without marks is added at the end.
 
     Raises:
-        DataError: a text's first mark is there, its last is not.
+        DataError: the first mark of a group is there, but the last is not.
     """
     for group, text in texts.items():
         begin, end = f"<!-- rnncodec ablation: {group} -->", "<!-- end -->"

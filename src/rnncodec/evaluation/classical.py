@@ -1,4 +1,4 @@
-"""The codecs that everybody has, as Pillow writes them: what ours is compared with."""
+"""The baselines: codecs in common use, as Pillow writes them."""
 
 import importlib
 import io
@@ -15,10 +15,11 @@ from rnncodec.imaging import Pixels
 
 @dataclass(frozen=True)
 class ClassicalCodec:
-    """A file format of Pillow's, and how it is written.
+    """A file format of Pillow, and how it is written.
 
-    ``settings`` are its qualities, or the bits a pixel asked for, such that photos come to 0.05 to 2 bpp and more;
-    ``options`` turns one of them into the options of Pillow's ``save``; ``needs`` names Pillow's feature or the plugin.
+    ``settings`` are qualities, or bits per pixel, chosen so that the files of photos have from 0.05 to at least 2 bpp.
+    ``options`` returns the options of Pillow's ``save`` for a setting. ``needs`` is the feature of Pillow, or the
+    plugin, that the format needs.
     """
 
     title: str
@@ -28,10 +29,10 @@ class ClassicalCodec:
     needs: str
 
     def check(self) -> None:
-        """Raises ConfigurationError where it cannot be written here."""
+        """Raises ConfigurationError if this installation of Pillow cannot write the format."""
         if self.needs == PLUGIN:
             try:
-                importlib.import_module(PLUGIN)  # tells Pillow of the format
+                importlib.import_module(PLUGIN)  # registers the format
             except ModuleNotFoundError:
                 raise ConfigurationError("JPEG XL needs a plugin: pip install 'rnncodec[jxl]'") from None
         elif not features.check(self.needs):
@@ -45,7 +46,7 @@ class ClassicalCodec:
         return buffer.getvalue()
 
     def decode(self, content: bytes) -> Pixels:
-        """The pixels that a file of it shows."""
+        """The pixels of a file."""
         self.check()
         return np.asarray(Image.open(io.BytesIO(content), formats=[self.format]).convert("RGB"))
 
@@ -60,7 +61,7 @@ JPEG2000_RATES = (0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.
 
 
 def jpeg(subsampling: str, progressive: bool = False) -> Callable[[float], dict[str, Any]]:
-    """Options of a JPEG whose Huffman tables are fitted to the picture."""
+    """The options of a JPEG file with optimised Huffman tables."""
     return lambda quality: {
         "quality": int(quality),
         "subsampling": subsampling,
@@ -72,7 +73,7 @@ def jpeg(subsampling: str, progressive: bool = False) -> Callable[[float], dict[
 CLASSICAL = {
     "jpeg": ClassicalCodec("JPEG 4:2:0", "JPEG", JPEG_QUALITIES, jpeg("4:2:0"), "jpg"),
     "jpeg444": ClassicalCodec("JPEG 4:4:4", "JPEG", JPEG_QUALITIES, jpeg("4:4:4"), "jpg"),
-    # Larger than the plain ones at low rates, smaller at high ones.
+    # Larger than sequential JPEG at low rates, smaller at high rates.
     "jpeg_progressive": ClassicalCodec(
         "JPEG 4:2:0 progressive", "JPEG", JPEG_QUALITIES, jpeg("4:2:0", progressive=True), "jpg"
     ),
@@ -83,7 +84,7 @@ CLASSICAL = {
         "JPEG 2000",
         "JPEG2000",
         JPEG2000_RATES,
-        # mct is its colour transform, which Pillow leaves out by default.
+        # mct is the colour transform, which is off in Pillow by default.
         lambda bpp: {"quality_mode": "rates", "quality_layers": [24.0 / bpp], "irreversible": True, "mct": 1},
         "jpg_2000",
     ),
@@ -91,7 +92,7 @@ CLASSICAL = {
         "AVIF 4:2:0",
         "AVIF",
         AVIF_QUALITIES,
-        # One thread: the bytes depend on how many there are.
+        # One thread, because the bytes depend on the number of threads.
         lambda quality: {"quality": int(quality), "subsampling": "4:2:0", "speed": 6, "max_threads": 1},
         "avif",
     ),
@@ -106,7 +107,7 @@ CLASSICAL = {
 
 
 def classical(name: str) -> ClassicalCodec:
-    """The codec of that name, which can be written here.
+    """The codec of this name.
 
     Raises:
         ConfigurationError: there is no such codec, or it is not installed.

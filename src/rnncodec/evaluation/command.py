@@ -1,4 +1,4 @@
-"""The command evaluate.py: from its options to results on disk and a summary on the terminal."""
+"""The work of evaluate.py: from its options to results on disk and a summary on the terminal."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ SAMPLES = "samples"
 
 
 def evaluate_and_print(config: DictConfig) -> None:
-    """Evaluate as ``config`` says, with a progress bar, and print the summary.
+    """Evaluate with the options ``config``, show a progress bar, and print the summary.
 
     Raises:
         RnncodecError: see `rnncodec.evaluation.measurement.evaluate`.
@@ -57,7 +57,8 @@ def evaluate_and_print(config: DictConfig) -> None:
 
 
 def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
-    """The logger that ``config`` describes, on the run that trained the model, if it has one, else on a new one."""
+    """The logger that ``config`` describes. It logs into the run that trained the model, if there is one, else into a
+    new run."""
     run = Path(config.model) / CONFIG
     if run.is_file():
         trained = OmegaConf.load(run)
@@ -67,7 +68,7 @@ def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
 
 
 def results_folder(config: DictConfig, name: str) -> Path:
-    """Where the results go: into the run whose weights are measured, else under ``config.outputs``."""
+    """The folder of the results: inside the run whose weights are measured, else under ``config.outputs``."""
     if config.folder:
         return Path(config.folder)
     images = Path(config.images).resolve().name

@@ -1,4 +1,4 @@
-"""Rate–distortion curves, and their files: CompressAI's JSON schema, so that their plots and ours read each other's."""
+"""Rate–distortion curves, and their files in CompressAI's JSON schema, which its tools and ours can exchange."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from rnncodec.errors import DataError
 from rnncodec.evaluation.measure import Point
 
 METRICS = {"ms-ssim-rgb": "MS-SSIM", "psnr-rgb": "PSNR (dB)", "psnr-hvs-y": "PSNR-HVS (dB)"}  # CompressAI's keys
-FIELDS = {  # of a Point, by their keys in the files
+FIELDS = {  # the fields of a Point, by their keys in the files
     "setting": "setting",
     "bpp": "bpp",
     "psnr-rgb": "psnr",
@@ -23,15 +23,15 @@ FIELDS = {  # of a Point, by their keys in the files
 
 @dataclass(frozen=True)
 class Curve:
-    """A codec at each of its settings. ``results`` holds lists of equal length: ``bpp``, and some of METRICS and of
-    ``setting``, ``encoding_time`` and ``decoding_time``."""
+    """The results of a codec at each of its settings: lists of equal length. ``bpp`` is always there; METRICS,
+    ``setting``, ``encoding_time`` and ``decoding_time`` may be."""
 
     name: str
     description: str
     results: dict[str, list[float]]
 
     def points(self, metric: str) -> list[tuple[float, float]]:
-        """Pairs of bpp and ``metric``, by rising bpp; none where it was not measured."""
+        """Pairs of bpp and ``metric``, sorted by bpp; none if ``metric`` was not measured."""
         return sorted(zip(self.results["bpp"], self.results.get(metric, []), strict=False))
 
 
@@ -69,7 +69,8 @@ def read_curve(path: Path) -> Curve:
 
 
 def read_anchors(folder: Path) -> list[Curve]:
-    """The curves of every JSON file in ``folder``, each named after its file: their own names repeat themselves.
+    """The curves of every JSON file in ``folder``, each named after its file, because the names inside the files are
+    not unique.
 
     Raises:
         DataError: there is none, or one cannot be read.

@@ -15,7 +15,7 @@ from rnncodec.rate import bits_per_pixel
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BEST = 100.0  # dB; what a picture without any error gets, so that means stay finite
+BEST = 100.0  # dB; the value for a picture without any error, so that means stay finite
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Point:
     """One file of one picture.
 
     ``setting`` is the iteration, or what a classical codec was asked for; ``bytes`` and ``bpp`` count the whole file;
-    ``psnr`` and ``psnr_hvs`` are in dB; the times, in seconds, are those of writing and of decoding this file.
+    ``psnr`` and ``psnr_hvs`` are in dB; the times are the seconds to write and to decode this file.
     """
 
     setting: float
@@ -37,9 +37,9 @@ class Point:
 
 
 def measure(compressor: Compressor, pixels: Pixels, iterations: int) -> list[Point]:
-    """Write one file of ``iterations`` layers, decode it, and measure what each cut behind a layer shows.
+    """Write one file of ``iterations`` layers, decode it, and measure the picture after each layer.
 
-    The file of t layers is the head of that of more, so that one pass of the encoder serves them all.
+    A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once.
     """
     start = time.perf_counter()
     encoded: list[float] = []
@@ -67,7 +67,7 @@ def measure_classical(codec: ClassicalCodec, pixels: Pixels) -> list[Point]:
 def point(
     setting: float, size: int, pixels: Pixels, shown: Pixels, encoding_time: float, decoding_time: float
 ) -> Point:
-    """The Point of a file of ``size`` bytes that shows ``shown`` for ``pixels``."""
+    """The Point of a file of ``size`` bytes that decodes to ``shown``; ``pixels`` is the original."""
     picture, original = as_tensor(shown), as_tensor(pixels)
     return Point(
         setting,
@@ -82,7 +82,7 @@ def point(
 
 
 def timed(pictures: Iterator[T]) -> Iterator[tuple[T, float]]:
-    """Each of ``pictures``, and the seconds that went into it and those before it, as if there were no others."""
+    """Each of ``pictures``, and the seconds that it and all pictures before it took."""
     total = 0.0
     while True:
         start = time.perf_counter()
@@ -95,7 +95,7 @@ def timed(pictures: Iterator[T]) -> Iterator[tuple[T, float]]:
 
 
 def clocked(action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> tuple[T, float]:
-    """What ``action`` returns, and the seconds it took."""
+    """The result of ``action``, and the seconds that it took."""
     start = time.perf_counter()
     result = action(*arguments, **options)
     return result, time.perf_counter() - start

@@ -1,4 +1,5 @@
-"""An evaluation: every image by every codec, on several processes, taken up again where it was left."""
+"""An evaluation: every image by every codec, in several processes. An evaluation that was interrupted can be
+continued."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -32,18 +33,19 @@ from rnncodec.metrics import SMALLEST_SIDE
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure.
+    """The options of an evaluation.
 
     Args:
         model: a released model's name, a weights file, or a run's folder.
-        images: a folder's images are measured, or those of a list of files.
-        name: of the codec in tables and plots; its curve's file is called so.
-        iterations: of the codec; None for as many as it was trained for.
-        baselines: of CLASSICAL.
+        images: the image files to measure.
+        name: the name of the codec in tables and plots, and of the file of its curve.
+        iterations: how many iterations of the codec; None means as many as it was trained for.
+        baselines: names in CLASSICAL.
         anchors: a folder of published curves.
-        compare_to: the baseline or anchor that BD-rates are against; None or an absent one for no BD-rates.
-        workers: processes; None for one a core. Each has one thread, so that their number changes no result.
-        device: where the network runs.
+        compare_to: the baseline or anchor that BD-rates are computed against. No BD-rates if it is None or is not
+        there. workers: the number of processes; None means one for each core. Each has one thread, so that the number
+            of processes does not change the results.
+        device: the device that the network runs on.
     """
 
     model: str
@@ -59,7 +61,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Job:
-    """One image by one codec: ``codec`` names a classical one, or is None for the network."""
+    """One image by one codec: ``codec`` is the name of a baseline, or None for the network."""
 
     image: Path
     codec: str | None
@@ -69,7 +71,7 @@ class Job:
 
 
 def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, str], object]) -> Evaluation:
-    """Measure what is not yet measured in ``folder``, and write the results there.
+    """Measure everything that is not measured yet in ``folder``, and write the results there.
 
     ``on_progress(done, total, complaint)`` is called after each job. The complaint says why an image could not be
     measured, and is "" otherwise.
@@ -116,7 +118,7 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
 
 
 def check(options: Options) -> About:
-    """What will be measured. Raises RnncodecError where an option cannot work."""
+    """Check the options, and describe the evaluation. Raises RnncodecError if an option has a wrong value."""
     ours = compressor(options.model, options.device)
     if options.workers is not None and options.workers < 1:
         raise ConfigurationError(f"workers must be at least 1, not {options.workers}")
@@ -144,14 +146,14 @@ def check(options: Options) -> About:
 
 
 def check_names(names: list[str], anchors: list[Curve]) -> None:
-    """Raises ConfigurationError where two curves would have one name."""
+    """Raises ConfigurationError if two curves would have the same name."""
     names = [*names, *(anchor.name for anchor in anchors)]
     if len(set(names)) < len(names) or "evaluation" in names or names[0] in CLASSICAL:
         raise ConfigurationError(f"curves need names of their own, not {', '.join(names)}; choose another name=…")
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The images in ``folder``, by name. Raises DataError where there are none."""
+    """The images in ``folder``, sorted by name. Raises DataError if there is none."""
     paths = sorted(path for path in folder.iterdir() if is_image_name(path)) if folder.is_dir() else []
     if not paths:
         raise DataError(f"no images in {folder}")
@@ -159,7 +161,7 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def outcomes(jobs: list[Job], options: Options) -> Iterator[tuple[Job, list[Point] | str]]:
-    """The jobs as they are done, each with its Points, or with what is wrong with its image."""
+    """Yields the jobs as they finish, each with its Points, or with a message if its image cannot be measured."""
     processes = min(options.workers or default_workers(options.device), len(jobs))
     if processes <= 1:
         with one_thread():
@@ -176,7 +178,7 @@ def outcomes(jobs: list[Job], options: Options) -> Iterator[tuple[Job, list[Poin
 
 
 def default_workers(device: str) -> int:
-    """One for each core that this process may use; a single one beside a GPU."""
+    """One process for each core that this process may use; with a GPU only one."""
     if device != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -184,7 +186,7 @@ def default_workers(device: str) -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums in floating point depend on how many threads share them."""
+    """Runs its block with one thread, because sums in floating point depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -194,7 +196,7 @@ def one_thread() -> Iterator[None]:
 
 
 def perform(job: Job) -> list[Point] | str:
-    """The Points of a job, or what is wrong with its image."""
+    """The Points of a job, or a message if its image cannot be measured."""
     try:
         pixels = read_measurable(job.image)
         if job.codec is not None:
@@ -205,7 +207,7 @@ def perform(job: Job) -> list[Point] | str:
 
 
 def read_measurable(path: Path) -> Pixels:
-    """The pixels of an image file. Raises ImageError where it cannot be read, or is too small for MS-SSIM."""
+    """The pixels of an image file. Raises ImageError if it cannot be read, or is too small for MS-SSIM."""
     pixels = read_pixels(path)
     height, width = pixels.shape[:2]
     if min(height, width) < SMALLEST_SIDE:
@@ -214,7 +216,7 @@ def read_measurable(path: Path) -> Pixels:
 
 
 def in_order(measurements: Measurements, options: Options) -> Measurements:
-    """The measurements asked for, by codec and image, then the others that the folder holds."""
+    """The measurements that ``options`` ask for, by codec and image, then the others in the folder."""
     codecs = (options.name, *options.baselines)
     asked = [(codec, image.name) for codec in codecs for image in options.images]
     first = {key: measurements[key] for key in asked if key in measurements}

@@ -1,4 +1,5 @@
-"""What a rate–distortion curve comes to. A curve is a list of pairs: bits a pixel, quality (more is better)."""
+"""Numbers that summarise a rate–distortion curve, given as a list of pairs: bits per pixel, quality (more is
+better)."""
 
 import math
 import warnings
@@ -7,13 +8,13 @@ from itertools import pairwise
 
 Points = list[tuple[float, float]]
 
-LIMIT = 2.0  # bits a pixel up to which the area is taken
+LIMIT = 2.0  # bits per pixel; the area is computed up to here
 
 
 def area(points: Points, limit: float = LIMIT) -> float:
     """The area under the curve from (0, 0) to ``limit`` bits a pixel, linear between points (Toderici et al. 2017).
 
-    A curve that ends before stays at its last quality: more bytes than a codec can use do not make its picture worse.
+    A curve that ends before ``limit`` is continued at its last quality.
     """
     curve = [(0.0, 0.0), *sorted(points)]
     curve.append((max(limit, curve[-1][0]), curve[-1][1]))
@@ -26,8 +27,8 @@ def area(points: Points, limit: float = LIMIT) -> float:
 
 
 def rate_at(points: Points, quality: float) -> float | None:
-    """The bits a pixel at which the curve first reaches ``quality``, linear between points; None where it does not, or
-    where its first point is better already."""
+    """The bits per pixel at which the curve first reaches ``quality``, linear between points. None if the curve does
+    not reach it, or if its first point is already better."""
     curve = improving(points)
     for (left, low), (right, high) in pairwise(curve):
         if low <= quality <= high:
@@ -37,7 +38,7 @@ def rate_at(points: Points, quality: float) -> float | None:
 
 @dataclass(frozen=True)
 class BDRate:
-    """How many per cent more bits than the anchor, on average over the qualities from ``low`` to ``high``."""
+    """The difference in bits from the anchor, in per cent, on average over the qualities from ``low`` to ``high``."""
 
     percent: float
     low: float
@@ -46,11 +47,11 @@ class BDRate:
 
 def bd_rate(anchor: Points, test: Points) -> BDRate | None:
     """Bjøntegaard's delta rate of ``test`` against ``anchor``, by Akima interpolation of the logarithm of the rate,
-    over the qualities that both cover; None where they share none, or one has a single point.
+    over the qualities that both curves cover. None if there are none, or if a curve has only one point.
 
-    Points that more bits did not make better are left out: the rate must be a function of the quality.
+    Points that are not better than a point with fewer bits are left out, so that rate is a function of quality.
     """
-    import bjontegaard  # which brings matplotlib
+    import bjontegaard  # it imports matplotlib, which takes long
 
     first, second = improving(anchor), improving(test)
     if min(len(first), len(second)) < 2:
@@ -70,7 +71,7 @@ def bd_rate(anchor: Points, test: Points) -> BDRate | None:
 
 
 def improving(points: Points) -> Points:
-    """The points, by rising rate, that are better than all cheaper ones."""
+    """The points that are better than all points with fewer bits, sorted by rate."""
     kept: Points = []
     for rate, quality in sorted(points):
         if not kept or (quality > kept[-1][1] and rate > kept[-1][0]):

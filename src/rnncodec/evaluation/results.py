@@ -1,7 +1,7 @@
-"""What an evaluation leaves in its folder.
+"""The folder of an evaluation.
 
-``evaluation.json`` says what was measured, ``per_image.csv`` holds every measurement, and, of the images that all
-codecs have coded, ``NAME.json`` is a codec's mean curve and ``summary.md`` the tables.
+``evaluation.json`` describes what was measured, and ``per_image.csv`` holds every measurement. ``NAME.json`` is the
+mean curve of a codec and ``summary.md`` has the tables, both over the images that all codecs have coded.
 """
 
 import csv
@@ -28,8 +28,8 @@ Measurements = dict[tuple[str, str], list[Point]]  # by codec and image
 
 @dataclass
 class About:
-    """What was measured: the codec called ``name``, the weights it has, and the images; ``broken`` says of an image
-    why it could not be measured. ``curves`` names the curves in the folder, ``anchors`` those that were published."""
+    """What was measured: the codec ``name`` with its weights, and the images. ``broken`` maps the name of an image to
+    the reason why it could not be measured. ``anchors`` are the names of published curves."""
 
     name: str
     model: str
@@ -44,18 +44,18 @@ class About:
     anchors: list[str] = field(default_factory=list)
 
     def same_measurements(self, other: "About") -> bool:
-        """Whether the measurements of ``other`` can stand for those of this one, where both have an image."""
+        """Whether measurements of ``other`` are valid for this evaluation too, for images that both have."""
         return (self.name, self.identity, self.iterations) == (other.name, other.identity, other.iterations)
 
     @property
     def measured(self) -> list[str]:
-        """The images in every curve."""
+        """The images that could be measured."""
         return [image for image in self.images if Path(image).name not in self.broken]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A folder's content: ``curves``, first that of the codec, then the baselines and the anchors."""
+    """The content of the folder. ``curves`` are those of the codec, then of the baselines, then of the anchors."""
 
     about: About
     measurements: Measurements
@@ -64,15 +64,15 @@ class Evaluation:
 
     @property
     def summary(self) -> Summary:
-        """The codec's own."""
+        """The summary of the codec."""
         return self.summaries[0]
 
 
 def complete(about: About, measurements: Measurements, anchors: Sequence[Curve]) -> Evaluation:
-    """The curves and summaries of what was measured; ``anchors`` join them.
+    """An Evaluation with the curves and summaries of the measurements and of ``anchors``.
 
     Raises:
-        DataError: not one image was measured with every codec.
+        DataError: no image could be measured.
     """
     names = [Path(image).name for image in about.measured]
     if not names:
@@ -88,7 +88,7 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
-    """Write all of it to ``folder``."""
+    """Write all files of the evaluation to ``folder``."""
     write_about(evaluation.about, folder)
     write_measurements(evaluation.measurements, folder)
     for curve in evaluation.curves:
@@ -97,7 +97,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
 
 def summary_text(evaluation: Evaluation) -> str:
-    """The tables, in Markdown."""
+    """The tables as Markdown."""
     about = evaluation.about
     baseline = about.compare_to if any(curve.name == about.compare_to for curve in evaluation.curves) else None
     anchors = f"; published curves: {', '.join(about.anchors)}" if about.anchors else ""
@@ -109,7 +109,8 @@ def summary_text(evaluation: Evaluation) -> str:
 
 
 def fall_in_words(evaluation: Evaluation) -> str:
-    """By how much a layer made a picture worse, where it did so most: more bytes should never do so."""
+    """The largest fall of MS-SSIM from one layer to the next, in words. More layers should never make a picture
+    worse."""
     about = evaluation.about
     falls = [
         (before.ms_ssim - after.ms_ssim, Path(image).name, int(after.setting))
@@ -123,7 +124,7 @@ def fall_in_words(evaluation: Evaluation) -> str:
 
 
 def read_evaluation(folder: Path) -> Evaluation:
-    """What `write_evaluation` wrote. Raises DataError where it is not there, or not whole."""
+    """The evaluation that `write_evaluation` wrote. Raises DataError if it is missing or not finished."""
     about = read_about(folder)
     if about is None:
         raise DataError(f"{folder}: not the folder of an evaluation: it has no {ABOUT}")
@@ -140,7 +141,7 @@ def write_about(about: About, folder: Path) -> None:
 
 
 def read_about(folder: Path) -> About | None:
-    """None where there is no evaluation in ``folder``. Raises DataError where its file cannot be read."""
+    """None if there is no evaluation in ``folder``. Raises DataError if its file cannot be read."""
     try:
         return About(**json.loads((folder / ABOUT).read_text()))
     except FileNotFoundError:
@@ -158,7 +159,7 @@ def write_measurements(measurements: Measurements, folder: Path) -> None:
 
 
 def read_measurements(folder: Path) -> Measurements:
-    """None of them where there is no file. Raises DataError where it cannot be read."""
+    """The measurements in ``folder``; empty if there is no file. Raises DataError if the file cannot be read."""
     path = folder / MEASUREMENTS
     measurements: Measurements = {}
     try:

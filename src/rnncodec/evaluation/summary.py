@@ -1,4 +1,4 @@
-"""Curves to the few numbers by which codecs are compared, and those to Markdown."""
+"""The numbers that codecs are compared by, from their curves, and Markdown tables of these numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from rnncodec.evaluation.rate_distortion import LIMIT, BDRate, area, bd_rate, ra
 TARGETS = (0.90, 0.95, 0.98)  # MS-SSIM
 ABSENT = "–"
 SHORT = "*"  # marks the area under a curve that ends before LIMIT
-NOTE = f"{SHORT} The curve ends before {LIMIT:g} bpp; its last quality is kept from there."
+NOTE = f"{SHORT} The curve ends before {LIMIT:g} bpp; the area takes its last quality from there on."
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A curve's last rate in bits a pixel, its areas to LIMIT, its rates at each of TARGETS, and its BD-rates against
-    the baseline; None where the curve does not reach it."""
+    """The last rate of a curve in bits per pixel, the areas up to LIMIT, the rates at each of TARGETS, and the BD-rates
+    against the baseline. A value is None if the curve does not cover it."""
 
     name: str
     ends_at: float
@@ -27,7 +27,7 @@ class Summary:
 
 
 def summarize(curve: Curve, baseline: Curve | None) -> Summary:
-    """The Summary of ``curve``; ``baseline`` is what BD-rates are against."""
+    """The Summary of ``curve``, with BD-rates against ``baseline``."""
 
     def area_of(metric: str) -> float | None:
         points = curve.points(metric)
@@ -48,7 +48,7 @@ def summarize(curve: Curve, baseline: Curve | None) -> Summary:
 
 
 def headings(baseline: str | None) -> list[str]:
-    """The columns of `cells`."""
+    """The headings of the columns of `cells`."""
     against = f" against {baseline}" if baseline else ""
     return [
         "codec",
@@ -61,7 +61,7 @@ def headings(baseline: str | None) -> list[str]:
 
 
 def cells(summary: Summary) -> list[str]:
-    """A Summary in words, one for each of `headings`."""
+    """The values of a Summary as text, one for each of `headings`."""
     return [
         summary.name,
         *(_number(rate, 3) for rate in summary.rates),
@@ -73,13 +73,13 @@ def cells(summary: Summary) -> list[str]:
 
 
 def summary_table(summaries: Sequence[Summary], baseline: str | None) -> str:
-    """A Markdown table, a codec a row."""
+    """A Markdown table with one row for each codec."""
     table = markdown(headings(baseline), [cells(summary) for summary in summaries])
     return table + (f"\n{NOTE}\n" if f"{SHORT} |" in table else "")
 
 
 def point_table(curve: Curve) -> str:
-    """A Markdown table of a measured curve, a setting a row."""
+    """A Markdown table of a measured curve with one row for each setting."""
     columns = {  # heading: key, decimals
         "iteration": ("setting", 0),
         "bpp": ("bpp", 4),
@@ -96,7 +96,7 @@ def point_table(curve: Curve) -> str:
 
 
 def markdown(columns: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table, its first column to the left, the others to the right."""
+    """A Markdown table. The first column is aligned left, the others right."""
     lines = [columns, ["---", *["---:"] * (len(columns) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""An evaluation in a W&B run: the numbers that runs are compared by, the curves, and a table of images."""
+"""Logs an evaluation to W&B: the numbers that runs are compared by, the curves, and a table of images."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,11 @@ from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.imaging import Pixels, read_pixels
 
-PICTURES = 8  # images whose reconstructions are shown
+PICTURES = 8  # images that are logged with their reconstructions
 
 
 def log_evaluation(run: Any, evaluation: Evaluation) -> None:
-    """Log ``evaluation`` to ``run``, a ``wandb.Run``, all under ``eval/``."""
+    """Log ``evaluation`` to ``run``, a ``wandb.Run``, under ``eval/``."""
     import wandb
 
     logged: dict[str, Any] = dict(scalars(evaluation))
@@ -32,7 +32,7 @@ def log_evaluation(run: Any, evaluation: Evaluation) -> None:
 
 
 def scalars(evaluation: Evaluation) -> dict[str, float]:
-    """The numbers that runs are compared by in a W&B workspace. A value that the curve does not reach is left out."""
+    """The numbers that runs are compared by in W&B. A value that the curve does not reach is left out."""
     summary, compare_to = evaluation.summary, evaluation.about.compare_to
     values = {
         "eval/auc_ms_ssim": summary.area_ms_ssim,
@@ -45,7 +45,8 @@ def scalars(evaluation: Evaluation) -> dict[str, float]:
 
 
 def image_table(evaluation: Evaluation) -> Any:
-    """A ``wandb.Table``: a row for each image and iteration, the first PICTURES images with what a decoder shows."""
+    """A ``wandb.Table`` with one row for each image and iteration. The first PICTURES images have their
+    reconstructions."""
     import wandb
 
     about = evaluation.about
@@ -64,7 +65,7 @@ def image_table(evaluation: Evaluation) -> Any:
 
 
 def reconstructions(evaluation: Evaluation, path: Path) -> list[Pixels]:
-    """What a decoder shows of an image after each layer."""
+    """The decoded picture after each layer."""
     ours = compressor(evaluation.about.model)
     content = ours.compress(read_pixels(path), evaluation.about.iterations)
     return list(ours.decode(bitstream.read(content)))

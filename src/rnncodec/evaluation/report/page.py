@@ -1,4 +1,4 @@
-"""The report's page: what `sources` and `viewer` found, in one file that needs no other."""
+"""The page of the report: one HTML file with all that it needs."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from rnncodec.evaluation.summary import NOTE, SHORT, cells, headings, summarize
 
 
 def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
-    """Every curve to draw, with what kind it is: the sources' own first, then each baseline and anchor once."""
+    """Every curve to draw, with its kind: the curves of the sources first, then each baseline and anchor once."""
     own = [
         ("codec", Curve(source.name, source.curve.description, source.curve.results))
         for source in sources
@@ -32,15 +32,16 @@ def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
             kind = "published" if curve.name in anchors else "baseline"
             same_name = [other for _, other in others if other.name == curve.name]
             if any(all(curve.points(metric) == other.points(metric) for metric in METRICS) for other in same_name):
-                continue  # their times may differ
-            if same_name:  # of other images
+                continue  # the same curve; only the times may differ
+            if same_name:  # measured on other images
                 curve = replace(curve, name=f"{curve.name} ({source.name})")
             others.append((kind, curve))
     return own + others
 
 
 def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object] = lambda: None) -> str:
-    """The page, as HTML. ``photos`` of each evaluation are shown; ``on_layer`` is called as layers are coded."""
+    """The page, as HTML. It shows ``photos`` photos of each evaluation; ``on_layer`` is called after each layer of
+    them."""
     curves = report_curves(sources)
     evaluations = [(source, source.evaluation) for source in sources if source.evaluation]
     compare_to = evaluations[0][1].about.compare_to if evaluations else None
@@ -86,14 +87,14 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
 
 
 def worst_in_words(evaluation: Evaluation) -> str:
-    """Which photos a codec shows worst."""
+    """The photos with the lowest quality, in words."""
     qualities = ranked(evaluation)
     named = [f"{path.stem} ({quality:.4f})" for path, quality in list(qualities.items())[:WORST]]
     return f"worst at {RATE:g} bpp, by MS-SSIM: {', '.join(named)}; the mean is {fmean(qualities.values()):.4f}."
 
 
 def curve_data(kind: str, curve: Curve) -> dict[str, Any]:
-    """A curve as the page's script takes it."""
+    """A curve in the form that the script of the page reads."""
     points = {metric: curve.points(metric) for metric in METRICS if curve.points(metric)}
     return {"name": curve.name, "kind": kind, "points": points}
 

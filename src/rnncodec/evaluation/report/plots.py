@@ -10,7 +10,8 @@ STYLES = {"codec": "o-", "baseline": ".--", "published": ".:"}
 
 
 def write_plots(curves: Sequence[tuple[str, Curve]], folder: Path) -> list[Path]:
-    """One plot for each metric that a curve has, as PNG and as SVG, in ``folder``; ``curves`` come with their kinds."""
+    """Draw one plot for each metric that a curve has, as PNG and as SVG in ``folder``. ``curves`` are pairs of a kind
+    and a curve."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot, which looks for a display
 

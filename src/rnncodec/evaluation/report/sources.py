@@ -1,4 +1,4 @@
-"""What a report compares: runs and results of evaluations, read from their folders."""
+"""The sources of a report: runs, evaluations and curves, read from their files."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,15 @@ from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
 from rnncodec.run_folder import CONFIG
 
-LEFT_OUT = ("folder", "run_id", "outputs", "name", "group", "tags", "resume")  # options that only say where and who
+LEFT_OUT = (
+    "folder",
+    "run_id",
+    "outputs",
+    "name",
+    "group",
+    "tags",
+    "resume",
+)  # options that say nothing about the method
 
 UNKNOWN = "–"
 
@@ -22,7 +30,8 @@ Series = dict[str, list[tuple[float, float]]]  # by metric: pairs of step and va
 
 @dataclass(frozen=True)
 class Source:
-    """A run, a result, or a published curve. ``options`` are what made it, flat; ``training`` is what a run logged."""
+    """A run, an evaluation, or a published curve. ``options`` are the options that made it, flat; ``training`` holds
+    the logged values of a run."""
 
     name: str
     evaluation: Evaluation | None = None
@@ -32,10 +41,10 @@ class Source:
 
 
 def read_sources(paths: Sequence[Path]) -> list[Source]:
-    """The sources in ``paths``, their names made different.
+    """The sources in ``paths``, with unique names.
 
     Raises:
-        DataError: a path is none, or there is nothing at all to show.
+        DataError: a path is not a source, or there is nothing to show.
     """
     sources = [source for path in paths for source in read_source(path)]
     if not any(source.evaluation or source.curve or source.training for source in sources):
@@ -50,7 +59,8 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
 
 
 def read_source(path: Path) -> Iterator[Source]:
-    """What is in ``path``: a result's folder, a run's with its evaluations, or a curve's file."""
+    """The sources in ``path``: the folder of an evaluation, the folder of a run with its evaluations, or the file of a
+    curve."""
     if path.is_file():
         curve = read_curve(path)
         yield Source(path.stem, curve=curve)
@@ -68,7 +78,7 @@ def read_source(path: Path) -> Iterator[Source]:
 
 
 def from_folders(run: Path | None, result: Path | None) -> Source:
-    """The Source of a run, of a result, or of a run's result."""
+    """The Source of a run, of an evaluation (``result``), or of both."""
     evaluation = read_evaluation(result) if result else None
     options: dict[str, str] = {}
     if evaluation:
@@ -83,7 +93,7 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
 
 
 def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested options as ``a.b: value``, in words."""
+    """Nested options as ``{"a.b": "value"}``."""
     found: dict[str, str] = {}
     for name, value in options.items():
         if isinstance(value, Mapping):
@@ -95,14 +105,14 @@ def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def differences(sources: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     """The options that differ between ``sources``, with their values in the order of ``sources``. An option that a
-    source does not have (weights do not record the logger of their run) is no difference."""
+    source lacks does not count as a difference: weights do not record the logger of their run, for example."""
     names = dict.fromkeys(name for options in sources for name in options)
     values = {name: [options.get(name, UNKNOWN) for options in sources] for name in names}
     return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}
 
 
 def read_log(run: Path) -> Series:
-    """What a run's CSV logger wrote, all parts of a resumed run one after the other; nothing where it had none."""
+    """The values that the CSV logger of a run wrote, with all parts of a resumed run; empty if there are none."""
     series: Series = {}
     for path in sorted(run.glob("csv-*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("csv-"))):
         with path.open(newline="") as file:

@@ -1,4 +1,4 @@
-"""Photos as the codec shows them after each layer, beside JPEG files of the same size and of the same quality."""
+"""The photos of the report: after each layer, beside JPEG files of the same size and of the same quality."""
 
 import base64
 import io
@@ -20,10 +20,10 @@ from rnncodec.evaluation.results import Evaluation
 from rnncodec.imaging import Pixels, amplified_residual, read_pixels
 from rnncodec.metrics import as_tensor, ms_ssim, psnr
 
-LONGEST = 768  # pixels on a side; of larger photos the middle is shown, so that the page stays small
+LONGEST = 768  # pixels on a side; of larger photos only the centre is shown, so that the page stays small
 QUALITIES = range(1, 96)  # JPEG's
-WORST = 3  # photos that are shown before others
-RATE = 0.25  # bits a pixel at which they are the worst
+WORST = 3  # this many photos with the lowest quality are always shown
+RATE = 0.25  # bits per pixel at which their quality is compared
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Jpeg:
 
 
 class JpegFiles:
-    """The JPEG files of a photo, each made when it is asked for."""
+    """The JPEG files of a photo. Each is made when it is first needed."""
 
     def __init__(self, pixels: Pixels) -> None:
         self.pixels = pixels
@@ -53,18 +53,18 @@ class JpegFiles:
         return [len(CLASSICAL["jpeg"].encode(self.pixels, quality)) for quality in QUALITIES]
 
     def of_size(self, size: int) -> Jpeg:
-        """The one whose size is nearest to ``size`` bytes."""
+        """The file whose size is nearest to ``size`` bytes."""
         return self.at(min(QUALITIES, key=lambda quality: abs(self.sizes[quality - QUALITIES.start] - size)))
 
     def of_quality(self, wanted: float) -> Jpeg | None:
-        """The first one with an MS-SSIM of ``wanted`` or more; None where there is none."""
+        """The smallest file with an MS-SSIM of at least ``wanted``; None if there is none."""
         index = bisect_left(QUALITIES, wanted, key=lambda quality: self.at(quality).ms_ssim)
         return self.at(QUALITIES[index]) if index < len(QUALITIES) else None
 
 
 def ranked(evaluation: Evaluation) -> dict[Path, float]:
-    """The photos, the worst first, with their MS-SSIM at RATE: linear between layers, and that of the nearest layer
-    where the curve does not reach so far."""
+    """The photos with their MS-SSIM at RATE, the lowest first. It is linear between layers; if the layers do not cover
+    RATE, that of the nearest layer."""
     qualities = {}
     for path in map(Path, evaluation.about.measured):
         points = evaluation.measurements[evaluation.about.name, path.name]
@@ -73,7 +73,7 @@ def ranked(evaluation: Evaluation) -> dict[Path, float]:
 
 
 def choose(evaluation: Evaluation, photos: int) -> list[Path]:
-    """``photos`` photos to show: the WORST, and before them the first of the others."""
+    """``photos`` photos to show: first some others, then the WORST with the lowest quality."""
     worst = list(ranked(evaluation))[:WORST]
     others = [path for path in map(Path, evaluation.about.measured) if path not in worst]
     return others[: max(0, photos - len(worst))] + worst[:photos]
@@ -82,8 +82,8 @@ def choose(evaluation: Evaluation, photos: int) -> list[Path]:
 def view(
     evaluation: Evaluation, photos: int, on_layer: Callable[[], object] = lambda: None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """``photos`` photos of an evaluation as the page's viewer takes them; and, where they or the weights cannot be read
-    any more, what is wrong with them."""
+    """``photos`` photos of an evaluation in the form that the page reads; and a message if they, or the weights, cannot
+    be read any more."""
     about = evaluation.about
     try:
         ours = compressor(about.model)
@@ -96,7 +96,7 @@ def view(
 
 
 def view_photo(ours: Compressor, path: Path, iterations: int, on_layer: Callable[[], object]) -> dict[str, Any]:
-    """A photo after each layer: pictures as data URLs, sizes and qualities, and these in words."""
+    """A photo after each layer: pictures as data URLs, and captions with sizes and qualities."""
     pixels = middle(read_pixels(path))
     original = as_tensor(pixels)
     jpegs = JpegFiles(pixels)
@@ -127,14 +127,14 @@ def view_photo(ours: Compressor, path: Path, iterations: int, on_layer: Callable
 
 
 def middle(pixels: Pixels) -> Pixels:
-    """The middle of a photo, no side longer than LONGEST."""
+    """The centre of a photo, with no side longer than LONGEST."""
     height, width = pixels.shape[:2]
     top, left = (max(0, (side - LONGEST) // 2) for side in (height, width))
     return np.ascontiguousarray(pixels[top : top + LONGEST, left : left + LONGEST])
 
 
 def compare_size(size: int, quality: float, jpeg: Jpeg | None) -> str:
-    """A file of ``size`` bytes beside a JPEG of the same MS-SSIM, in words."""
+    """A sentence that compares a file of ``size`` bytes with a JPEG of the same MS-SSIM."""
     if jpeg is None:
         return f"No JPEG reaches MS-SSIM {quality:.4f}."
     theirs = len(jpeg.content)
@@ -145,7 +145,7 @@ def compare_size(size: int, quality: float, jpeg: Jpeg | None) -> str:
 
 
 def compare_quality(size: int, quality: float, jpeg: Jpeg) -> str:
-    """A file of ``size`` bytes beside the JPEG nearest in size, in words."""
+    """A sentence that compares a file of ``size`` bytes with the JPEG of the nearest size."""
     return (
         f"{size_in_words(size)} against {size_in_words(len(jpeg.content))} of JPEG: "
         f"MS-SSIM {quality:.4f} against {jpeg.ms_ssim:.4f}."
@@ -153,7 +153,7 @@ def compare_quality(size: int, quality: float, jpeg: Jpeg) -> str:
 
 
 def share(size: int, other: int) -> str:
-    """How ``size`` compares with ``other``, in words."""
+    """The difference of ``size`` from ``other`` in per cent, in words."""
     percent = round(100 * (size - other) / other)
     if percent == 0:
         return "the same size"
@@ -166,7 +166,7 @@ def size_in_words(size: int) -> str:
 
 
 def as_url(pixels: Pixels, quality: int = 93) -> str:
-    """A picture as a data URL: a JPEG, of full colour resolution, so good that what it loses does not show."""
+    """A picture as a data URL: a JPEG without chroma subsampling, of a quality at which losses are not visible."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:4:4", optimize=True)
     return file_url(buffer.getvalue())
