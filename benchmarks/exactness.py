@@ -1,11 +1,11 @@
-"""Whether two environments (machines, versions, instructions) compute the same: run it in one, then in the other.
+"""Checks that two environments (machines, versions, instructions) compute the same. Run it in one, then in the other.
 
 python benchmarks/exactness.py --write FOLDER path/to/kodak/kodim0*.png
 python benchmarks/exactness.py --check FOLDER
 
-Compared are the probabilities and the payload of each layer, of codes made up here and of those in the images' files,
-under the packaged context model: all of them must be the same. The pictures that the files decode to may differ; by how
-much is measured if torch is installed, which nothing else needs.
+It compares the probabilities and the payload of each layer under the packaged context model, for random codes and for the
+codes of the images: all must be the same. The decoded pictures may differ. If torch is installed, which nothing else here
+needs, it measures by how much.
 """
 
 import argparse

@@ -1,4 +1,5 @@
-"""A training run in a fixed time on a GPU: what a step costs, as many steps as the time allows, a figure at the end.
+"""A training run in a fixed time on a GPU: measures the cost of a step, trains as many steps as there is time for, and
+evaluates the weights.
 
     python benchmarks/pack.py pack …                      # at home; on the machine, in a copy of the repository:
     python -m pip install --no-index --no-deps --no-build-isolation pack/wheels/*.whl -e .
@@ -20,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.training import Step, composed, matmul_peak, told_speed
+from benchmarks.training import Step, composed, matmul_peak, print_speed
 
 ROOT = Path(__file__).resolve().parents[1]
 RESERVE = 120  # seconds for the measurement at the end
@@ -36,7 +37,7 @@ def fastest(overrides: Sequence[str], batch_sizes: Sequence[int], device: str) -
 
     def speed(batch_size: int, compiled: bool) -> float:
         try:
-            return told_speed(Step(config, batch_size, device, compiled), flops, peak, repeats=3)
+            return print_speed(Step(config, batch_size, device, compiled), flops, peak, repeats=3)
         except torch.OutOfMemoryError:
             print(f"{batch_size} patches a step do not fit into memory", flush=True)
             return 0.0

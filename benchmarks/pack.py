@@ -1,4 +1,4 @@
-"""What a training run needs on a machine without a network, in one folder of limited size.
+"""Packs what a training run needs on a machine without a network connection into one folder of limited size.
 
 python benchmarks/pack.py pack --train data/train --val data/val --images path/to/kodak --mib 40
 python benchmarks/pack.py pack … --weights outputs/runs/…/weights.safetensors
@@ -68,12 +68,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a new one")
     parser.add_argument("--train", type=Path, required=True, help="a folder of shards")
-    parser.add_argument("--val", type=Path, required=True, help="likewise")
+    parser.add_argument("--val", type=Path, required=True, help="a folder of shards")
     parser.add_argument("--images", type=Path, required=True, help="a folder of images to measure at the end")
     parser.add_argument("--photos", type=int, default=4, help="how many of them")
     parser.add_argument("--weights", type=Path, help="to start from")
     parser.add_argument("--python", default="3.12", help="of the machine")
-    parser.add_argument("--mib", type=float, required=True, help="at most so much, wheels included")
+    parser.add_argument("--mib", type=float, required=True, help="the largest size of the folder, wheels included")
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
     fetch_wheels(options.folder / "wheels", options.python)

@@ -1,11 +1,12 @@
-"""Training steps as train.py takes them: what they cost, and their speed as a share of a bf16 matrix product's.
+"""The cost of a training step of train.py, and its speed as a share of the speed of a bf16 matrix product.
 
 python benchmarks/training.py
 python benchmarks/training.py experiment=release_full --batch-sizes 16 32 64
 python benchmarks/training.py experiment=release_full compile=false --batch-sizes 2 --estimate 800 78
 
 The options of train.py choose the network, its loss and the patches; with compile=true, eager and compiled steps are
-measured. --estimate tells what to expect of another device, from its TFLOP/s in a bf16 product and its GiB of memory.
+measured. --estimate computes the speed to expect on another device, from its TFLOP/s in a bf16 product and its GiB of
+memory.
 """
 
 import argparse
@@ -71,8 +72,8 @@ class Step:
         return counter.get_total_flops() / len(self.images), sum(kept.values()) / len(self.images)
 
 
-def told_speed(step: Step, flops: float, peak: float, repeats: int) -> float:
-    """Patches a second, said on the terminal; ``flops`` are those of a patch, ``peak`` the product's a second."""
+def print_speed(step: Step, flops: float, peak: float, repeats: int) -> float:
+    """Measure and print patches a second, from the ``flops`` of a patch and the ``peak`` FLOP/s of the matrix product."""
     speed = step.speed(repeats)
     print(f"{step}: {speed:,.1f} patches/s, {speed * flops / peak:.0%} of the product's speed", flush=True)
     return speed
@@ -104,7 +105,7 @@ def matmul_peak(device: str) -> float:
 
 
 def estimate(flops: float, kept: float, parameters: int, options: argparse.Namespace) -> str:
-    """What to expect of a device with the TFLOP/s and the GiB of ``options.estimate``."""
+    """The speed and the largest batch to expect on a device with the TFLOP/s and the GiB of ``options.estimate``."""
     tflops, gib = options.estimate
     patches = options.share * tflops * 1e12 / flops
     fitting = (gib * 2**30 - STATE * parameters) / kept
@@ -123,8 +124,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--estimate", type=float, nargs=2, metavar=("TFLOPS", "GIB"))
-    parser.add_argument("--share", type=float, default=0.4, help="of the product's speed, in the estimate")
-    parser.add_argument("--minutes", type=float, default=25, help="likewise")
+    parser.add_argument(
+        "--share", type=float, default=0.4, help="of the speed of the product that training is estimated to reach"
+    )
+    parser.add_argument("--minutes", type=float, default=25, help="of training, in the estimate")
     options = parser.parse_intermixed_args()
     torch.set_num_threads(options.threads)
     config = composed(options.overrides)
@@ -144,7 +147,7 @@ def main() -> None:
     print(f"bf16 matrix product, {options.device}, {options.threads} threads: {peak / 1e9:,.0f} GFLOP/s")
     for batch_size in options.batch_sizes:
         for compiled in sorted({False, config.compile}):
-            told_speed(Step(config, batch_size, options.device, compiled), flops, peak, options.repeats)
+            print_speed(Step(config, batch_size, options.device, compiled), flops, peak, options.repeats)
 
 
 if __name__ == "__main__":

@@ -66,30 +66,35 @@ def test_pipes(odd_images: dict[str, Path], tiny_weights: Path) -> None:
     assert Image.open(io.BytesIO(cut.stdout)).size == (33, 17)
 
 
-def test_info_tells_the_same_to_people_and_programs(
+def test_info_shows_the_same_values_as_text_and_as_json(
     odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "x.rnnc"
     assert run("compress", odd_images["odd"], "-o", file, "--model", tiny_weights).returncode == 0
-    told = json.loads(run("info", "--json", file).stdout)
-    assert (told["width"], told["height"], told["layers_written"], told["damage"]) == (33, 17, 3, None)
-    assert told["layers"][-1]["ends_at"] == file.stat().st_size
-    assert told["layers"][-1]["bpp"] == 8 * file.stat().st_size / (33 * 17)
+    described = json.loads(run("info", "--json", file).stdout)
+    assert (described["width"], described["height"], described["layers_written"], described["damage"]) == (
+        33,
+        17,
+        3,
+        None,
+    )
+    assert described["layers"][-1]["ends_at"] == file.stat().st_size
+    assert described["layers"][-1]["bpp"] == 8 * file.stat().st_size / (33 * 17)
     shown = run("info", file).stdout.decode()
     assert "33×17 pixels, 3 of 3 layers" in shown
-    assert told["model"] in shown
+    assert described["model"] in shown
 
 
-def test_targets_truncation_and_what_info_tells_of_them(
+def test_targets_and_truncation_and_the_savings_in_info(
     photos_dir: Path, context_weights: Path, tmp_path: Path
 ) -> None:
     photo, whole, small, cut = photos_dir / "photo-0.png", *(tmp_path / f"{name}.rnnc" for name in "abc")
     assert run("compress", photo, "-o", whole, "--model", context_weights).returncode == 0
-    told = json.loads(run("info", "--json", whole).stdout)
-    assert told["coder"] == 1
-    assert all(layer["saved"] > 0 for layer in told["layers"])
+    described = json.loads(run("info", "--json", whole).stdout)
+    assert described["coder"] == 1
+    assert all(layer["saved"] > 0 for layer in described["layers"])
     assert "context model" in run("info", whole).stdout.decode()
-    limit = told["layers"][1]["ends_at"] + 3
+    limit = described["layers"][1]["ends_at"] + 3
     assert run("compress", photo, "-o", small, "--model", context_weights, "--max-bytes", limit).returncode == 0
     assert run("truncate", whole, "-o", cut, "--max-bytes", limit).returncode == 0
     assert small.read_bytes() == cut.read_bytes() == whole.read_bytes()[:10] + cut.read_bytes()[10:]
@@ -100,7 +105,7 @@ def test_targets_truncation_and_what_info_tells_of_them(
     assert b"3 layers reach" in missed.stderr
 
 
-def test_existing_outputs_are_kept_unless_told_otherwise(
+def test_existing_outputs_are_kept_without_overwrite(
     odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "x.rnnc"

@@ -207,7 +207,7 @@ def test_extra_runs_train_every_parameter(tiny_codec: IterativeCodec, images: Te
 # Residual normalization
 
 
-def test_the_running_rms_moves_toward_what_is_measured() -> None:
+def test_the_running_rms_moves_toward_the_measured_rms() -> None:
     normalization = ResidualNormalization()
     residuals = torch.stack([torch.full((2, 3, 8, 8), rms) for rms in (0.5, 0.1)])
     before = normalization.scales()

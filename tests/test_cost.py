@@ -39,5 +39,5 @@ def test_diffusion_and_a_gain_network_cost_operations() -> None:
     assert scaled.decoder > plain.decoder
 
 
-def test_cost_is_said_in_one_line() -> None:
+def test_cost_prints_as_one_line() -> None:
     assert str(cost(codec_config(width=0.06))).endswith("kMAC a pixel and iteration")

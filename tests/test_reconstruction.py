@@ -29,7 +29,7 @@ def test_one_shot_takes_the_decoded_picture_for_the_whole() -> None:
 
 
 @pytest.mark.parametrize("name", ["additive", "residual_scaling"])
-def test_the_others_add_what_was_decoded_over_the_gain(name: str) -> None:
+def test_additive_frameworks_add_the_decoded_residual_over_the_gain(name: str) -> None:
     decoded, previous = random_pictures(2, 1, 3, 32, 32)
     gain = 1 + random_pictures(1, 1, 32, 32).abs()
     torch.testing.assert_close(RECONSTRUCTIONS[name]()(decoded, previous, gain), previous + decoded / gain)

@@ -29,9 +29,9 @@ def test_a_step_trains() -> None:
 
 def test_an_estimate_follows_from_cost_and_device() -> None:
     options = argparse.Namespace(estimate=(800, 80), share=0.4, minutes=25)
-    told = estimate(flops=320e9, kept=2**28, parameters=10_000_000, options=options)
-    assert "1,000 patches/s, 1.50 million in 25 minutes" in told
-    assert "at most 319 patches a step" in told
+    estimated = estimate(flops=320e9, kept=2**28, parameters=10_000_000, options=options)
+    assert "1,000 patches/s, 1.50 million in 25 minutes" in estimated
+    assert "at most 319 patches a step" in estimated
 
 
 def test_sizes_that_do_not_fit_into_memory_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ FLAT_PHOTOS = 12
 
 @pytest.fixture(scope="session")
 def flat_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve photos of one colour each: a patch tells which photo it is from (see `photo_numbers`)."""
+    """Twelve photos of one colour each: the colour of a patch identifies its photo (see `photo_numbers`)."""
     folder = tmp_path_factory.mktemp("flat")
     for number in range(FLAT_PHOTOS):
         Image.new("RGB", (48, 40), (20 * number, 255 - 20 * number, 9)).save(folder / f"{number:02d}.png")

@@ -84,7 +84,7 @@ def test_every_epoch_is_another(loader_of: LoaderOf) -> None:
 
 
 @given(broken_off=st.integers(0, 8))
-def test_a_resumed_loader_gives_what_an_unbroken_one_would_have(loader_of: LoaderOf, broken_off: int) -> None:
+def test_a_resumed_loader_gives_the_batches_of_an_unbroken_one(loader_of: LoaderOf, broken_off: int) -> None:
     unbroken = all_batches(loader_of())
     loader = loader_of()
     seen: list[Tensor] = []

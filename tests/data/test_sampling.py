@@ -8,7 +8,7 @@ from rnncodec.imaging import Pixels
 
 
 def coordinates(height: int, width: int) -> Pixels:
-    """A picture whose every pixel tells where it is."""
+    """A picture in which the value of each pixel is its position."""
     rows, columns = np.mgrid[:height, :width]
     return np.stack([rows, columns, np.zeros_like(rows)], axis=-1).astype(np.uint8)
 

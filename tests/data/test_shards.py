@@ -69,7 +69,7 @@ def test_a_folder_is_searched_to_the_bottom(three: Path, tmp_path: Path) -> None
     assert all(map(np.array_equal, photos_in(tmp_path / "out"), [picture(seed) for seed in range(3)]))
 
 
-def test_a_glob_takes_what_matches(three: Path, tmp_path: Path) -> None:
+def test_a_glob_finds_the_matching_files(three: Path, tmp_path: Path) -> None:
     write_shards([str(three / "[b-z].png"), str(three / "**" / "c.*")], tmp_path / "out")
     assert all(map(np.array_equal, photos_in(tmp_path / "out"), [picture(1), picture(2)]))
 
@@ -129,7 +129,7 @@ def test_a_broken_tar_is_named(three: Path, tmp_path: Path) -> None:
 
 @settings(max_examples=10)
 @given(photos=st.integers(1, 7), shard_size=st.integers(1, 4))
-def test_the_manifest_tells_what_was_written(flat_dir: Path, photos: int, shard_size: int) -> None:
+def test_the_manifest_describes_all_shards(flat_dir: Path, photos: int, shard_size: int) -> None:
     with TemporaryDirectory() as temporary:
         out = Path(temporary) / "out"
         sources = [str(path) for path in sorted(flat_dir.glob("*.png"))[:photos]]
@@ -219,14 +219,14 @@ def test_a_photo_with_a_colour_profile_is_stored_in_srgb_without_it(tmp_path: Pa
 
 def test_a_broken_image_is_reported_counted_and_skipped(three: Path, tmp_path: Path) -> None:
     (three / "b.png").write_bytes((three / "b.png").read_bytes()[:1000])
-    told: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
     manifest = write_shards(
-        [str(three)], tmp_path / "out", on_image=lambda complaint, total: told.append((complaint, total))
+        [str(three)], tmp_path / "out", on_image=lambda complaint, total: calls.append((complaint, total))
     )
     assert manifest.photos == 2
     assert manifest.broken == [str(three / "b.png")]
-    assert [total for _, total in told] == [3, 3, 3]
-    complaints = [complaint for complaint, _ in told]
+    assert [total for _, total in calls] == [3, 3, 3]
+    complaints = [complaint for complaint, _ in calls]
     assert complaints[0] == complaints[2] == ""
     assert complaints[1].startswith(str(three / "b.png"))
 

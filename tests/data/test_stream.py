@@ -235,7 +235,7 @@ def test_a_shard_that_is_no_tar_is_left_behind(
     assert stream.corrupt >= 2
 
 
-def test_what_workers_leave_behind_is_counted_too(corrupt_image: str) -> None:
+def test_broken_photos_that_workers_skip_are_counted(corrupt_image: str) -> None:
     stream = stream_of([corrupt_image, corrupt_image], batch_size=4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -25,7 +25,7 @@ def rank(iterations: int, height: int, width: int) -> Tensor:
     return torch.stack([within + t * STAGES * 2 for t in range(iterations)])
 
 
-def test_no_bit_sees_itself_or_what_is_coded_with_or_after_it() -> None:
+def test_a_probability_depends_only_on_bits_of_earlier_groups() -> None:
     torch.manual_seed(0)
     model = Checkerboard(SMALL)
     codes = random_codes(5, 1, 5, 6, 7)

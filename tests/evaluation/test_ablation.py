@@ -64,7 +64,7 @@ def rows(text: str) -> list[list[str]]:
     return [found[0], *found[2:]]
 
 
-def test_runs_of_one_group_from_several_sweeps_come_into_one_table(sweep: Path, tmp_path: Path) -> None:
+def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "more" / "0-lstm", [(199, 44.0, 0.72)], cell="lstm", seed=1)
     hydra = {"overrides": {"hydra": [], "task": ["cell=lstm", "seed=1"]}}
     (tmp_path / "more" / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
@@ -73,7 +73,7 @@ def test_runs_of_one_group_from_several_sweeps_come_into_one_table(sweep: Path, 
     assert "| lstm | 2 | 42 ± 2 | 0.7100 ± 0.0100 |" in text
 
 
-def test_bits_of_a_run_with_a_rate_term_count_as_what_they_cost(sweep: Path) -> None:
+def test_rates_of_a_run_with_a_rate_term_are_cross_entropies(sweep: Path) -> None:
     log = sweep / "10-lstm" / "csv-0" / "metrics.csv"
     names, *lines = log.read_text().splitlines()
     log.write_text("\n".join([f"{names},val/bits_t01,val/bits_t02", *(f"{line},0.5,1.5" for line in lines)]))
@@ -82,7 +82,7 @@ def test_bits_of_a_run_with_a_rate_term_count_as_what_they_cost(sweep: Path) -> 
     assert rows(steps)[2] == ["lstm", "1", "40", "0.7333", "0.8000", "–", "–", "–", "0.7250"]
 
 
-def test_document_keeps_what_stands_around_the_tables() -> None:
+def test_document_keeps_the_text_around_the_tables() -> None:
     document = insert({"cells": "first\n"}, "# Ablations\n")
     document = document.replace("## cells\n", "## Cells\n\nby hand\n") + "\nthe end\n"
     again = insert({"cells": "second\n", "losses": "new\n"}, document)
@@ -95,7 +95,7 @@ def test_document_keeps_what_stands_around_the_tables() -> None:
         insert({"cells": ""}, document.replace("<!-- end -->", ""))
 
 
-def test_what_is_no_sweep_is_refused(sweep: Path) -> None:
+def test_folders_that_are_no_sweeps_are_refused(sweep: Path) -> None:
     with pytest.raises(DataError, match=r"it has no multirun\.yaml"):
         ablations([sweep / "0-gru"])
     with pytest.raises(DataError, match="same options and the same seed"):

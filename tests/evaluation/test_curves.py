@@ -50,7 +50,7 @@ def test_curve_round_trips_in_compressais_schema(tmp_path: Path) -> None:
         '{"name": "x", "results": {"bpp": [1], "psnr-rgb": []}}',
     ],
 )
-def test_what_is_no_curve_is_refused(tmp_path: Path, content: str) -> None:
+def test_files_that_are_no_curves_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(DataError, match=r"x\.json"):
         read_anchors(tmp_path)

@@ -105,7 +105,9 @@ def test_numbers_are_the_same_for_any_number_of_workers_and_those_of_real_files(
     assert "BD-rate, MS-SSIM against jpeg" in summary
 
 
-def test_what_is_done_is_not_done_again(evaluate: Evaluate, tmp_path: Path, images: Path, photos_dir: Path) -> None:
+def test_finished_measurements_are_not_repeated(
+    evaluate: Evaluate, tmp_path: Path, images: Path, photos_dir: Path
+) -> None:
     folder = tmp_path / "out"
     assert evaluate(f"folder={folder}").returncode == 0
     before = read_measurements(folder)
@@ -202,16 +204,16 @@ def test_wandb_evaluation_joins_the_run_that_trained_the_model(
     assert (started.run_id, started.display_name) == ("abc12345", "trained")
 
 
-def test_summary_tells_where_a_layer_made_a_picture_worse(result: Path) -> None:
+def test_summary_names_the_layer_that_made_a_picture_worse(result: Path) -> None:
     evaluation = read_evaluation(result)
     points = evaluation.measurements["tiny", "photo-1.png"]
     rising = [replace(point, ms_ssim=0.1 * t) for t, point in enumerate(points, start=1)]
     measured = {("tiny", "photo-0.png"): rising, ("tiny", "photo-1.png"): rising}
     assert "falls on no image" in fall_in_words(replace(evaluation, measurements=measured))
     measured["tiny", "photo-1.png"] = [rising[0], replace(rising[1], ms_ssim=0.0988), rising[2]]
-    told = fall_in_words(replace(evaluation, measurements=measured))
-    assert told == "Largest fall of MS-SSIM from one layer to the next: 0.0012 (photo-1.png, layer 2)."
-    assert told in summary_text(replace(evaluation, measurements=measured))
+    sentence = fall_in_words(replace(evaluation, measurements=measured))
+    assert sentence == "Largest fall of MS-SSIM from one layer to the next: 0.0012 (photo-1.png, layer 2)."
+    assert sentence in summary_text(replace(evaluation, measurements=measured))
 
 
 def test_area_and_rates_are_logged_under_the_names_that_runs_are_compared_by(result: Path) -> None:

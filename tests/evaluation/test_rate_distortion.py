@@ -52,7 +52,7 @@ def test_bd_rate_of_a_codec_that_needs_half_the_bits() -> None:
     assert back.percent == pytest.approx(100.0)
 
 
-def test_bd_rate_holds_where_both_curves_are() -> None:
+def test_bd_rate_covers_the_qualities_of_both_curves() -> None:
     shorter = bd_rate(ANCHOR, TEST[1:])
     assert shorter is not None
     assert (shorter.low, shorter.high) == (34.987, 38.651)

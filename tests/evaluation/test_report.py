@@ -27,7 +27,7 @@ def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> 
     assert sources[1].options["model.width"] == "0.03"
     assert "name" not in sources[1].options
     options = [source.options for source in sources[:2]]
-    assert differences(options) == {}  # the result alone does not tell of its run's loss
+    assert differences(options) == {}  # an evaluation does not record the loss of its run
     assert differences([*options, options[1] | {"model.width": "0.25"}]) == {"model.width": ["0.03", "0.03", "0.25"]}
     assert read_sources([run_folder / "evaluations" / "two"])[0].training == sources[1].training
 
@@ -36,7 +36,7 @@ def test_log_of_a_resumed_run_is_read_as_one(run_folder: Path) -> None:
     assert read_log(run_folder) == {"train/loss": [(0.0, 0.5), (2.0, 0.25)], "val/loss": [(1.0, 0.4)]}
 
 
-def test_what_is_nothing_to_report_on_is_refused(tmp_path: Path) -> None:
+def test_sources_with_nothing_to_report_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither a run, nor"):
         read_sources([tmp_path])
     (tmp_path / "config.yaml").write_text("iterations: 3\n")

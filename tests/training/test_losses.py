@@ -27,7 +27,7 @@ def test_pixelwise_losses_follow_the_equations() -> None:
     torch.testing.assert_close(L2()(reconstructions, images)[1], torch.mean((images - reconstructions[1]) ** 2))
 
 
-def test_ms_ssim_is_what_is_measured() -> None:
+def test_ms_ssim_of_the_loss_equals_the_measured_one() -> None:
     reconstructions, images = pictures(192)
     expected = [1 - ms_ssim(255 * x, 255 * images).mean() for x in reconstructions]
     torch.testing.assert_close(MSSSIM()(reconstructions, images), torch.stack(expected), rtol=0, atol=1e-5)

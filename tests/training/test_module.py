@@ -215,7 +215,7 @@ def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[
         module(copy.deepcopy(tiny_codec), iterations=4, **options)
 
 
-def test_compiled_steps_compute_what_the_plain_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_steps_compute_the_same_as_plain_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     # Without the last stage, which writes C++ and compiles it for most of a minute.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     config = codec_config(encoder_cell="gru", decoder_cell="gru", width=0.03)

@@ -245,7 +245,7 @@ def test_weights_to_start_from_leave_their_context_model_behind(config, context_
     assert all(part.training for part in started.modules())  # else their residuals' scales would stay as they were
 
 
-def test_provenance_tells_the_recipe_and_no_places(config, tiny_weights: Path, tmp_path: Path) -> None:
+def test_provenance_holds_the_options_and_no_paths(config, tiny_weights: Path, tmp_path: Path) -> None:
     start = ["model=residual_gru", "model.width=0.03", f"weights={tiny_weights}", "curriculum=[4,8]"]
     run = config(*start, f"folder={tmp_path}")
     OmegaConf.save(run, tmp_path / "config.yaml")
@@ -266,8 +266,6 @@ def test_precision_asked_for_is_kept(accelerator: str) -> None:
     ("capability", "precision"),
     [("avx512_bf16", "bf16-mixed"), ("amx_bf16", "bf16-mixed"), ("avx512_f", "32-true")],
 )
-def test_precision_follows_what_the_processor_can_do(
-    monkeypatch: pytest.MonkeyPatch, capability: str, precision: str
-) -> None:
+def test_precision_depends_on_the_processor(monkeypatch: pytest.MonkeyPatch, capability: str, precision: str) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
     assert resolve_precision("auto", "cpu") == precision
