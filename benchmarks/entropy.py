@@ -1,5 +1,5 @@
-"""Entropy coding of the images in a folder: the bits that a context model saves at each iteration, the bits that rounding
-to integers and the range coder add to the cross-entropy, and the time in comparison with the network.
+"""Entropy coding of the images in a folder: the bits that a context model saves at each iteration, the bits that
+rounding to integers and the range coder add to the cross-entropy, and the time in comparison with the network.
 
 python benchmarks/entropy.py path/to/kodak --model outputs/runs/… --floats outputs/runs/…/checkpoints/last.ckpt
 """

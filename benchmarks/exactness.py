@@ -3,9 +3,9 @@
 python benchmarks/exactness.py --write FOLDER path/to/kodak/kodim0*.png
 python benchmarks/exactness.py --check FOLDER
 
-It compares the probabilities and the payload of each layer under the packaged context model, for random codes and for the
-codes of the images: all must be the same. The decoded pictures may differ. If torch is installed, which nothing else here
-needs, it measures by how much.
+It compares the probabilities and the payload of each layer under the packaged context model, for random codes and for
+the codes of the images: all must be the same. The decoded pictures may differ. If torch is installed, which nothing
+else here needs, it measures by how much.
 """
 
 import argparse

@@ -73,7 +73,8 @@ class Step:
 
 
 def print_speed(step: Step, flops: float, peak: float, repeats: int) -> float:
-    """Measure and print patches a second, from the ``flops`` of a patch and the ``peak`` FLOP/s of the matrix product."""
+    """Measure and print patches a second, from the ``flops`` of a patch and the ``peak`` FLOP/s of the matrix
+    product."""
     speed = step.speed(repeats)
     print(f"{step}: {speed:,.1f} patches/s, {speed * flops / peak:.0%} of the product's speed", flush=True)
     return speed
