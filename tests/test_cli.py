@@ -72,17 +72,23 @@ def test_info_shows_the_same_values_as_text_and_as_json(
     file = tmp_path / "x.rnnc"
     assert run("compress", odd_images["odd"], "-o", file, "--model", tiny_weights).returncode == 0
     described = json.loads(run("info", "--json", file).stdout)
-    assert (described["width"], described["height"], described["layers_written"], described["damage"]) == (
-        33,
-        17,
-        3,
-        None,
-    )
+    assert (described["width"], described["height"]) == (33, 17)
+    assert (described["layers_written"], described["damage"]) == (3, None)
     assert described["layers"][-1]["ends_at"] == file.stat().st_size
     assert described["layers"][-1]["bpp"] == 8 * file.stat().st_size / (33 * 17)
     shown = run("info", file).stdout.decode()
     assert "33×17 pixels, 3 of 3 layers" in shown
     assert described["model"] in shown
+
+
+def test_info_shows_the_cost_of_a_network(tiny_weights: Path) -> None:
+    shown = run("info", "--model", tiny_weights).stdout.decode()
+    described = json.loads(run("info", "--json", "--model", tiny_weights).stdout)
+    assert f"decoder {described['decoder']:.1f} kMAC a pixel and iteration" in shown
+    assert described["parameters"] > 1000
+    nothing = run("info")
+    assert nothing.returncode == 2
+    assert b"name a file, or a network with --model" in nothing.stderr
 
 
 def test_targets_and_truncation_and_the_savings_in_info(

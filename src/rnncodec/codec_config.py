@@ -11,6 +11,10 @@ from rnncodec.config import Config
 from rnncodec.errors import ConfigurationError
 from rnncodec.reconstruction import RECONSTRUCTIONS
 
+# Options that older weights files do not name, with the value that holds for these files. Today an option with this
+# value is still left out of the file, so that the identity of such weights stays the same.
+ADDED = {"priming": 0, "diffusion": 0, "copies": 4}
+
 MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
 MOST_KERNEL = 31
 MOST_RUNS = 64  # of priming and of diffusion

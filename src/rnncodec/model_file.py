@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rnncodec.codec import IterativeCodec
-from rnncodec.codec_config import CodecConfig
+from rnncodec.codec_config import ADDED, CodecConfig
 from rnncodec.entropy.contexts import CONTEXTS, context_config
 from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError, ModelError
@@ -27,9 +27,6 @@ from rnncodec.weights import DEFAULT_MODEL, released_models
 
 FORMAT = "rnncodec-1"
 CONTEXT = "context."
-# Options that older weights files do not name, with the value that holds for these files. Today an option with this
-# value is still left out of the file, so that the identity of such weights stays the same.
-ADDED = {"priming": 0, "diffusion": 0, "copies": 4}
 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:

@@ -202,6 +202,10 @@ def test_slider_split_and_plots_in_a_browser(browser: Browser, width: int, heigh
     assert page.locator("#curves-plot polyline").count() == 2
     page.select_option("#metric", "psnr-hvs-y")
     assert "PSNR-HVS" in page.locator("#curves-plot svg").get_attribute("aria-label")
+    page.select_option("#abscissa", "decoding_kmac")  # of networks alone
+    assert page.locator("#curves-plot polyline").count() == 1
+    assert "kMAC" in page.locator("#curves-plot svg").get_attribute("aria-label")
+    page.select_option("#abscissa", "bpp")
     assert page.locator("#training-plot polyline").count() == 1
 
     unnamed = page.locator("img:visible:not([alt]), img[alt='']:visible").count()

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,7 @@ from rnncodec.cli.options import (
     Output,
     Overwrite,
 )
-from rnncodec.errors import OutputError
+from rnncodec.errors import ConfigurationError, OutputError
 from rnncodec.imaging import open_image, to_pixels
 from rnncodec.limits import MAX_PIXELS
 from rnncodec.rate import Target, bits_per_pixel
@@ -147,17 +148,35 @@ def truncate(
 
 @app.command()
 def info(
-    files: Inputs,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object for each file.")] = False,
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="FILE...", help="Files; - is standard input.", show_default=False)
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Show the cost of a network: a released model, a weights file, or a run's folder."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object for each file, and for the network.")
+    ] = False,
 ) -> None:
-    """Show what .rnnc files hold, without decoding them.
+    """Show what .rnnc files hold, without decoding them, or what a network costs.
 
     Examples:
 
         rnncodec info photo.rnnc
 
         rnncodec info --json *.rnnc
+
+        rnncodec info --model small
     """
+    if not files and model is None:
+        raise ConfigurationError("nothing to show: name a file, or a network with --model")
+    if model is not None:
+        from rnncodec.cost import cost  # with torch, which files do not need
+        from rnncodec.model_file import load_model
+
+        network = cost(load_model(model).config)
+        print(json.dumps({"model": model} | asdict(network)) if as_json else f"{model}: {network}")
 
     def show(source: str) -> None:
         described = describe(source, bitstream.read(read_input(source)))
@@ -166,7 +185,7 @@ def info(
         else:
             Console(highlight=False).print(table(described))
 
-    for_each(files, show)
+    for_each(files or [], show)
 
 
 def picture_format(target: str) -> str:

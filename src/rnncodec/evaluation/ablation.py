@@ -15,6 +15,8 @@ import numpy as np
 import yaml
 
 from rnncodec.codec import STRIDE
+from rnncodec.codec_config import ADDED, CodecConfig
+from rnncodec.cost import cost
 from rnncodec.errors import DataError
 from rnncodec.evaluation.rate_distortion import area, rate_at
 from rnncodec.evaluation.report.sources import differences, from_folders
@@ -31,6 +33,8 @@ COLUMNS = {  # the columns of the tables, and their decimals
     f"PSNR at {RATES[-1]:g} bpp": 2,
     f"bpp at {TARGET:.2f}": 3,
     f"area to {RATES[-1]:g} bpp": 4,
+    "encoder, kMAC a pixel": 1,  # and iteration
+    "decoder, kMAC a pixel": 1,
 }
 CLOCKS = ("steps", "seconds")  # runs are compared when these are equal
 TITLES = list(COLUMNS)
@@ -112,8 +116,11 @@ def read_run(folder: Path) -> Run:
         qualities = np.interp(RATES, rates, ms_ssim, np.nan, np.nan)
         psnr_at_end = np.interp(RATES[-1], rates, psnr, np.nan, np.nan)
         rows.append([step + 1, seconds, *qualities, psnr_at_end, rate_at(points, TARGET), area(points, RATES[-1])])
-    group = yaml.safe_load((folder / CONFIG).read_text())["group"]
-    return Run(str(group), source.options, np.array(rows, dtype=float))  # None becomes NaN
+    config = yaml.safe_load((folder / CONFIG).read_text())
+    reconstruction = {"reconstruction": config["reconstruction"]["name"]}
+    network = cost(CodecConfig.from_mapping({**ADDED, **config["model"], **reconstruction}))
+    rows = [[*row, network.encoder, network.decoder] for row in rows]
+    return Run(str(config["group"]), source.options, np.array(rows, dtype=float))  # None becomes NaN
 
 
 def describe(runs: Sequence[Run], commands: Sequence[str]) -> str:
@@ -153,7 +160,7 @@ def spread(values: np.ndarray, decimals: int) -> str:
     if np.isnan(values).any():
         return ABSENT
     mean = f"{values.mean():.{decimals}f}"
-    return f"{mean} ± {np.ptp(values) / 2:.{decimals}f}" if len(values) > 1 else mean
+    return f"{mean} ± {np.ptp(values) / 2:.{decimals}f}" if np.ptp(values) > 0 else mean
 
 
 def insert(texts: Mapping[str, str], document: str) -> str:

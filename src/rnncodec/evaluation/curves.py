@@ -10,6 +10,7 @@ from rnncodec.errors import DataError
 from rnncodec.evaluation.measure import Point
 
 METRICS = {"ms-ssim-rgb": "MS-SSIM", "psnr-rgb": "PSNR (dB)", "psnr-hvs-y": "PSNR-HVS (dB)"}  # CompressAI's keys
+DECODING_MACS = "decoding_kmac"  # thousands of multiply–accumulates a pixel to decode a file, of a network
 FIELDS = {  # the fields of a Point, by their keys in the files
     "setting": "setting",
     "bpp": "bpp",
@@ -24,15 +25,16 @@ FIELDS = {  # the fields of a Point, by their keys in the files
 @dataclass(frozen=True)
 class Curve:
     """The results of a codec at each of its settings: lists of equal length. ``bpp`` is always there; METRICS,
-    ``setting``, ``encoding_time`` and ``decoding_time`` may be."""
+    ``setting``, ``encoding_time``, ``decoding_time`` and DECODING_MACS may be."""
 
     name: str
     description: str
     results: dict[str, list[float]]
 
-    def points(self, metric: str) -> list[tuple[float, float]]:
-        """Pairs of bpp and ``metric``, sorted by bpp; none if ``metric`` was not measured."""
-        return sorted(zip(self.results["bpp"], self.results.get(metric, []), strict=False))
+    def points(self, metric: str, against: str = "bpp") -> list[tuple[float, float]]:
+        """Pairs of bpp, or of the result that ``against`` names, and ``metric``, in rising order; none if one of them
+        was not measured."""
+        return sorted(zip(self.results.get(against, []), self.results.get(metric, []), strict=False))
 
 
 def mean_curve(name: str, description: str, images: Sequence[Sequence[Point]]) -> Curve:

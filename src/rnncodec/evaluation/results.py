@@ -12,9 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from rnncodec.codec_config import ADDED, CodecConfig
+from rnncodec.cost import Cost, cost
 from rnncodec.errors import DataError
 from rnncodec.evaluation.classical import CLASSICAL
-from rnncodec.evaluation.curves import Curve, mean_curve, read_curve, write_curve
+from rnncodec.evaluation.curves import DECODING_MACS, Curve, mean_curve, read_curve, write_curve
 from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
 from rnncodec.files import replacing
@@ -46,6 +48,11 @@ class About:
     def same_measurements(self, other: "About") -> bool:
         """Whether measurements of ``other`` are valid for this evaluation too, for images that both have."""
         return (self.name, self.identity, self.iterations) == (other.name, other.identity, other.iterations)
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of the network."""
+        return cost(CodecConfig.from_mapping(ADDED | self.network))
 
     @property
     def measured(self) -> list[str]:
@@ -82,6 +89,8 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
     for codec in (about.name, *about.baselines):
         title = CLASSICAL[codec].title if codec in CLASSICAL else f"rnncodec, model {about.identity}"
         curves.append(mean_curve(codec, f"{title}, {described}", [measurements[codec, name] for name in names]))
+    steps = curves[0].results["setting"]
+    curves[0].results[DECODING_MACS] = [about.cost.decoder * t for t in steps]
     curves += anchors
     baseline = next((curve for curve in curves if curve.name == about.compare_to), None)
     return Evaluation(about, measurements, curves, [summarize(curve, baseline) for curve in curves])
@@ -103,7 +112,8 @@ def summary_text(evaluation: Evaluation) -> str:
     anchors = f"; published curves: {', '.join(about.anchors)}" if about.anchors else ""
     return (
         f"Mean of {len(about.measured)} images; bpp of whole files{anchors}.\n\n"
-        f"{summary_table(evaluation.summaries, baseline)}\n{about.name}:\n\n{point_table(evaluation.curves[0])}"
+        f"{summary_table(evaluation.summaries, baseline)}\n{about.name}: {about.cost}.\n\n"
+        f"{point_table(evaluation.curves[0])}"
         f"\n{fall_in_words(evaluation)}\n"
     )
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rnncodec.evaluation.curves import METRICS, Curve
+from rnncodec.evaluation.curves import DECODING_MACS, METRICS, Curve
 from rnncodec.evaluation.report.sources import Source, differences
 from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, ranked, view
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import NOTE, SHORT, cells, headings, summarize
+
+AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # what quality is drawn against
 
 
 def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
@@ -65,6 +67,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         rows=rows,
         note=NOTE if any(SHORT in cell for row in rows for cell in row) else "",
         metrics=METRICS,
+        against=[(key, title) for key, title in AGAINST.items() if any(key in curve.results for _, curve in curves)],
         curves=[curve for _, curve in curves],
         viewers=viewers,
         worst=worst,
@@ -76,6 +79,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         data=embed(
             {
                 "metrics": METRICS,
+                "against": AGAINST,
                 "curves": [curve_data(kind, curve) for kind, curve in curves],
                 "viewers": viewers,
                 "training": [{"name": s.name, "series": s.training} for s in sources if s.training],
@@ -95,7 +99,10 @@ def worst_in_words(evaluation: Evaluation) -> str:
 
 def curve_data(kind: str, curve: Curve) -> dict[str, Any]:
     """A curve in the form that the script of the page reads."""
-    points = {metric: curve.points(metric) for metric in METRICS if curve.points(metric)}
+    points = {
+        against: {metric: curve.points(metric, against) for metric in METRICS if curve.points(metric, against)}
+        for against in AGAINST
+    }
     return {"name": curve.name, "kind": kind, "points": points}
 
 

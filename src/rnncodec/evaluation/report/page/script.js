@@ -4,7 +4,7 @@ const at = (id) => document.getElementById(id);
 
 // ---- plots -----------------------------------------------------------------------------------------------------
 
-// Told apart by those who see few colours too (Okabe and Ito); the accent is the codecs' first.
+// Colours that can be distinguished with colour blindness (Okabe and Ito). The first is the accent of the page.
 const COLOURS = ["var(--accent)", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a7f00", "#a05a2c"];
 const DASHES = { codec: "", baseline: "7 4", published: "2 3", run: "" };
 
@@ -92,12 +92,14 @@ const drawings = [];
 if (at("curves-plot")) {
   const lines = data.curves.map((curve, i) => ({ ...curve, colour: COLOURS[i % COLOURS.length] }));
   const draw = () => {
-    const metric = at("metric").value;
-    const visible = lines.filter((line) => !line.hidden && line.points[metric]);
-    plot(at("curves-plot"), visible.map((line) => ({ ...line, points: line.points[metric] })), "bits per pixel", data.metrics[metric], +at("limit").value);
+    const metric = at("metric").value, against = at("abscissa").value;
+    const visible = lines.filter((line) => !line.hidden && line.points[against][metric]);
+    at("limit").disabled = against !== "bpp";
+    const limit = against === "bpp" ? +at("limit").value : undefined;
+    plot(at("curves-plot"), visible.map((line) => ({ ...line, points: line.points[against][metric] })), data.against[against], data.metrics[metric], limit);
   };
   legend(at("curves-legend"), lines, draw);
-  for (const id of ["metric", "limit"]) at(id).addEventListener("change", draw);
+  for (const id of ["metric", "abscissa", "limit"]) at(id).addEventListener("change", draw);
   drawings.push(draw);
 }
 if (at("training-plot")) {
