@@ -7,7 +7,8 @@ from omegaconf import OmegaConf
 
 from rnncodec.codec_config import CodecConfig
 from rnncodec.data.datamodule import PatchDataModule
-from rnncodec.entropy.config import BinaryRNNConfig, CheckerboardConfig
+from rnncodec.entropy.binary_rnn import BinaryRNNConfig
+from rnncodec.entropy.config import CheckerboardConfig
 from rnncodec.evaluation.measurement import Options
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -4,8 +4,10 @@ It computes in floating point, so that its probabilities differ between machines
 only on the machine that wrote them.
 """
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,12 +16,24 @@ from torch import Tensor, nn
 
 from rnncodec import bitstream
 from rnncodec.cells import LSTM
-from rnncodec.entropy.config import BinaryRNNConfig
+from rnncodec.entropy.config import ContextConfig
 from rnncodec.entropy.contract import ONE, Codes, Groups
 
 State = tuple[Tensor, Tensor]
 
 REACH = 3  # rows and columns that the 7×7 convolution sees around a position
+
+
+@dataclasses.dataclass(frozen=True)
+class BinaryRNNConfig(ContextConfig):
+    """``maps`` is the number of channels of every layer but the last; 64 in the paper."""
+
+    name: ClassVar[str] = "binary_rnn"
+    maps: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_whole("maps", 1)
 
 
 class MaskedConv2d(nn.Conv2d):

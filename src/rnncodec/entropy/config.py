@@ -1,4 +1,4 @@
-"""The shapes of context models. Needs no torch."""
+"""The options of context models: those of all, and those of the checkerboard, which needs no torch to code files."""
 
 import dataclasses
 from typing import ClassVar
@@ -63,15 +63,3 @@ class CheckerboardConfig(ContextConfig):
         if len(hidden) != 2 or not all(isinstance(units, int) and units >= 1 for units in hidden):
             raise ConfigurationError(f"context.hidden needs two positive whole numbers, not {self.hidden}")
         object.__setattr__(self, "hidden", hidden)
-
-
-@dataclasses.dataclass(frozen=True)
-class BinaryRNNConfig(ContextConfig):
-    """``maps`` is the number of channels of every layer but the last; 64 in the paper."""
-
-    name: ClassVar[str] = "binary_rnn"
-    maps: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_whole("maps", 1)

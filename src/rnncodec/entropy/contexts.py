@@ -7,16 +7,15 @@ A context model is a config, a network that trains, and a context that codes fil
 - ``freeze(network)``: the context that codes files, from a trained network.
 - ``context(config, tensors)``: the same context, from the contents of a weights file.
 
-To add one, write a file beside these, its config in ``config.py``, name them in ``CONTEXTS``, and add a file to
-``conf/context``.
+To add one, write a file like ``binary_rnn.py``, name its parts in ``CONTEXTS``, and add a file to ``conf/context``.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNContext, freeze
+from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNConfig, BinaryRNNContext, freeze
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.config import BinaryRNNConfig, CheckerboardConfig, ContextConfig
+from rnncodec.entropy.config import CheckerboardConfig, ContextConfig
 from rnncodec.entropy.contract import Context
 from rnncodec.entropy.integers import IntegerContext
 from rnncodec.entropy.quantization import quantize
