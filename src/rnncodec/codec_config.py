@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from rnncodec.binarizer import BINARIZERS
 from rnncodec.cells import CELLS
-from rnncodec.config import Config
+from rnncodec.config import Config, is_whole
 from rnncodec.errors import ConfigurationError
 from rnncodec.reconstruction import RECONSTRUCTIONS
 
@@ -81,11 +81,11 @@ class CodecConfig(Config):
             object.__setattr__(self, name, values)
         if isinstance(self.width, bool) or not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
             raise ConfigurationError(f"width must be positive, not {self.width}")
-        if not (is_whole(self.bits, 1) and self.bits <= 255):
+        if not is_whole(self.bits, 1, 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
         for name, least, most in (("priming", 0, MOST_RUNS), ("diffusion", 0, MOST_RUNS), ("copies", 1, MOST_COPIES)):
             value = getattr(self, name)
-            if not is_whole(value, least) or value > most:
+            if not is_whole(value, least, most):
                 raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, not {value}")
         if not isinstance(self.residual_normalization, bool):
             raise ConfigurationError(f"residual_normalization must be true or false, not {self.residual_normalization}")
@@ -99,8 +99,3 @@ class CodecConfig(Config):
     def channels(self, paper: tuple[int, ...]) -> list[int]:
         """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""
         return [max(4, 4 * round(channels * self.width / 4)) for channels in paper]
-
-
-def is_whole(value: object, least: int) -> bool:
-    """Whether ``value`` is a whole number of at least ``least``; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -1,12 +1,18 @@
 """Configs: what fixes a network's shape, as frozen dataclasses. Needs no torch."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 from rnncodec.errors import ConfigurationError
 
 C = TypeVar("C", bound="Config")
+
+
+def is_whole(value: object, least: int, most: float = math.inf) -> bool:
+    """Whether ``value`` is a whole number from ``least`` to ``most``. True and False are not numbers here."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 @dataclasses.dataclass(frozen=True)

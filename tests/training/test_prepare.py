@@ -124,6 +124,7 @@ FITTING = {  # options, and those of ODD that they can work with
     "model.bits": [],
     "model.priming": ["0"],
     "model.diffusion": ["0"],
+    "model.copies": [],
     "model.binarizer": [],
     "model.encoder_channels": [],
     "model.residual_normalization": ["true"],
@@ -147,6 +148,34 @@ def test_odd_values_of_any_option_end_in_one_sentence_before_anything_is_written
     assert list(tmp_path.iterdir()) == []
 
 
+CONTEXT_FITTING = {
+    "patches": [],
+    "iterations": ["null"],
+    "warmup_steps": ["0"],
+    "optimizer.lr": ["1.5"],
+    "trainer.max_steps": [],
+    "context.groups": [],
+    "context.radius": [],
+    "context.past_radius": ["0"],
+    "context.hidden": [],
+}
+
+
+@pytest.mark.parametrize("option", CONTEXT_FITTING)
+def test_odd_values_of_a_context_models_options_end_in_one_sentence_too(
+    config, tmp_path: Path, tiny_weights: Path, option: str
+) -> None:
+    for value in ODD:
+        if value in CONTEXT_FITTING[option]:
+            continue
+        composed = config(f"codec={tiny_weights}", f"{option}={value}", of="context")
+        with pytest.raises(RnncodecError) as caught:
+            prepare(composed, tmp_path / f"{option}={value}")
+        assert option.rpartition(".")[2] in str(caught.value)
+        assert len(str(caught.value)) < 300
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_context_model_is_prepared_for_its_codec(config, tmp_path: Path, tiny_weights: Path) -> None:
     prepare(config(f"codec={tiny_weights}", of="context"), tmp_path / "run")
     saved = load_config(tmp_path / "run")
@@ -160,7 +189,7 @@ def test_context_model_is_prepared_for_its_codec(config, tmp_path: Path, tiny_we
         ("codec=nothing", "nothing: neither a weights file nor a released model"),
         ("context.groups=0", "context.groups must be"),
         ("+context.depth=2", "unknown context options: depth"),
-        ("patches=0", "patches must be at least 1"),
+        ("patches=0", "patches must be a whole number from 1"),
         ("iterations=0", "iterations must be"),
     ],
 )

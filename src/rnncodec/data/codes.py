@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from rnncodec.codec import IterativeCodec
-from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.config import is_whole
+from rnncodec.data.datamodule import MOST, PatchDataModule
 from rnncodec.data.loader import EpochLoader
 from rnncodec.errors import ConfigurationError
 
@@ -24,13 +25,13 @@ class CodesDataModule(L.LightningDataModule):
     ranks, are encoded once, before the first step. Their codes stay in memory, and each step draws its batch from them.
 
     Raises:
-        ConfigurationError: ``patches`` is less than 1.
+        ConfigurationError: ``patches`` is not a whole number in its range.
     """
 
     def __init__(self, photos: PatchDataModule, codec: IterativeCodec, *, iterations: int, patches: int) -> None:
         super().__init__()
-        if patches < 1:
-            raise ConfigurationError(f"patches must be at least 1, not {patches}")
+        if not is_whole(patches, 1, MOST):
+            raise ConfigurationError(f"patches must be a whole number from 1 to {MOST}, not {patches}")
         self.photos = photos
         self.codec = codec.eval()
         self.iterations = iterations

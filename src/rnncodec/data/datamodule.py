@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rnncodec.codec import STRIDE
+from rnncodec.config import is_whole
 from rnncodec.data.loader import EpochLoader
 from rnncodec.data.photos import read_photos
 from rnncodec.data.sampling import SAMPLERS
@@ -70,7 +71,7 @@ class PatchDataModule(L.LightningDataModule):
             "val_crop": val_crop, "num_workers": num_workers,
         }  # fmt: skip
         for option, value in whole.items():
-            if not isinstance(value, int) or isinstance(value, bool) or value > MOST:
+            if not is_whole(value, -MOST, MOST):
                 raise ConfigurationError(f"data.{option} must be a whole number of at most {MOST}, not {value}")
         if not isinstance(flip, bool):
             raise ConfigurationError(f"data.flip must be true or false, not {flip}")
@@ -83,7 +84,7 @@ class PatchDataModule(L.LightningDataModule):
                 f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_CROP}, not {val_crop}"
             )
         factors = list(growth) if isinstance(growth, Sequence) else []
-        if not factors or any(not isinstance(factor, int) or not 1 <= factor <= MOST_GROWTH for factor in factors):
+        if not factors or not all(is_whole(factor, 1, MOST_GROWTH) for factor in factors):
             raise ConfigurationError(f"data.growth needs a list of positive whole numbers, not {growth}")
         if batch_size % max(growth) ** 2:
             raise ConfigurationError(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from rnncodec import bitstream
 from rnncodec.cells import LSTM
-from rnncodec.entropy.config import ContextConfig
+from rnncodec.entropy.config import MOST_UNITS, ContextConfig
 from rnncodec.entropy.contract import ONE, Codes, Groups
 
 State = tuple[Tensor, Tensor]
@@ -33,7 +33,7 @@ class BinaryRNNConfig(ContextConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_whole("maps", 1)
+        self._check_whole("maps", 1, MOST_UNITS)
 
 
 class MaskedConv2d(nn.Conv2d):

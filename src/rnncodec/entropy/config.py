@@ -3,8 +3,12 @@
 import dataclasses
 from typing import ClassVar
 
-from rnncodec.config import Config
+from rnncodec.config import Config, is_whole
 from rnncodec.errors import ConfigurationError
+
+MOST_ITERATIONS = 255  # as many as a file has layers
+MOST_RADIUS = 15  # with a larger one a context model would not fit into memory
+MOST_UNITS = 4096
 
 OLDEST = 8  # sums of older codes are clipped to ±OLDEST
 
@@ -28,13 +32,13 @@ class ContextConfig(Config):
     iterations: int
 
     def __post_init__(self) -> None:
-        self._check_whole("bits", 1)
-        self._check_whole("iterations", 1)
+        self._check_whole("bits", 1, 255)
+        self._check_whole("iterations", 1, MOST_ITERATIONS)
 
-    def _check_whole(self, name: str, least: int) -> None:
+    def _check_whole(self, name: str, least: int, most: int) -> None:
         value = getattr(self, name)
-        if not isinstance(value, int) or value < least:
-            raise ConfigurationError(f"context.{name} must be a whole number of at least {least}, not {value}")
+        if not is_whole(value, least, most):
+            raise ConfigurationError(f"context.{name} must be a whole number from {least} to {most}, not {value}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,10 +60,12 @@ class CheckerboardConfig(ContextConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_whole("groups", 1)
-        self._check_whole("radius", 1)
-        self._check_whole("past_radius", 0)
+        self._check_whole("groups", 1, 255)
+        self._check_whole("radius", 1, MOST_RADIUS)
+        self._check_whole("past_radius", 0, MOST_RADIUS)
         hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
-        if len(hidden) != 2 or not all(isinstance(units, int) and units >= 1 for units in hidden):
-            raise ConfigurationError(f"context.hidden needs two positive whole numbers, not {self.hidden}")
+        if len(hidden) != 2 or not all(is_whole(units, 1, MOST_UNITS) for units in hidden):
+            raise ConfigurationError(
+                f"context.hidden needs two whole numbers from 1 to {MOST_UNITS}, not {self.hidden}"
+            )
         object.__setattr__(self, "hidden", hidden)

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from rnncodec.config import is_whole
 from rnncodec.errors import ConfigurationError
 from rnncodec.residual_normalization import CAPACITY
 
@@ -35,7 +36,7 @@ def check_options(config: DictConfig) -> None:
     """
     for option, (least, most) in WHOLE.items():
         value = OmegaConf.select(config, option)
-        if not is_whole(value) or not least <= value <= most:
+        if not is_whole(value, least, most):
             raise ConfigurationError(f"{option} must be a whole number from {least} to {most}, not {value}")
     for option, limits in REAL.items():
         value = OmegaConf.select(config, option, default=limits[0])  # a context model's run has no averaged weights
@@ -57,11 +58,6 @@ def check_options(config: DictConfig) -> None:
             raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
 
 
-def is_whole(value: Any) -> bool:
-    """Whether ``value`` is a whole number; True and False are none."""
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 def is_real(value: Any) -> bool:
-    """Whether ``value`` is a finite number; True and False are none."""
+    """Whether ``value`` is a finite number. True and False are not numbers here."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

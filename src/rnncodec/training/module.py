@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rnncodec.codec import IterativeCodec
+from rnncodec.config import is_whole
 from rnncodec.data.schedule import value_at
 from rnncodec.entropy.contexts import Network
 from rnncodec.errors import ConfigurationError
@@ -73,7 +74,7 @@ class CodecModule(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.seed = seed
-        if any(not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= iterations for n in self.curriculum):
+        if not all(is_whole(n, 1, iterations) for n in self.curriculum):
             raise ConfigurationError(
                 f"curriculum needs whole numbers from 1 to iterations={iterations}, not {curriculum}"
             )
