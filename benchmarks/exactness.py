@@ -76,7 +76,7 @@ def check(folder: Path) -> int:
 
 
 def environment() -> dict[str, str | None]:
-    """What may make a difference."""
+    """The versions and settings that may make a difference."""
     found: dict[str, str | None] = {"python": platform.python_version(), "machine": platform.machine()}
     for package in ("numpy", "constriction", "torch"):
         try:

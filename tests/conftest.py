@@ -87,7 +87,7 @@ def tiny_weights(tiny_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def codes(tiny_codec: IterativeCodec, photos: list[Pixels]) -> torch.Tensor:
-    """What `tiny_codec` makes of a piece of each synthetic photo: int8 ``[4, 6, 32, 10, 11]`` in {-1, +1}."""
+    """The codes that `tiny_codec` makes of a piece of each synthetic photo: int8 ``[4, 6, 32, 10, 11]`` in {-1, +1}."""
     pieces = np.stack([pixels[:160, :176] for pixels in photos])
     return tiny_codec.encode(torch.from_numpy(pieces).permute(0, 3, 1, 2).float() / 255.0, 4)
 

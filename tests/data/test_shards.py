@@ -124,7 +124,7 @@ def test_a_broken_tar_is_named(three: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-# What is written
+# The shards that are written
 
 
 @settings(max_examples=10)
@@ -214,7 +214,7 @@ def test_a_photo_with_a_colour_profile_is_stored_in_srgb_without_it(tmp_path: Pa
     assert np.abs(np.asarray(stored).astype(int) - picture(0)).max() <= 1
 
 
-# What goes wrong
+# Errors
 
 
 def test_a_broken_image_is_reported_counted_and_skipped(three: Path, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_half_of_the_patches_are_mirrored_left_to_right(shards_dir: Path) -> Non
     assert 60 < mirrored.sum() < 140
 
 
-# What decides on the order
+# The order of patches
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_workers_of_all_ranks_share_the_photos_of_a_pass(
     assert sorted(chain.from_iterable(seen)) == list(range(12))
 
 
-# What goes wrong
+# Errors
 
 
 def tar_of(path: Path, files: dict[str, bytes]) -> str:

@@ -49,7 +49,7 @@ def test_threads_and_instructions_change_nothing(context_weights: Path, all_code
 def test_layout_in_memory_changes_nothing(context_codec: IterativeCodec, all_codes: np.ndarray) -> None:
     assert context_codec.context is not None
     first, second = all_codes[0, :2]
-    turned = [np.asfortranarray(each) for each in (first, second)]  # what .numpy() of channels_last gives, or any other
+    turned = [np.asfortranarray(each) for each in (first, second)]  # the layout of .numpy() of channels_last tensors
     last = [np.ascontiguousarray(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in (first, second)]
     payload = layers.encode(second, [first], context_codec.context)
     for history, each in (turned, last):

@@ -22,7 +22,7 @@ def result(tiny_weights: Path, photos_dir: Path, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session")
 def run_folder(result: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a training run with the CSV logger leaves, resumed once, and evaluated."""
+    """The folder of a training run with the CSV logger, which was resumed once and evaluated."""
     run = tmp_path_factory.mktemp("runs") / "2026-01-01-gru"
     shutil.copytree(result, run / "evaluations" / "two")
     shutil.copy(tiny_weights, run / "weights.safetensors")

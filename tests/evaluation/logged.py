@@ -1,4 +1,4 @@
-"""What an evaluation must have left in a W&B run's offline file."""
+"""Checks of the values that an evaluation logs into the offline file of a W&B run."""
 
 from pathlib import Path
 

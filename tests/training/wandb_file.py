@@ -32,7 +32,7 @@ def records(path: Path) -> Iterator[Record]:
 
 
 def history(path: Path) -> list[dict[str, Any]]:
-    """What was logged, step by step."""
+    """The logged values, step by step."""
     return [
         {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
         for record in records(path)

@@ -11,7 +11,7 @@ from rnncodec.terminal import log
 
 
 def newest(folder: Path) -> Path | None:
-    """The checkpoint in ``folder`` with the most training steps, or None where there is no checkpoint.
+    """The checkpoint in ``folder`` with the most training steps, or None if there is none.
 
     Damaged files are named on the terminal and passed over. Of files with equally many steps, ``last.ckpt`` is taken.
 

@@ -19,7 +19,7 @@ WHOLE = {  # the least and the most that each of these may be
     "warmup_steps": (0, 10**9),
     "seed": (0, 2**32 - 1),
 }
-REAL = {  # likewise, for numbers that need not be whole
+REAL = {  # the same, for numbers that need not be whole
     "final_lr": (0.0, 1.0),
     "optimizer.lr": (1e-12, 1e3),
     "callbacks.average.decay": (0.0, 1.0),
