@@ -210,6 +210,14 @@ def test_prepared_run_is_found_again_wherever_it_is_moved(config, tmp_path: Path
     assert len(saved.run_id) == 8
 
 
+def test_run_in_the_folder_is_not_overwritten_by_another(config, tmp_path: Path) -> None:
+    prepare(config(), tmp_path / "run")
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    with pytest.raises(RnncodecError, match="holds a run already; continue it with resume="):
+        prepare(config("seed=1"), tmp_path / "run")
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+
+
 def test_resume_changes_single_options_alone(config, tmp_path: Path) -> None:
     prepare(config(), tmp_path / "run")
     resume(tmp_path / "run", ["resume=whatever", "trainer.max_steps=77"])

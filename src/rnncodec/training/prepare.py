@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.errors import ConfigurationError
 from rnncodec.model_file import load_model
+from rnncodec.run_folder import CONFIG
 from rnncodec.training.build import build, build_training, trains_context
 from rnncodec.training.checks import check_options
 from rnncodec.training.device import resolve_accelerator, resolve_precision
@@ -22,7 +23,7 @@ def prepare(config: DictConfig, folder: Path) -> None:
     what this machine has, and save the config there.
 
     Raises:
-        RnncodecError: an option cannot work; nothing was written.
+        RnncodecError: an option has a wrong value, or ``folder`` holds a run already; nothing was written.
     """
     trainer = config.trainer
     trainer.accelerator = resolve_accelerator(trainer.accelerator)
@@ -33,7 +34,24 @@ def prepare(config: DictConfig, folder: Path) -> None:
     config.folder = str(folder)
     config.name, config.group = config.name, config.group  # they may refer to hydra's own config, which is not saved
     check(config)
+    claim(folder)
     save_config(config, folder)
+
+
+def claim(folder: Path) -> None:
+    """Make ``folder`` the folder of a new run.
+
+    Raises:
+        ConfigurationError: it holds a run already, for example one that was started in the same second.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        (folder / CONFIG).touch(exist_ok=False)
+    except FileExistsError:
+        raise ConfigurationError(
+            f"{folder} holds a run already; continue it with resume={folder}, or choose another folder with "
+            "hydra.run.dir=…"
+        ) from None
 
 
 def resume(folder: Path, overrides: Sequence[str]) -> None:
