@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -30,6 +31,7 @@ class Cost:
         )
 
 
+@cache
 def cost(config: CodecConfig) -> Cost:
     """Count the operations of a network of this ``config``. No weights are needed, and nothing is computed."""
     with torch.device("meta"), torch.inference_mode():

@@ -101,9 +101,7 @@ def read_command(sweep: Path) -> str:
 def read_run(folder: Path) -> Run:
     """Read a run from its folder. Raises DataError if it has logged no validation."""
     source = from_folders(folder, None)
-    logged = {
-        name: dict(points) for name, points in source.training.items()
-    }  # steps that a resumed run repeated count once
+    logged = {name: dict(points) for name, points in source.training.items()}  # a repeated step counts once
     if "train/seconds" not in logged:
         raise DataError(f"{folder}: no validation was logged in its csv-0; ablations need logger=csv")
     iterations = [f"t{t:02d}" for t in takewhile(lambda t: f"val/psnr_t{t:02d}" in logged, count(1))]
