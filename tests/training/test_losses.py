@@ -7,7 +7,7 @@ from rnncodec.metrics import ms_ssim
 from rnncodec.training.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.training.losses.weighted import dissimilarity
 
-LOSSES = [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84), SSIMWeightedL1()]
+LOSSES = [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84, fall=0.8), SSIMWeightedL1()]
 
 
 def pictures(side: int) -> tuple[Tensor, Tensor]:
@@ -79,4 +79,7 @@ def test_validation_before_training_does_not_break_it() -> None:
 def test_the_mix_is_between_its_parts() -> None:
     reconstructions, images = pictures(32)
     l1, structure = L1()(reconstructions, images), MSSSIM()(reconstructions, images)
-    torch.testing.assert_close(L1AndMSSSIM(share=0.25)(reconstructions, images), 0.25 * structure + 0.75 * l1)
+    mixed = L1AndMSSSIM(share=0.25, fall=1.0)(reconstructions, images)
+    torch.testing.assert_close(mixed, 0.25 * structure + 0.75 * l1)
+    shifting = L1AndMSSSIM(share=0.5, fall=0.5)(reconstructions, images)
+    torch.testing.assert_close(shifting[1], 0.25 * structure[1] + 0.75 * l1[1])

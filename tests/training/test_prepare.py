@@ -108,6 +108,7 @@ FITTING = {  # options, and those of ODD that they can work with
     "trainer.max_time": ["null"],
     "optimizer.lr": ["1.5"],
     "loss.share": ["0"],
+    "loss.fall": ["0"],
     "callbacks.average.decay": ["0"],
     "data.patch_size": [],
     "data.batch_size": [],
