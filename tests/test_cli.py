@@ -180,14 +180,26 @@ def test_shards_command(photos_dir: Path, tmp_path: Path) -> None:
     assert b"holds shards already" in again.stderr
 
 
-@pytest.mark.parametrize("command", ["--help", "compress --help", "info FILE", "truncate FILE --max-bytes 999 -o OUT"])
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [
+        ("--help", 0),
+        ("compress --help", 0),
+        ("info FILE", 0),
+        ("truncate FILE --max-bytes 999 -o OUT", 0),
+        ("compress missing.jpg", 3),
+        ("decompress missing.rnnc", 3),
+        ("decompress FILE -o FILE", 7),
+        ("compress FILE --bpp 1 --psnr 30", 2),
+    ],
+)
 def test_commands_without_a_network_do_not_load_torch(
-    command: str, odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+    command: str, exit_code: int, odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
 ) -> None:
     places = {"FILE": tmp_path / "odd.rnnc", "OUT": tmp_path / "out.rnnc"}
     places["FILE"].write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
-    program = "import sys, rnncodec.cli\ntry: rnncodec.cli.app()\nfinally: print('torch' in sys.modules)"
+    program = "import sys, rnncodec.cli\ntry: rnncodec.cli.main()\nfinally: print('torch' in sys.modules)"
     arguments = [str(places.get(word, word)) for word in command.split()]
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == exit_code, done.stderr
     assert done.stdout.splitlines()[-1] == "False"

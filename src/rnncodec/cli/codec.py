@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rnncodec import bitstream
 from rnncodec.cli.app import app
-from rnncodec.cli.files import Step, convert_all, for_each, read_input, warn
+from rnncodec.cli.files import Convert, Step, convert_all, read_input, run_each, warn
 from rnncodec.cli.info import describe, table
 from rnncodec.cli.options import (
     Device,
@@ -66,20 +66,24 @@ def compress(
 
         rnncodec compress - < photo.jpg > photo.rnnc
     """
-    from rnncodec import compression  # with torch, which the other commands do without
-
     goal = Target(bpp, max_bytes, psnr, ms_ssim)
-    compressor = compression.compressor(model, device)
 
-    def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
-        pixels, notes = to_pixels(open_image(io.BytesIO(content), max_pixels))
-        for note in notes:
-            warn(source, note)
-        data = compressor.compress(pixels, iterations, step(iterations or compressor.most_layers(goal)), goal)
-        rate = bits_per_pixel(len(data), pixels)
-        return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
+    def load() -> Convert:
+        from rnncodec import compression  # imports torch
 
-    convert_all(files, output, SUFFIX, overwrite, convert)
+        compressor = compression.compressor(model, device)
+
+        def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+            pixels, notes = to_pixels(open_image(io.BytesIO(content), max_pixels))
+            for note in notes:
+                warn(source, note)
+            data = compressor.compress(pixels, iterations, step(iterations or compressor.most_layers(goal)), goal)
+            rate = bits_per_pixel(len(data), pixels)
+            return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
+
+        return convert
+
+    convert_all(files, output, SUFFIX, overwrite, load)
 
 
 @app.command()
@@ -106,21 +110,25 @@ def decompress(
 
         head -c 20000 photo.rnnc | rnncodec decompress - > preview.png
     """
-    from rnncodec import compression  # with torch, which the other commands do without
 
-    def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
-        format_name = picture_format(target)
-        file = compression.read_file(content, max_pixels)
-        if file.damage:
-            warn(source, file.damage)
-        decoder = compression.compressor_for(file, model, device)
-        layers = min(len(file.layers), iterations or len(file.layers))
-        pixels = compression.last_picture(decoder, file, iterations, step(layers))
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, format_name, quality=95)
-        return buffer.getvalue(), f"{layers} of {file.header.layers} layers"
+    def load() -> Convert:
+        from rnncodec import compression  # imports torch
 
-    convert_all(files, output, ".png", overwrite, convert)
+        def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+            format_name = picture_format(target)
+            file = compression.read_file(content, max_pixels)
+            if file.damage:
+                warn(source, file.damage)
+            decoder = compression.compressor_for(file, model, device)
+            layers = min(len(file.layers), iterations or len(file.layers))
+            pixels = compression.last_picture(decoder, file, iterations, step(layers))
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(buffer, format_name, quality=95)
+            return buffer.getvalue(), f"{layers} of {file.header.layers} layers"
+
+        return convert
+
+    convert_all(files, output, ".png", overwrite, load)
 
 
 @app.command()
@@ -143,7 +151,7 @@ def truncate(
         kept = bitstream.truncate(content, max_bytes)
         return kept, f"{len(content):,} → {len(kept):,} bytes, {len(bitstream.read(kept).layers)} layers"
 
-    convert_all(files, output, SUFFIX, overwrite, convert)
+    convert_all(files, output, SUFFIX, overwrite, lambda: convert)
 
 
 @app.command()
@@ -185,7 +193,8 @@ def info(
         else:
             Console(highlight=False).print(table(described))
 
-    for_each(files or [], show)
+    if exit_code := run_each(files or [], show):
+        raise typer.Exit(exit_code)
 
 
 def picture_format(target: str) -> str:

@@ -14,48 +14,59 @@ from rnncodec.terminal import log, progress
 # Called with the number of steps of a file; returns a function to call after each step, which moves the progress bar.
 Step = Callable[[int], Callable[[], None]]
 
+# Converts one file: called with the names of the input and of the output, the content of the input, and a Step. It
+# returns the content of the output, and a remark for the line that is printed.
+Convert = Callable[[str, str, bytes, Step], tuple[bytes, str]]
+
 
 def convert_all(
-    files: list[str],
-    output: str | None,
-    suffix: str,
-    overwrite: bool,
-    convert: Callable[[str, str, bytes, Step], tuple[bytes, str]],
+    files: list[str], output: str | None, suffix: str, overwrite: bool, load: Callable[[], Convert]
 ) -> None:
     """Convert each input file and write its output, with a progress bar and one line for each file.
 
-    ``convert(source, target, content, step)`` gets the names of the input and of the output and the content of the
-    input. It returns the content of the output, and a remark for the line.
+    All inputs and outputs are checked first. ``load`` returns the function that converts one file. It is called only if
+    a file passes the checks, because it may have to import torch, which takes seconds.
     """
     into_folder = (
         output is not None and output != "-" and (len(files) > 1 or output.endswith("/") or Path(output).is_dir())
     )
-    with progress() as bar:
+    targets: dict[str, str] = {}
 
-        def one(source: str) -> None:
-            target = target_of(source, output, suffix, into_folder)
-            if target != "-" and Path(target).exists() and not overwrite:
-                raise OutputError(f"{target} exists already; use --overwrite to replace it")
-            content = read_input(source)
-            task = bar.add_task(escape(Path(source).name), total=None)
+    def check(source: str) -> None:
+        target = target_of(source, output, suffix, into_folder)
+        if target != "-" and Path(target).exists() and not overwrite:
+            raise OutputError(f"{target} exists already; use --overwrite to replace it")
+        check_input(source)
+        targets[source] = target
 
-            def step(total: int) -> Callable[[], None]:
-                bar.update(task, total=total)
-                return lambda: bar.advance(task)
+    exit_code = run_each(files, check)
+    if targets:
+        convert = load()
+        with progress() as bar:
 
-            try:
-                converted, remark = convert(source, target, content, step)
-            finally:
-                bar.remove_task(task)
-            write_output(target, converted)
-            log.print(f"{escape(source)} → {escape(target)}: {remark}", soft_wrap=True)
+            def one(source: str) -> None:
+                content, target = read_input(source), targets[source]
+                task = bar.add_task(escape(Path(source).name), total=None)
 
-        for_each(files, one)
+                def step(total: int) -> Callable[[], None]:
+                    bar.update(task, total=total)
+                    return lambda: bar.advance(task)
+
+                try:
+                    converted, remark = convert(source, target, content, step)
+                finally:
+                    bar.remove_task(task)
+                write_output(target, converted)
+                log.print(f"{escape(source)} → {escape(target)}: {remark}", soft_wrap=True)
+
+            exit_code = run_each(list(targets), one) or exit_code
+    if exit_code:
+        raise typer.Exit(exit_code)
 
 
-def for_each(files: list[str], action: Callable[[str], None]) -> None:
-    """Run ``action`` on each input. A failure is reported, and the other inputs are still processed. The exit code is
-    that of the first failure."""
+def run_each(files: list[str], action: Callable[[str], None]) -> int:
+    """Run ``action`` on each input. A failure is reported, and the other inputs are still processed. Returns the exit
+    code of the first failure, or 0."""
     exit_code = 0
     for source in files:
         try:
@@ -63,8 +74,7 @@ def for_each(files: list[str], action: Callable[[str], None]) -> None:
         except RnncodecError as error:
             log.print(f"[red]error[/] {escape(source)}: {escape(str(error))}", soft_wrap=True)
             exit_code = exit_code or error.exit_code
-    if exit_code:
-        raise typer.Exit(exit_code)
+    return exit_code
 
 
 def target_of(source: str, output: str | None, suffix: str, into_folder: bool) -> str:
@@ -79,7 +89,17 @@ def target_of(source: str, output: str | None, suffix: str, into_folder: bool) -
     return str(Path(output) / path.name if output is not None else path)
 
 
+def check_input(source: str) -> None:
+    """Raises InputError if the file cannot be opened."""
+    if source != "-":
+        try:
+            Path(source).open("rb").close()
+        except OSError as error:
+            raise InputError(error.strerror or str(error)) from None
+
+
 def read_input(source: str) -> bytes:
+    """The content of the file, or of standard input for ``-``. Raises InputError if it cannot be read."""
     if source == "-":
         return sys.stdin.buffer.read()
     try:
