@@ -321,7 +321,7 @@ def test_a_config_that_cannot_work_names_the_option(options: dict[str, Any], nam
 
 
 def test_an_unknown_choice_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match="choose from lstm, gru, residual_gru, associative_lstm"):
+    with pytest.raises(ConfigurationError, match="choose from lstm, gru, residual_gru, minimal_gru, associative_lstm"):
         codec_config(encoder_cell="elman")
 
 

@@ -62,6 +62,16 @@ def gru(cell: Any, xs: list[Tensor], h: Tensor) -> list[Tensor]:
     return outputs
 
 
+def minimal_gru(cell: Any, xs: list[Tensor], h: Tensor) -> list[Tensor]:
+    outputs = []
+    for x in xs:
+        w = parts(cell.input_gates, x, 2)
+        f = torch.sigmoid(w[0] + parts(cell.hidden_gates, h, 1)[0])
+        h = (1 - f) * h + f * torch.tanh(w[1] + parts(cell.hidden_candidate, f * h, 1)[0])
+        outputs.append(h)
+    return outputs
+
+
 def residual_gru(cell: Any, xs: list[Tensor], h: Tensor) -> list[Tensor]:
     outputs = []
     for x in xs:
@@ -97,6 +107,7 @@ REFERENCES: dict[str, Callable[[Any, list[Tensor], Tensor], list[Tensor]]] = {
     "lstm": lstm,
     "gru": gru,
     "residual_gru": residual_gru,
+    "minimal_gru": minimal_gru,
     "associative_lstm": associative_lstm,
 }
 

@@ -21,12 +21,14 @@ from torch import nn
 from rnncodec.cells.associative_lstm import AssociativeLSTM
 from rnncodec.cells.gru import GRU
 from rnncodec.cells.lstm import LSTM
+from rnncodec.cells.minimal_gru import MinimalGRU
 from rnncodec.cells.residual_gru import ResidualGRU
 
 CELLS: dict[str, type[nn.Module]] = {
     "lstm": LSTM,
     "gru": GRU,
     "residual_gru": ResidualGRU,
+    "minimal_gru": MinimalGRU,
     "associative_lstm": AssociativeLSTM,
 }
 
@@ -38,4 +40,4 @@ def cell_named(name: str, copies: int) -> Callable[..., nn.Module]:
     return partial(cell, copies=copies) if cell is AssociativeLSTM else cell
 
 
-__all__ = ["CELLS", "GRU", "LSTM", "AssociativeLSTM", "ResidualGRU", "cell_named"]
+__all__ = ["CELLS", "GRU", "LSTM", "AssociativeLSTM", "MinimalGRU", "ResidualGRU", "cell_named"]
