@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,34 @@ def test_every_failure_has_its_exit_code_and_message(
         assert (done.returncode, message in done.stderr.decode()) == (exit_code, True), (arguments, done.stderr)
         assert b"Traceback" not in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["beheaded.rnnc", "good.rnnc", "newer.rnnc"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_interrupted_while_it_writes_leaves_no_file(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    slow_disk = """
+import pathlib, time, rnncodec.cli
+whole = pathlib.Path.write_bytes
+def half(path, content):
+    whole(path, content[: len(content) // 2])
+    print("writing", flush=True)
+    time.sleep(60)
+pathlib.Path.write_bytes = half
+rnncodec.cli.main()
+"""
+    arguments = ["compress", str(odd_images["odd"]), "-o", str(tmp_path / "x.rnnc"), "--model", str(tiny_weights)]
+    command = [sys.executable, "-c", slow_disk, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"writing\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 128 + number
+        (line,) = process.stderr.read().decode().splitlines()
+    assert line == f"interrupted by {number.name}; finished files are kept"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_gives_examples() -> None:
