@@ -1,6 +1,7 @@
 import copy
 import tracemalloc
 import warnings
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -221,6 +222,51 @@ def test_targets_that_make_no_sense_are_refused(context_compressor: Compressor) 
 def test_iterations_out_of_range_are_refused(compressor: Compressor, iterations: int) -> None:
     with pytest.raises(ConfigurationError, match="iterations must be"):
         compressor.compress(np.zeros((16, 16, 3), np.uint8), iterations)
+
+
+@given(sizes=st.lists(st.integers(0, 400), max_size=30))
+def test_pictures_appear_while_the_bytes_of_a_file_arrive(
+    context_weights: Path, context_compressor: Compressor, photos: list[Pixels], sizes: list[int]
+) -> None:
+    data = context_compressor.compress(photos[0][:60, :70], 4)
+    ends = bitstream.read(data).ends
+    arrived = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal arrived
+        for size in [*sizes, len(data)]:
+            chunk = data[arrived : arrived + size]
+            arrived += len(chunk)
+            yield chunk
+
+    whole = list(context_compressor.decode(bitstream.read(data)))
+    boundaries = np.cumsum([0, *sizes, len(data)])
+    for end, expected, picture in zip(
+        ends, whole, rnncodec.decompress_layers(chunks(), model=context_weights), strict=True
+    ):
+        assert np.array_equal(picture, expected)
+        assert arrived == min(len(data), boundaries[np.searchsorted(boundaries, end)])  # no more than it needs
+
+
+def test_stream_that_ends_early_or_is_foreign_is_handled_like_such_a_file(
+    context_weights: Path, context_compressor: Compressor, photos: list[Pixels]
+) -> None:
+    data = context_compressor.compress(photos[0][:60, :70], 3)
+    ends = bitstream.read(data).ends
+    for cut in range(len(data)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            layers = sum(end <= cut for end in ends)
+            if layers:
+                assert len(list(rnncodec.decompress_layers([data[:cut]], model=context_weights))) == layers
+                assert f"decoded {layers} of 3 layers" in str(caught[0].message)
+            else:
+                with pytest.raises(FormatError):
+                    next(rnncodec.decompress_layers([data[:cut]], model=context_weights))
+    with pytest.raises(FormatError, match="not an rnncodec file"):
+        next(rnncodec.decompress_layers([b"P", b"NG"]))
+    with pytest.raises(FormatError, match="more than the limit"):
+        next(rnncodec.decompress_layers([data], model=context_weights, max_pixels=100))
 
 
 def test_unknown_device_is_refused(tiny_config: CodecConfig) -> None:

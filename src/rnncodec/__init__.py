@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any
 from rnncodec.errors import RnncodecError
 
 if TYPE_CHECKING:
-    from rnncodec.compression import compress, decompress
+    from rnncodec.compression import compress, decompress, decompress_layers
     from rnncodec.model_file import load_model
 
-__all__ = ["RnncodecError", "compress", "decompress", "load_model"]
+__all__ = ["RnncodecError", "compress", "decompress", "decompress_layers", "load_model"]
 
-_HOMES = {"compress": "compression", "decompress": "compression", "load_model": "model_file"}
+_HOMES = {
+    "compress": "compression",
+    "decompress": "compression",
+    "decompress_layers": "compression",
+    "load_model": "model_file",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch when it is first asked for: the command line answers at once where it needs none."""
+    """Imports functions that need torch only when they are used, so that commands without a network start fast."""
     if name in _HOMES:
         return getattr(importlib.import_module(f"rnncodec.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'rnncodec' has no attribute '{name}'")

@@ -2,6 +2,7 @@
 
 import binascii
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from rnncodec.errors import ConfigurationError, FormatError
@@ -105,6 +106,45 @@ def read(content: bytes) -> File:
     return file
 
 
+def read_stream(chunks: Iterable[bytes]) -> tuple[Header, Iterator[bytes]]:
+    """Parse a file whose bytes arrive in ``chunks``: the header, and an iterator over the payloads of the layers. Each
+    payload is yielded as soon as all of its bytes have arrived. The iterator ends before the first layer that is cut or
+    damaged.
+
+    Raises:
+        FormatError: not an ``.rnnc`` file, one of a newer version, or one cut or damaged inside its header.
+    """
+    arriving, content = iter(chunks), b""
+    while True:
+        try:
+            header, position = _parse_header(content)
+            break
+        except EOFError:
+            chunk = next(arriving, None)
+            if chunk is None:
+                return _read_header(content)[0], iter(())  # raises the error of a file that ends here
+            content += chunk
+
+    def payloads() -> Iterator[bytes]:
+        rest, expected = content[position:], header.raw_size
+        for _ in range(header.layers):
+            while True:
+                try:
+                    payload, end = _read_layer(rest, 0, expected)
+                    break
+                except EOFError:
+                    chunk = next(arriving, None)
+                    if chunk is None:
+                        return
+                    rest += chunk
+                except ValueError:
+                    return
+            yield payload
+            rest, expected = rest[end:], len(payload)
+
+    return header, payloads()
+
+
 def truncate(content: bytes, max_bytes: int) -> bytes:
     """A file with as many of the whole layers of ``content`` as fit into ``max_bytes``.
 
@@ -139,21 +179,26 @@ def _read_layer(content: bytes, position: int, expected: int) -> tuple[bytes, in
 
 def _read_header(content: bytes) -> tuple[Header, int]:
     """The header and where it ends."""
-    if not content.startswith(MAGIC):
-        if content and MAGIC.startswith(content):
-            raise FormatError("cut inside its header: nothing can be decoded")
-        raise FormatError("not an rnncodec file" if content else "an empty file")
+    try:
+        return _parse_header(content)
+    except EOFError:
+        message = "cut inside its header: nothing can be decoded" if content else "an empty file"
+        raise FormatError(message) from None
+
+
+def _parse_header(content: bytes) -> tuple[Header, int]:
+    """The header and where it ends. Raises EOFError if ``content`` ends before it, FormatError if it is no header."""
+    if not content.startswith(MAGIC[: len(content)]):
+        raise FormatError("not an rnncodec file")
     if len(content) > 4 and content[4] != VERSION:
         raise FormatError(f"written in version {content[4]} of the format; this rnncodec reads version {VERSION}")
     try:
         width, position = unpack_varint(content, 12)
         height, position = unpack_varint(content, position)
-        if position + 2 > len(content):
-            raise EOFError
-    except EOFError:
-        raise FormatError("cut inside its header: nothing can be decoded") from None
     except ValueError:
         raise FormatError("its header is damaged: nothing can be decoded") from None
+    if position + 2 > len(content):
+        raise EOFError
     coder, bits, layers = content[9:12]
     sensible = 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and bits and layers
     if content[position : position + 2] != checksum(content[:position]) or not sensible:

@@ -5,7 +5,7 @@ import functools
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -128,26 +128,28 @@ class Compressor:
         return bitstream.write(header, payloads)
 
     def decode(self, file: bitstream.File) -> Iterator[Pixels]:
-        """Yields the picture after each layer of ``file``.
+        """Yields the picture after each layer of ``file``. Raises errors as `decode_layers` does."""
+        return self.decode_layers(file.header, file.layers)
+
+    def decode_layers(self, header: bitstream.Header, payloads: Iterable[bytes]) -> Iterator[Pixels]:
+        """Yields the picture after each of the layers whose ``payloads`` arrive.
 
         Raises:
             WrongModelError: the file was written with another network.
             FormatError: its coder is unknown, or a layer cannot belong to a picture of the size in the header.
         """
-        header = file.header
         if header.coder not in bitstream.CODERS:
             raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
         if header.model != self.identities.get(header.coder) or header.bits != self.bits:
             known = " or ".join(identity.hex() for identity in self.identities.values())
             raise WrongModelError(f"written with model {header.model.hex()}, which is not the one at hand ({known})")
-        for reconstruction in self.codec.decode(self._codes(file)):
+        for reconstruction in self.codec.decode(self._codes(header, payloads)):
             yield _crop(reconstruction, header.height, header.width)
 
-    def _codes(self, file: bitstream.File) -> Iterator[Tensor]:
+    def _codes(self, header: bitstream.Header, payloads: Iterable[bytes]) -> Iterator[Tensor]:
         """The codes ``[1, bits, h, w]`` of each layer."""
-        header = file.header
         history: list[Codes] = []
-        for payload in file.layers:
+        for payload in payloads:
             if header.coder == bitstream.RAW:
                 codes = layers.unpack(payload, header.shape)
             else:
@@ -205,19 +207,18 @@ def _compressor(path: Path, device: str, version: tuple[int, int, int]) -> Compr
     return Compressor(load_model(path), device)
 
 
-def compressor_for(file: bitstream.File, model: str | None = None, device: str = "cpu") -> Compressor:
-    """The Compressor that can decode ``file``: of ``model``, or of the released model that it was written with.
+def compressor_for(header: bitstream.Header, model: str | None = None, device: str = "cpu") -> Compressor:
+    """The Compressor for a file with this ``header``: of ``model``, or of the released model that it was written with.
 
     Raises:
         WrongModelError: no released model has the identity that the file names.
     """
     if model is not None:
         return compressor(model, device)
-    name = released_name(file.header.model)
+    name = released_name(header.model)
     if name is None:
         raise WrongModelError(
-            f"written with model {file.header.model.hex()}, which is none of the released ones; name its weights "
-            "(--model)"
+            f"written with model {header.model.hex()}, which is none of the released ones; name its weights (--model)"
         )
     return compressor(name, device)
 
@@ -280,8 +281,43 @@ def decompress(
     file = read_file(data, max_pixels)
     if file.damage:
         warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
-    decoder = compressor_for(file, None if model is None else str(model), device)
+    decoder = compressor_for(file.header, None if model is None else str(model), device)
     return Image.fromarray(last_picture(decoder, file, iterations))
+
+
+def decompress_layers(
+    chunks: Iterable[bytes],
+    *,
+    model: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Image.Image]:
+    """Yields the picture after each layer of an ``.rnnc`` file whose bytes arrive in ``chunks``, as from a network.
+    Each picture is decoded as soon as its layer is whole. Other arguments are those of `decompress`.
+
+    If the file ends early or is damaged, there are fewer pictures, and a warning.
+
+    Raises:
+        FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
+        WrongModelError: the file was written with other weights.
+    """
+    header, payloads = bitstream.read_stream(chunks)
+    check_size(header, max_pixels)
+    decoder = compressor_for(header, None if model is None else str(model), device)
+    decoded = 0
+    for pixels in decoder.decode_layers(header, payloads):
+        decoded += 1
+        yield Image.fromarray(pixels)
+    if not decoded:
+        raise FormatError("nothing can be decoded: it was cut or damaged inside its first layer")
+    if decoded < header.layers:
+        warnings.warn(f"decoded {decoded} of {header.layers} layers: the rest was cut or is damaged", stacklevel=2)
+
+
+def check_size(header: bitstream.Header, max_pixels: int) -> None:
+    """Raises FormatError if the header claims more than ``max_pixels`` pixels."""
+    if complaint := too_large(header.width, header.height, max_pixels):
+        raise FormatError(complaint)
 
 
 def read_file(data: bytes, max_pixels: int = MAX_PIXELS) -> bitstream.File:
@@ -291,8 +327,7 @@ def read_file(data: bytes, max_pixels: int = MAX_PIXELS) -> bitstream.File:
         FormatError: there is no whole layer, or the header claims more than ``max_pixels`` pixels.
     """
     file = bitstream.read(data)
-    if complaint := too_large(file.header.width, file.header.height, max_pixels):
-        raise FormatError(complaint)
+    check_size(file.header, max_pixels)
     if not file.layers:
         raise FormatError(f"nothing can be decoded: {file.damage}")
     return file

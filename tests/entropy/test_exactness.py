@@ -68,7 +68,8 @@ def test_switches_of_torch_change_nothing(context_codec: IterativeCodec, photos:
     compressor = Compressor(context_codec)
 
     def decoded() -> list[Tensor]:
-        return [codes for content in written for codes in compressor._codes(bitstream.read(content))]
+        files = map(bitstream.read, written)
+        return [codes for file in files for codes in compressor._codes(file.header, file.layers)]
 
     expected = decoded()
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()

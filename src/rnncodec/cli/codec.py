@@ -119,7 +119,7 @@ def decompress(
             file = compression.read_file(content, max_pixels)
             if file.damage:
                 warn(source, file.damage)
-            decoder = compression.compressor_for(file, model, device)
+            decoder = compression.compressor_for(file.header, model, device)
             layers = min(len(file.layers), iterations or len(file.layers))
             pixels = compression.last_picture(decoder, file, iterations, step(layers))
             buffer = io.BytesIO()
