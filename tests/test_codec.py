@@ -13,6 +13,7 @@ from rnncodec.cells import CELLS
 from rnncodec.codec import IterativeCodec
 from rnncodec.codec_config import CodecConfig
 from rnncodec.errors import ConfigurationError
+from rnncodec.projection import Projection
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import CAPACITY, ResidualNormalization
 from tests.defaults import codec_config
@@ -136,6 +137,49 @@ def test_the_number_of_bits_is_free(images: Tensor) -> None:
     assert codec.encode(images, 2).shape[2] == 5
 
 
+# Cells and projections
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 4])
+def test_fewer_cells_leave_the_finest_grids_to_convolutions(images: Tensor, cells: int) -> None:
+    torch.manual_seed(0)
+    config = codec_config(
+        encoder_channels=(8,) * (cells + 1),
+        decoder_channels=(8,) * (cells + 1),
+        encoder_hidden_kernels=(3,) * cells,
+        decoder_hidden_kernels=(3,) * cells,
+    )
+    codec = IterativeCodec(config)
+    codes, pictures = codec(images, ITERATIONS)
+    assert codes.shape == (ITERATIONS, 2, 32, 2, 3)
+    assert pictures.shape == (ITERATIONS, *images.shape)
+    (pictures - images).abs().mean().backward()
+    assert all(parameter.grad.any() for parameter in codec.parameters())
+    codec.eval()
+    codes = codec.encode(images, ITERATIONS)
+    assert torch.equal(torch.stack(list(codec.decode(codes))), reconstructions(codec, images, ITERATIONS))
+
+
+@torch.no_grad()
+def test_each_iteration_has_a_projection_of_its_own_and_later_ones_the_last() -> None:
+    torch.manual_seed(0)
+    projection, x = Projection(4, 6, iterations=3), torch.randn(2, 4, 5, 5)
+    outputs = [projection(x, t) for t in range(5)]
+    assert outputs[0].shape == (2, 6, 5, 5)
+    assert not torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[1], outputs[2])
+    assert torch.equal(outputs[2], outputs[3])
+    assert torch.equal(outputs[2], outputs[4])
+
+
+def test_training_reaches_the_projections_of_the_iterations_that_are_trained(images: Tensor) -> None:
+    codec = IterativeCodec(codec_config(width=0.03, projections=4))
+    (codec(images, ITERATIONS)[1] - images).abs().mean().backward()
+    for projection in (codec.binarizer.conv, codec.decoder.conv):
+        reached = projection.weight.grad.unflatten(0, (4, -1)).flatten(1).any(dim=1)
+        assert reached.tolist() == [True, True, True, False]
+
+
 # Priming and diffusion
 
 
@@ -172,23 +216,23 @@ def test_a_primed_step_is_the_last_of_plain_steps_on_the_same_input(tiny_codec: 
     codec = primed(tiny_codec, priming=2)
     encoder_states = decoder_states = None
     for _ in range(3):
-        codes, encoder_states = tiny_codec.encode_step(images, encoder_states, 0)
+        codes, encoder_states = tiny_codec.encode_step(images, encoder_states, t=0)
     for _ in range(3):
-        picture, decoder_states = tiny_codec.decode_step(codes, grey, gain, decoder_states, 0)
-    assert torch.equal(codec.encode_step(images, None, codec.extra_runs(0))[0], codes)
-    assert torch.equal(codec.decode_step(codes, grey, gain, None, codec.extra_runs(0))[0], picture)
+        picture, decoder_states = tiny_codec.decode_step(codes, grey, gain, decoder_states, t=0)
+    assert torch.equal(codec.encode_step(images, None, t=0)[0], codes)
+    assert torch.equal(codec.decode_step(codes, grey, gain, None, t=0)[0], picture)
 
 
 def test_priming_lets_a_code_reach_more_pixels_and_a_pixel_more_codes() -> None:
-    torch.manual_seed(0)
-    codec = IterativeCodec(codec_config(width=0.03, encoder_hidden_kernels=(3, 3, 3)))
     codes_seen, pixels_seen = [], []
     for extra in (0, 1, 2):
+        torch.manual_seed(0)
+        codec = IterativeCodec(codec_config(width=0.03, encoder_hidden_kernels=(3, 3, 3), priming=extra))
         pixels = torch.randn(1, 3, 16, 304, requires_grad=True)
-        codec.encode_step(pixels, None, extra)[0][..., 9].sum().backward()
+        codec.encode_step(pixels, None, t=0)[0][..., 9].sum().backward()
         pixels_seen.append(pixels.grad.count_nonzero())
         codes = torch.ones(1, 32, 1, 19, requires_grad=True)
-        picture, _ = codec.decode_step(codes, torch.zeros(1, 3, 16, 304), torch.ones(()), None, extra)
+        picture, _ = codec.decode_step(codes, torch.zeros(1, 3, 16, 304), torch.ones(()), None, t=0)
         picture[..., 152].sum().backward()
         codes_seen.append(codes.grad.count_nonzero())
     for seen in (pixels_seen, codes_seen):
@@ -231,7 +275,7 @@ def test_the_rms_is_that_of_all_values_of_an_iteration() -> None:
 @pytest.mark.parametrize("iterations", [1, 3, CAPACITY])
 def test_iterations_beyond_the_last_trained_one_use_its_scale(iterations: int) -> None:
     normalization = ResidualNormalization()
-    normalization.update(torch.rand(iterations, 1, 3, 4, 4))
+    normalization.update(torch.linspace(0.5, 1.0, iterations)[:, None, None, None, None].expand(-1, 1, 3, 4, 4))
     scales = normalization.scales()
     assert (scales[iterations:] == scales[iterations - 1]).all()
     assert len(scales[:iterations].unique()) == iterations
@@ -292,8 +336,10 @@ def test_decoding_scales_with_the_residuals(tiny_config: CodecConfig, images: Te
         ({"decoder_cell": "elman"}, "decoder_cell 'elman'"),
         ({"binarizer": "ternary"}, "binarizer 'ternary'"),
         ({"reconstruction": "both"}, "reconstruction 'both'"),
-        ({"encoder_channels": (64, 256, 512)}, "encoder_channels needs a list of 4 "),
-        ({"decoder_channels": (512, 512, 512, 256, 128, 64)}, "decoder_channels needs a list of 5 "),
+        ({"encoder_channels": (64, 256, 512)}, "encoder_hidden_kernels needs a list of 2 "),
+        ({"encoder_channels": (64,)}, "encoder_channels needs a list of 2 to 5 "),
+        ({"decoder_channels": (512, 512, 512, 256, 128, 64)}, "decoder_channels needs a list of 2 to 5 "),
+        ({"decoder_channels": (512, 512, 512, 256)}, "decoder_hidden_kernels needs a list of 3 "),
         ({"decoder_channels": (512, 512, 512, 256, 0)}, "decoder_channels"),
         ({"encoder_channels": 64}, "encoder_channels"),
         ({"encoder_channels": (64, 256, 512, 12.5)}, "encoder_channels"),
@@ -312,6 +358,7 @@ def test_decoding_scales_with_the_residuals(tiny_config: CodecConfig, images: Te
         ({"priming": 1.5}, "priming"),
         ({"diffusion": "some"}, "diffusion"),
         ({"copies": 0}, "copies must be a whole number from 1 to 64"),
+        ({"projections": 0}, "projections must be a whole number from 1 to 64"),
         ({"depth": 3, "colour": "no"}, "unknown model options: colour, depth"),
     ],
 )
@@ -334,7 +381,7 @@ def test_a_config_with_an_option_left_out_names_it() -> None:
 
 def test_copies_are_those_of_the_associative_lstm(images: Tensor) -> None:
     codec = IterativeCodec(codec_config(decoder_cell="associative_lstm", width=0.03, copies=2))
-    _, (_, memory) = codec.decoder.cells[0](torch.zeros(1, codec.decoder.conv.out_channels, 2, 3), None)
+    _, (_, memory) = codec.decoder.cells[0](torch.zeros(1, codec.decoder.conv.channels, 2, 3), None)
     assert memory[0].shape[1] == 2
 
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rnncodec.projection import Projection
+
 
 def sign(x: Tensor) -> Tensor:
     """-1 where x < 0, else +1."""
@@ -10,14 +12,15 @@ def sign(x: Tensor) -> Tensor:
 
 
 class Binarizer(nn.Module):
-    """``sign(tanh(conv(x)))`` with the gradient of the identity: ``[B, C, h, w] -> [B, bits, h, w]``."""
+    """``sign(tanh(conv_t(x)))`` with the gradient of the identity: ``[B, C, h, w] -> [B, bits, h, w]``; conv_t is a
+    `Projection`."""
 
-    def __init__(self, in_channels: int, bits: int) -> None:
+    def __init__(self, in_channels: int, bits: int, projections: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, bits, kernel_size=1)
+        self.conv = Projection(in_channels, bits, projections)
 
-    def forward(self, features: Tensor) -> Tensor:
-        activations = self.conv(features).tanh()
+    def forward(self, features: Tensor, t: int) -> Tensor:
+        activations = self.conv(features, t).tanh()
         codes = self.binarize(activations).detach()
         return codes + (activations - activations.detach())  # adds exactly 0: the codes stay exactly -1 or +1
 

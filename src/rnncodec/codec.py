@@ -12,6 +12,7 @@ from torch.nn import functional
 from rnncodec.binarizer import BINARIZERS
 from rnncodec.cells import cell_named
 from rnncodec.codec_config import CodecConfig
+from rnncodec.projection import Projection
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
 
@@ -22,13 +23,19 @@ STRIDE = 16  # pixels on a side of the block that one position of the codes stan
 
 
 class Encoder(nn.Module):
-    """Residual to features: ``[B, 3, H, W] -> [B, C, H / 16, W / 16]``; a convolution, then three cells of stride 2."""
+    """Residual to features: ``[B, 3, H, W] -> [B, C, H / 16, W / 16]``; a convolution, then cells of stride 2.
+
+    In the paper there are three cells, and the convolution has stride 2. With fewer cells it has a larger stride: the
+    pixels are folded into channels first.
+    """
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         cell = cell_named(config.encoder_cell, config.copies)
         channels = config.channels(config.encoder_channels)
-        self.conv = nn.Conv2d(3, channels[0], kernel_size=3, stride=2, padding=1)
+        stride = STRIDE >> len(config.encoder_hidden_kernels)
+        self.fold = max(1, stride // 2)
+        self.conv = nn.Conv2d(3 * self.fold**2, channels[0], kernel_size=3, stride=stride // self.fold, padding=1)
         self.cells = nn.ModuleList(
             cell(inputs, outputs, kernel=3, stride=2, hidden_kernel=hidden_kernel)
             for inputs, outputs, hidden_kernel in zip(
@@ -38,7 +45,7 @@ class Encoder(nn.Module):
         self.out_channels = channels[-1]
 
     def forward(self, x: Tensor, states: list[Any] | None) -> tuple[Tensor, list[Any]]:
-        x = self.conv(x)
+        x = self.conv(functional.pixel_unshuffle(x, self.fold))
         new_states = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(x, state)
@@ -47,9 +54,12 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Codes to pixels: ``[B, bits, h, w] -> [B, 3, 16 h, 16 w]``; four cells, each followed by depth-to-space.
+    """Codes to pixels: ``[B, bits, h, w] -> [B, 3, 16 h, 16 w]``; cells, each followed by depth-to-space, then a
+    convolution.
 
-    The paper ends with a tanh. It is left out here, because residuals divided by their scale can exceed ±1.
+    In the paper there are four cells, and the convolution is 1×1. With fewer cells it is 3×3, and depth-to-space
+    unfolds its output to pixels. The paper ends with a tanh. It is left out here, because residuals divided by their
+    scale can exceed ±1.
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -57,23 +67,25 @@ class Decoder(nn.Module):
         cell = cell_named(config.decoder_cell, config.copies)
         channels = config.channels(config.decoder_channels)
         inputs = [channels[0], *(outputs // 4 for outputs in channels[1:])]
-        self.conv = nn.Conv2d(config.bits, channels[0], kernel_size=1)
+        self.conv = Projection(config.bits, channels[0], config.projections)
         self.cells = nn.ModuleList(
             cell(inputs, outputs, kernel=3, stride=1, hidden_kernel=hidden_kernel)
             for inputs, outputs, hidden_kernel in zip(
                 inputs[:-1], channels[1:], config.decoder_hidden_kernels, strict=True
             )
         )
-        self.output = nn.Conv2d(inputs[-1], 3, kernel_size=1)
+        self.fold = STRIDE >> len(self.cells)
+        kernel = 1 if self.fold == 1 else 3
+        self.output = nn.Conv2d(inputs[-1], 3 * self.fold**2, kernel, padding=kernel // 2)
 
-    def forward(self, codes: Tensor, states: list[Any] | None) -> tuple[Tensor, list[Any]]:
-        x = self.conv(codes)
+    def forward(self, codes: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
+        x = self.conv(codes, t)
         new_states = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(x, state)
             x = functional.pixel_shuffle(x, 2)
             new_states.append(state)
-        return self.output(x), new_states
+        return functional.pixel_shuffle(self.output(x), self.fold), new_states
 
 
 class IterativeCodec(nn.Module):
@@ -97,7 +109,7 @@ class IterativeCodec(nn.Module):
         self.training_info: dict[str, Any] = {}  # how the weights were trained, if they come from a file
         self.context: Context | None = None  # the context model of its codes, if their file holds one
         self.encoder = Encoder(config)
-        self.binarizer = BINARIZERS[config.binarizer](self.encoder.out_channels, config.bits)
+        self.binarizer = BINARIZERS[config.binarizer](self.encoder.out_channels, config.bits, config.projections)
         self.decoder = Decoder(config)
         self.reconstruction = RECONSTRUCTIONS[config.reconstruction]()
         self.normalization = ResidualNormalization() if config.residual_normalization else Unnormalized()
@@ -119,9 +131,9 @@ class IterativeCodec(nn.Module):
         encoder_states = decoder_states = None
         reconstruction, residual = torch.zeros_like(target), target
         for t in count():
-            amplification, extra = self.amplification(reconstruction, t, scales), self.extra_runs(t)
-            codes, encoder_states = self.encode_step(residual * amplification, encoder_states, extra)
-            decode = cache(partial(self.decode_step, codes, reconstruction, amplification, decoder_states, extra))
+            amplification = self.amplification(reconstruction, t, scales)
+            codes, encoder_states = self.encode_step(residual * amplification, encoder_states, t)
+            decode = cache(partial(self.decode_step, codes, reconstruction, amplification, decoder_states, t))
             yield codes, partial(_picture, decode)
             reconstruction, decoder_states = decode()
             residual = target - reconstruction
@@ -137,22 +149,23 @@ class IterativeCodec(nn.Module):
         states spread in space."""
         return self.config.priming if t == 0 else self.config.diffusion
 
-    def encode_step(self, residual: Tensor, states: list[Any] | None, extra: int) -> tuple[Tensor, list[Any]]:
-        """``b_t = B(E_t(r_{t-1}))`` and the encoder's new states."""
-        for _ in range(extra):
+    def encode_step(self, residual: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
+        """The codes ``B(E_t(r))`` of iteration t (the first is 0) and the encoder's new states."""
+        for _ in range(self.extra_runs(t)):
             _, states = self.encoder(residual, states)
         features, states = self.encoder(residual, states)
-        return self.binarizer(features), states
+        return self.binarizer(features, t), states
 
     def decode_step(
-        self, codes: Tensor, previous: Tensor, amplification: Tensor, states: list[Any] | None, extra: int
+        self, codes: Tensor, previous: Tensor, amplification: Tensor, states: list[Any] | None, t: int
     ) -> tuple[Tensor, list[Any]]:
-        """``x̂_t`` from ``b_t`` and ``x̂_{t-1}``, and the decoder's new states."""
+        """The reconstruction after iteration t (the first is 0), from its codes and from the ``previous``
+        reconstruction, and the decoder's new states."""
         # One memory layout, so that the compressor and the decompressor run the same kernels and round alike.
         codes = codes.clone(memory_format=torch.contiguous_format)
-        for _ in range(extra):
-            _, states = self.decoder(codes, states)
-        decoded, states = self.decoder(codes, states)
+        for _ in range(self.extra_runs(t)):
+            _, states = self.decoder(codes, states, t)
+        decoded, states = self.decoder(codes, states, t)
         return self.reconstruction(decoded, previous, amplification), states
 
     def forward(self, images: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
@@ -180,8 +193,8 @@ class IterativeCodec(nn.Module):
             if t == 0:
                 batch, _, height, width = codes.shape
                 reconstruction = codes.new_zeros((batch, 3, STRIDE * height, STRIDE * width))
-            amplification, extra = self.amplification(reconstruction, t, scales), self.extra_runs(t)
-            reconstruction, states = self.decode_step(codes, reconstruction, amplification, states, extra)
+            amplification = self.amplification(reconstruction, t, scales)
+            reconstruction, states = self.decode_step(codes, reconstruction, amplification, states, t)
             yield reconstruction + 0.5
 
 

@@ -13,12 +13,14 @@ from rnncodec.reconstruction import RECONSTRUCTIONS
 
 # Options that older weights files do not name, with the value that holds for these files. Today an option with this
 # value is still left out of the file, so that the identity of such weights stays the same.
-ADDED = {"priming": 0, "diffusion": 0, "copies": 4}
+ADDED = {"priming": 0, "diffusion": 0, "copies": 4, "projections": 1}
 
+MOST_CELLS = 4  # of the encoder, and of the decoder: each is a factor of two between the pixels and the codes
 MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
 MOST_KERNEL = 31
 MOST_RUNS = 64  # of priming and of diffusion
 MOST_COPIES = 64
+MOST_PROJECTIONS = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,14 +30,18 @@ class CodecConfig(Config):
     The default values for training are in ``conf/model``.
 
     Args:
-        encoder_channels: output channels at ``width = 1``, of the first convolution, then of each cell.
-        decoder_channels: the same for the decoder; the output of a cell is counted before its depth-to-space.
+        encoder_channels: output channels at ``width = 1``, of the first convolution, then of each cell. Each cell halves
+            the grid; the convolution does the rest of the way to 1/16.
+        decoder_channels: the same for the decoder; the output of a cell is counted before its depth-to-space. Each cell
+            doubles the grid; the last convolution does the rest of the way to the pixels.
         encoder_hidden_kernels, decoder_hidden_kernels: for each cell, the size of the kernel on its hidden state.
         width: each number of channels is multiplied by it and rounded to a multiple of four.
         bits: binary codes for each 16×16 block and iteration.
         priming, diffusion: extra runs of the encoder and the decoder before the first iteration, and before each later
             one. They write no bits (Johnston et al. 2018).
         copies: how many copies the memory of the associative LSTM keeps.
+        projections: the number of iterations that have a projection of their own to the bits and from the bits; see
+            :mod:`rnncodec.projection`.
 
     Raises:
         ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
@@ -56,6 +62,7 @@ class CodecConfig(Config):
     priming: int
     diffusion: int
     copies: int
+    projections: int
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -66,24 +73,21 @@ class CodecConfig(Config):
         ):
             if str(getattr(self, name)) not in choices:
                 raise ConfigurationError(f"unknown {name} '{getattr(self, name)}'; choose from {', '.join(choices)}")
-        for name, length in (
-            ("encoder_channels", 4),
-            ("decoder_channels", 5),
-            ("encoder_hidden_kernels", 3),
-            ("decoder_hidden_kernels", 4),
-        ):
-            given = getattr(self, name)
-            values = tuple(given) if isinstance(given, Iterable) else ()
-            if len(values) != length or not all(is_whole(value, 1) for value in values):
-                raise ConfigurationError(f"{name} needs a list of {length} positive whole numbers, not {given}")
-            if name.endswith("kernels") and any(kernel % 2 == 0 for kernel in values):
-                raise ConfigurationError(f"{name} must be odd, so that the state keeps its size, not {given}")
-            object.__setattr__(self, name, values)
+        for part in ("encoder", "decoder"):
+            cells = self._check_list(f"{part}_channels", 2, MOST_CELLS + 1) - 1
+            self._check_list(f"{part}_hidden_kernels", cells, cells)
+            if any(kernel % 2 == 0 for kernel in getattr(self, f"{part}_hidden_kernels")):
+                raise ConfigurationError(f"{part}_hidden_kernels must be odd, so that the state keeps its size")
         if isinstance(self.width, bool) or not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
             raise ConfigurationError(f"width must be positive, not {self.width}")
         if not is_whole(self.bits, 1, 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
-        for name, least, most in (("priming", 0, MOST_RUNS), ("diffusion", 0, MOST_RUNS), ("copies", 1, MOST_COPIES)):
+        for name, least, most in (
+            ("priming", 0, MOST_RUNS),
+            ("diffusion", 0, MOST_RUNS),
+            ("copies", 1, MOST_COPIES),
+            ("projections", 1, MOST_PROJECTIONS),
+        ):
             value = getattr(self, name)
             if not is_whole(value, least, most):
                 raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, not {value}")
@@ -95,6 +99,16 @@ class CodecConfig(Config):
                 f"a layer of {largest} channels, or a kernel of the given size, is too large: the most are "
                 f"{MOST_CHANNELS} channels and kernels of {MOST_KERNEL}; check width, channels and kernels"
             )
+
+    def _check_list(self, name: str, least: int, most: int) -> int:
+        """Make the option a tuple, and return its length."""
+        given = getattr(self, name)
+        values = tuple(given) if isinstance(given, Iterable) else ()
+        if not (least <= len(values) <= most and all(is_whole(value, 1) for value in values)):
+            length = str(least) if least == most else f"{least} to {most}"
+            raise ConfigurationError(f"{name} needs a list of {length} positive whole numbers, not {given}")
+        object.__setattr__(self, name, values)
+        return len(values)
 
     def channels(self, paper: tuple[int, ...]) -> list[int]:
         """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""

@@ -42,9 +42,8 @@ def cost(config: CodecConfig) -> Cost:
         amplification = codec.amplification(residual, T, scales)
         _, decoder_states = codec.decode_step(codes, residual, amplification, None, 0)
         gain = kilo_macs(lambda: codec.amplification(residual, T, scales))
-        extra = codec.extra_runs(T)
-        encoder = kilo_macs(lambda: codec.encode_step(residual, encoder_states, extra))
-        decoder = kilo_macs(lambda: codec.decode_step(codes, residual, amplification, decoder_states, extra))
+        encoder = kilo_macs(lambda: codec.encode_step(residual, encoder_states, T))
+        decoder = kilo_macs(lambda: codec.decode_step(codes, residual, amplification, decoder_states, T))
     parameters = sum(parameter.numel() for parameter in codec.parameters())
     return Cost(parameters, gain + encoder, gain + decoder)
 

@@ -21,6 +21,7 @@ WHOLE = {  # the least and the most that each of these may be
 }
 REAL = {  # the same, for numbers that need not be whole
     "final_lr": (0.0, 1.0),
+    "rate_power": (0.0, 4.0),
     "optimizer.lr": (1e-12, 1e3),
     "callbacks.average.decay": (0.0, 1.0),
     "trainer.gradient_clip_val": (1e-12, 1e12),
@@ -39,7 +40,7 @@ def check_options(config: DictConfig) -> None:
         if not is_whole(value, least, most):
             raise ConfigurationError(f"{option} must be a whole number from {least} to {most}, not {value}")
     for option, limits in REAL.items():
-        value = OmegaConf.select(config, option, default=limits[0])  # a context model's run has no averaged weights
+        value = OmegaConf.select(config, option, default=limits[0])  # a context model's run lacks some
         if value is None and option == "trainer.gradient_clip_val":
             continue  # no clipping
         if not (is_real(value) and limits[0] <= value <= limits[1]):

@@ -28,17 +28,19 @@ class CodecModule(L.LightningModule):
     The loss of iteration t is the distortion D_t. With a ``context`` model, which is trained at the same time and not
     kept, it is
 
-        L_t = D_t + rate_weight / t² · R_t
+        L_t = D_t + rate_weight / t^rate_power · R_t
 
     where R_t is the cost of the codes of iterations 1 to t under the context model, in units of the raw bits of one
-    iteration. D_t is roughly proportional to 1 / t, and so its derivative to 1 / t². With the factor 1 / t² the rate
-    term has the same share of the loss at every t.
+    iteration. If D_t is an error, it is roughly proportional to 1 / t, and its derivative to 1 / t². If D_t is the
+    logarithm of an error, its derivative is proportional to 1 / t. With this power of t the rate term has the same
+    share of the loss at every t.
 
     Args:
         context: if given, ``train/bits_t01`` … and ``val/bits_t01`` …, the cost in bits of each bit, are logged too.
         optimizer: a function from the parameters to the optimizer.
         curriculum: a schedule of the number of iterations: one entry for each of equally long parts of the training.
         rate_weight: a schedule of the weight of the rate term, in the same way.
+        rate_power: see above.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         compile: compile the encoder's and the decoder's step with torch.compile.
@@ -57,6 +59,7 @@ class CodecModule(L.LightningModule):
         curriculum: Sequence[int] | None,
         iteration_decay: float,
         rate_weight: Sequence[float],
+        rate_power: float,
         warmup_steps: int,
         final_lr: float,
         compile: bool,
@@ -71,6 +74,7 @@ class CodecModule(L.LightningModule):
         self.curriculum = list(curriculum or [iterations])
         self.iteration_decay = iteration_decay
         self.rate_weight = rate_weight
+        self.rate_power = rate_power
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.seed = seed
@@ -103,7 +107,7 @@ class CodecModule(L.LightningModule):
         if self.context is not None:
             bits = bits_per_bit(self.context, codes)
             self.log_dict(by_iteration("train/bits", bits.detach()))
-            losses = losses + value_at(self.rate_weight, progress) / (t + 1) ** 2 * bits.cumsum(0)
+            losses = losses + value_at(self.rate_weight, progress) / (t + 1) ** self.rate_power * bits.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss, prog_bar=True)
         return loss

@@ -1,8 +1,8 @@
 """Losses: functions of the reconstructions ``[T, B, 3, H, W]`` and the images ``[B, 3, H, W]``, both in [0, 1]. They
 return a value for each iteration, ``[T]``."""
 
-from rnncodec.training.losses.ms_ssim import MSSSIM, L1AndMSSSIM
+from rnncodec.training.losses.ms_ssim import MSSSIM, Decibels, L1AndMSSSIM
 from rnncodec.training.losses.pixelwise import L1, L2
 from rnncodec.training.losses.weighted import SSIMWeightedL1
 
-__all__ = ["L1", "L2", "MSSSIM", "L1AndMSSSIM", "SSIMWeightedL1"]
+__all__ = ["L1", "L2", "Decibels", "MSSSIM", "L1AndMSSSIM", "SSIMWeightedL1"]

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.training.losses.pixelwise import L1
+from rnncodec.training.losses.pixelwise import L1, L2
 from rnncodec.training.losses.similarity import ms_ssim
 
 
@@ -40,3 +40,26 @@ class L1AndMSSSIM(nn.Module):
         l1, ms_ssim = self.l1(reconstructions, images), self.ms_ssim(reconstructions, images)
         share = self.share * self.fall ** torch.arange(len(l1), device=l1.device)
         return share * ms_ssim + (1.0 - share) * l1
+
+
+class Decibels(nn.Module):
+    """``a_t · log(1 - MS-SSIM) + (1 - a_t) · log(MSE)`` with ``a_t = share · fall^(t-1)`` for iteration t.
+
+    Both terms are qualities on a logarithmic scale, like PSNR. So an iteration that halves the error that is left
+    counts as much as any other that does, however small the error already is. Sums of plain errors are dominated by
+    the early iterations, where errors are large.
+
+    Args:
+        share: the weight of MS-SSIM in the first iteration, from 0 to 1.
+        fall: the weight of MS-SSIM in an iteration, divided by its weight in the one before, from 0 to 1.
+    """
+
+    def __init__(self, share: float, fall: float) -> None:
+        super().__init__()
+        self.share, self.fall = share, fall
+        self.l2, self.ms_ssim = L2(), MSSSIM()
+
+    def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
+        l2, ms_ssim = self.l2(reconstructions.float(), images), self.ms_ssim(reconstructions, images)
+        share = self.share * self.fall ** torch.arange(len(l2), device=l2.device)
+        return share * ms_ssim.clamp(min=1e-5).log() + (1.0 - share) * l2.clamp(min=1e-6).log()

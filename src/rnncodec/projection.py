@@ -1,0 +1,25 @@
+"""The projections to and from the bits, which may be different in each iteration."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Projection(nn.Conv2d):
+    """A 1×1 convolution that has weights of its own in each of the first ``iterations`` iterations. Later iterations
+    use the weights of the last of these. In the paper there is one projection for all iterations.
+
+    With one projection the encoder can code only ``bits`` different linear functions of its features. With several,
+    each iteration can code others. They add parameters, but no operations.
+    """
+
+    def __init__(self, in_channels: int, channels: int, iterations: int) -> None:
+        super().__init__(in_channels, iterations * channels, kernel_size=1)
+        self.channels = channels
+        self.iterations = iterations
+
+    def forward(self, x: Tensor, t: int) -> Tensor:
+        """``[B, in_channels, h, w] -> [B, channels, h, w]``, in iteration t; the first is 0."""
+        assert self.bias is not None
+        start = min(t, self.iterations - 1) * self.channels
+        own = slice(start, start + self.channels)
+        return functional.conv2d(x, self.weight[own], self.bias[own])
