@@ -30,10 +30,10 @@ class CodecConfig(Config):
     The default values for training are in ``conf/model``.
 
     Args:
-        encoder_channels: output channels at ``width = 1``, of the first convolution, then of each cell. Each cell halves
-            the grid; the convolution does the rest of the way to 1/16.
-        decoder_channels: the same for the decoder; the output of a cell is counted before its depth-to-space. Each cell
-            doubles the grid; the last convolution does the rest of the way to the pixels.
+        encoder_channels: output channels at ``width = 1``, of the first convolution, then of each cell. The convolution
+            leads to the grid from which cells of stride 2 go on to 1/16.
+        decoder_channels: the same for the decoder; the output of a cell is counted before its depth-to-space. The last
+            convolution leads from the grid after the last cell to the pixels.
         encoder_hidden_kernels, decoder_hidden_kernels: for each cell, the size of the kernel on its hidden state.
         width: each number of channels is multiplied by it and rounded to a multiple of four.
         bits: binary codes for each 16×16 block and iteration.

@@ -5,4 +5,4 @@ from rnncodec.training.losses.ms_ssim import MSSSIM, Decibels, L1AndMSSSIM
 from rnncodec.training.losses.pixelwise import L1, L2
 from rnncodec.training.losses.weighted import SSIMWeightedL1
 
-__all__ = ["L1", "L2", "Decibels", "MSSSIM", "L1AndMSSSIM", "SSIMWeightedL1"]
+__all__ = ["L1", "L2", "MSSSIM", "Decibels", "L1AndMSSSIM", "SSIMWeightedL1"]
