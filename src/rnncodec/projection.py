@@ -17,7 +17,7 @@ class Projection(nn.Conv2d):
         self.channels = channels
         self.iterations = iterations
 
-    def forward(self, x: Tensor, t: int) -> Tensor:
+    def forward(self, x: Tensor, t: int) -> Tensor:  # type: ignore[override]
         """``[B, in_channels, h, w] -> [B, channels, h, w]``, in iteration t; the first is 0."""
         assert self.bias is not None
         start = min(t, self.iterations - 1) * self.channels
