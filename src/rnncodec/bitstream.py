@@ -12,7 +12,13 @@ VERSION = 1
 RAW = 0  # the coder that packs the codes' bits as they are
 CONTEXT = 1  # the range coder, with the model's context model in integers
 FLOAT_CONTEXT = 2  # the range coder, with a context model that computes in floating point
-CODERS = {RAW: "raw bits", CONTEXT: "context model", FLOAT_CONTEXT: "context model in floats, of one machine"}
+RECURRENT_CONTEXT = 3  # the range coder, with the model's recurrent context model in integers
+CODERS = {
+    RAW: "raw bits",
+    CONTEXT: "context model",
+    FLOAT_CONTEXT: "context model in floats, of one machine",
+    RECURRENT_CONTEXT: "recurrent context model",
+}
 MAX_SIDE = 2**28  # pixels; a damaged header can claim no more
 MAX_LAYERS = 255
 

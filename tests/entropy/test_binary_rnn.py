@@ -187,7 +187,10 @@ def test_tensors_of_another_shape_are_refused(
     [
         ({"name": "binary_rnn", "bits": 32, "iterations": 2, "maps": 0}, "context.maps must be"),
         ({"name": "binary_rnn", "groups": 4}, "unknown context options: groups"),
-        ({"name": "markov"}, "unknown context model 'markov'; choose from checkerboard, binary_rnn"),
+        (
+            {"name": "markov"},
+            "unknown context model 'markov'; choose from checkerboard, recurrent_checkerboard, binary_rnn",
+        ),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], message: str) -> None:

@@ -54,26 +54,17 @@ class Checkerboard(nn.Module):
         codes = codes.to(self.output.dtype)
         stage = torch.from_numpy(stages(height, width)).to(codes.device)
         t = torch.arange(iterations, device=codes.device).clamp(max=self.config.iterations - 1)
-        features = self.window(self._neighbours(codes, stage)) + self.past(self._past(codes))  # [T, B, N, first]
+        features = self.window(neighbours(codes, stage, self.config.radius)) + self.past(
+            self._past(codes)
+        )  # [T, B, N, first]
         features = features + self.stage[stage.flatten()] + self.iteration[t][:, None, None]
         own = codes.flatten(3).transpose(2, 3)  # [T, B, N, bits]
         logits = []
         for group, channels in enumerate(self.channels):
             seen = own @ (self.centre[group] * self.visible[group]) + self.group[group]
-            hidden = _activate(self.hidden(_activate(features + seen)))
+            hidden = activate(self.hidden(activate(features + seen)))
             logits.append(hidden @ self.output[channels].T + self.output_bias[t][:, None, None, channels])
         return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
-
-    def _neighbours(self, codes: Tensor, stage: Tensor) -> Tensor:
-        """The codes around each of the N = h · w positions: ``[T, B, N, offsets · bits]``. Positions of later stages
-        and positions outside the picture are 0."""
-        radius = self.config.radius
-        side = 2 * radius + 1
-        outside = functional.pad(stage.to(codes.dtype)[None, None], (radius,) * 4, value=STAGES)
-        known = functional.unfold(outside, side)[0] < stage.flatten()  # [side², N]
-        around = _unfold(codes, radius).unflatten(3, (side**2, -1)) * known.T[..., None]  # [T, B, N, side², bits]
-        middle = side**2 // 2
-        return torch.cat([around[..., :middle, :], around[..., middle + 1 :, :]], dim=3).flatten(3)
 
     def _past(self, codes: Tensor) -> Tensor:
         """The codes of the last two iterations around each position, and the sum of all older codes at the position,
@@ -82,15 +73,27 @@ class Checkerboard(nn.Module):
         sums = before.cumsum(dim=0)[: len(codes)].clamp(-OLDEST, OLDEST)
         radius = self.config.past_radius
         last, second_last = before[2:], before[1:-1]
-        parts = [_unfold(last, radius), _unfold(second_last, radius), sums.flatten(3).transpose(2, 3)]
+        parts = [surroundings(last, radius), surroundings(second_last, radius), sums.flatten(3).transpose(2, 3)]
         return torch.cat(parts, dim=3)
 
 
-def _activate(x: Tensor) -> Tensor:
+def neighbours(codes: Tensor, stage: Tensor, radius: int) -> Tensor:
+    """The codes around each of the N = h · w positions, ``[T, B, C, h, w] -> [T, B, N, offsets · C]``. Positions whose
+    ``stage`` is not an earlier one, and positions outside the picture, are 0."""
+    side = 2 * radius + 1
+    outside = functional.pad(stage.to(codes.dtype)[None, None], (radius,) * 4, value=STAGES)
+    known = functional.unfold(outside, side)[0] < stage.flatten()  # [side², N]
+    around = surroundings(codes, radius).unflatten(3, (side**2, -1)) * known.T[..., None]  # [T, B, N, side², C]
+    middle = side**2 // 2
+    return torch.cat([around[..., :middle, :], around[..., middle + 1 :, :]], dim=3).flatten(3)
+
+
+def activate(x: Tensor) -> Tensor:
+    """The activation of hidden layers."""
     return functional.hardtanh(x, 0.0, TOP)
 
 
-def _unfold(codes: Tensor, radius: int) -> Tensor:
+def surroundings(codes: Tensor, radius: int) -> Tensor:
     """The values within ``radius`` of each position: ``[T, B, C, h, w] -> [T, B, N, side² · C]``, offsets first."""
     side = 2 * radius + 1
     columns = functional.unfold(codes.flatten(0, 1), side, padding=radius)  # [T·B, C · side², N]

@@ -40,6 +40,14 @@ class ContextConfig(Config):
         if not is_whole(value, least, most):
             raise ConfigurationError(f"context.{name} must be a whole number from {least} to {most}, not {value}")
 
+    def _check_hidden(self) -> None:
+        """Make the option ``hidden``, a pair of whole numbers, a tuple."""
+        given = getattr(self, "hidden")  # noqa: B009 (only some of the context models have it)
+        hidden = tuple(given) if isinstance(given, list | tuple) else ()
+        if len(hidden) != 2 or not all(is_whole(units, 1, MOST_UNITS) for units in hidden):
+            raise ConfigurationError(f"context.hidden needs two whole numbers from 1 to {MOST_UNITS}, not {given}")
+        object.__setattr__(self, "hidden", hidden)
+
 
 @dataclasses.dataclass(frozen=True)
 class CheckerboardConfig(ContextConfig):
@@ -63,9 +71,27 @@ class CheckerboardConfig(ContextConfig):
         self._check_whole("groups", 1, 255)
         self._check_whole("radius", 1, MOST_RADIUS)
         self._check_whole("past_radius", 0, MOST_RADIUS)
-        hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
-        if len(hidden) != 2 or not all(is_whole(units, 1, MOST_UNITS) for units in hidden):
-            raise ConfigurationError(
-                f"context.hidden needs two whole numbers from 1 to {MOST_UNITS}, not {self.hidden}"
-            )
-        object.__setattr__(self, "hidden", hidden)
+        self._check_hidden()
+
+
+@dataclasses.dataclass(frozen=True)
+class RecurrentCheckerboardConfig(ContextConfig):
+    """Iterations later than those it was trained for are predicted like the last of these.
+
+    Args:
+        groups, radius, hidden: see `CheckerboardConfig`.
+        memory: channels of the memory of earlier iterations.
+    """
+
+    name: ClassVar[str] = "recurrent_checkerboard"
+    groups: int
+    radius: int
+    memory: int
+    hidden: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_whole("groups", 1, 255)
+        self._check_whole("radius", 1, MOST_RADIUS)
+        self._check_whole("memory", 1, MOST_UNITS)
+        self._check_hidden()

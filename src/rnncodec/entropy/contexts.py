@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 
 from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNConfig, BinaryRNNContext, freeze
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.config import CheckerboardConfig, ContextConfig
+from rnncodec.entropy.config import CheckerboardConfig, ContextConfig, RecurrentCheckerboardConfig
 from rnncodec.entropy.contract import Context
 from rnncodec.entropy.integers import IntegerContext
-from rnncodec.entropy.quantization import quantize
+from rnncodec.entropy.quantization import quantize, quantize_recurrent
+from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
+from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
 from rnncodec.errors import ConfigurationError
 
-Network = Checkerboard | BinaryRNN
+Network = Checkerboard | RecurrentCheckerboard | BinaryRNN
 
 
 class ContextModel(NamedTuple):
@@ -37,6 +39,7 @@ CONTEXTS = {
     model.config.name: model
     for model in (
         ContextModel(CheckerboardConfig, Checkerboard, quantize, IntegerContext),
+        ContextModel(RecurrentCheckerboardConfig, RecurrentCheckerboard, quantize_recurrent, RecurrentIntegerContext),
         ContextModel(BinaryRNNConfig, BinaryRNN, freeze, BinaryRNNContext),
     )
 }

@@ -9,15 +9,16 @@ precision, and no convolutions that choose among algorithms.
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from rnncodec import bitstream
 from rnncodec.entropy.config import OLDEST, CheckerboardConfig
-from rnncodec.entropy.contract import ONE, Codes, Groups, Indices
+from rnncodec.entropy.contract import ONE, Codes, Frequencies, Groups, Indices
 from rnncodec.entropy.order import STAGES, channel_groups, earlier, offsets, stages
 from rnncodec.errors import ModelError
 
@@ -69,25 +70,32 @@ class IntegerContext:
             "table": (TABLE,),
             "shifts": (3,),
         }
-        found = {name: tensor.shape for name, tensor in self.tensors.items()}
-        if found != shapes or any(tensor.dtype.kind not in "iu" for tensor in self.tensors.values()):
-            raise ModelError(f"the context model needs whole numbers of the shapes {shapes}, not {found}")
-        self._check()
-        weights = {name: tensor.astype(np.float32) for name, tensor in self.tensors.items()}
-        for layer, shift in zip(LAYERS, self.tensors["shifts"].tolist(), strict=True):
-            for name in layer:  # dividing the weights by a power of two divides the sums exactly
-                weights[name] = np.ldexp(weights[name], -shift)
-        window = weights["window"].reshape(-1, config.bits, first)
-        self._windows = [window[seen].reshape(-1, first) for seen in earlier(config.radius)]
+        check_tensors(self.tensors, shapes)
+        check_table(self.tensors)
+        check_sums(self._largest())
+        weights = divided(self.tensors, dict(zip(LAYERS, self.tensors["shifts"].tolist(), strict=True)))
+        window = windows(weights["window"], config.radius)
         self._past = np.split(weights["past"], [(past // 2) * config.bits, (past - 1) * config.bits])
-        self._centre = weights["centre"]
-        self._iteration, self._stage, self._group = weights["iteration"], weights["stage"], weights["group"]
-        self._hidden, self._hidden_bias = weights["hidden"], weights["hidden_bias"]
-        self._output, self._output_bias = weights["output"], weights["output_bias"]
-        self._table = self.tensors["table"].astype(np.int64)
+        table = self.tensors["table"].astype(np.int64)
+        self._predictors = [
+            Predictor(
+                config.radius,
+                self.channels,
+                window,
+                weights["iteration"][t] + weights["stage"],
+                weights["centre"],
+                weights["group"],
+                weights["hidden"],
+                weights["hidden_bias"],
+                weights["output"],
+                weights["output_bias"][t],
+                table,
+            )
+            for t in range(config.iterations)
+        ]
 
-    def _check(self) -> None:
-        """Raises ModelError if any sum could reach EXACT for any input."""
+    def _largest(self) -> int:
+        """The largest magnitude that a sum could reach, for any input."""
         size = {name: np.abs(tensor.astype(np.int64)) for name, tensor in self.tensors.items()}
         past = size["past"].copy()
         past[-self.config.bits :] *= OLDEST
@@ -100,59 +108,110 @@ class IntegerContext:
         )
         second = TOP_LEVEL * size["hidden"].sum(0) + size["hidden_bias"]
         logits = TOP_LEVEL * size["output"].sum(1) + size["output_bias"].max(0)
-        largest = max(int(layer.max()) for layer in (first, second, logits))
-        if largest >= EXACT:
-            raise ModelError(f"sums of the context model reach {largest:,}: they are exact below {EXACT:,} only")
-        if not (size["shifts"] <= 24).all() or (self.tensors["shifts"] < 0).any():
-            raise ModelError("the context model's shifts must be from 0 to 24")
-        if self.tensors["table"].min() < 1 or size["table"].max() >= ONE:
-            raise ModelError(f"the context model's frequencies must be from 1 to {ONE - 1}")
+        return max(int(layer.max()) for layer in (first, second, logits))
 
     def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
         """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
-        bits, radius = self.config.bits, self.config.radius
-        t = min(len(history), self.config.iterations - 1)
-        features = self._features(history, height, width)
-        known = np.zeros(((height + 2 * radius) * (width + 2 * radius), bits), np.float32)
-        for number, stage in enumerate(_stages(height, width, radius)):
+        predictor = self._predictors[min(len(history), self.config.iterations - 1)]
+        return predictor.groups(self._features(history, height, width), height, width)
+
+    def _features(self, history: Sequence[Codes], height: int, width: int) -> Values:
+        """The part of each position's features that depends on earlier iterations, ``[height · width, first]``."""
+        seen = list(history[:-3:-1])
+        if len(history) > 2:
+            seen.append(np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST))
+        features = np.zeros((height * width, self.config.hidden[0]), np.float32)
+        for values, weights in zip(seen, self._past, strict=False):  # the first two iterations have fewer
+            features += convolve(positions_first(values), weights)
+        return features
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The whole numbers by which a checkerboard predicts the bits of one iteration. ``bias`` ``[STAGES, first]`` is
+    that of a stage; see `IntegerContext` for the other names. ``windows`` has for each stage the weights of the
+    neighbours of earlier stages."""
+
+    radius: int
+    channels: list[slice]
+    windows: list[Values]
+    bias: Values
+    centre: Values
+    group: Values
+    hidden: Values
+    hidden_bias: Values
+    output: Values
+    output_bias: Values
+    table: NDArray[np.int64]
+
+    def groups(self, features: Values, height: int, width: int) -> Groups:
+        """The groups of the bits; ``features`` ``[height · width, first]`` is the part of the first layer's sums that
+        depends on earlier iterations."""
+        bits = len(self.output)
+        known = np.zeros(((height + 2 * self.radius) * (width + 2 * self.radius), bits), np.float32)
+        for number, stage in enumerate(_stages(height, width, self.radius)):
             count = len(stage.places)
             if not count:
                 continue
             window = known.take(stage.neighbours, axis=0).reshape(count, -1)
-            seen = window @ self._windows[number]
+            seen = window @ self.windows[number]
             seen += features[stage.places]
-            seen += self._iteration[t] + self._stage[number]
+            seen += self.bias[number]
             own = np.zeros((count, bits), np.float32)
             for group, channels in enumerate(self.channels):
                 index = np.arange(bits)[channels, None] * (height * width) + stage.places  # [channels, positions]
-                frequencies = self._frequencies(seen, own, group, channels, t)
+                frequencies = self._frequencies(seen, own, group, channels)
                 new = yield index.ravel(), frequencies.T.ravel()
                 own[:, channels] = new.reshape(index.shape).T * np.float32(2) - np.float32(1)
             known[stage.padded] = own
 
-    def _features(self, history: Sequence[Codes], height: int, width: int) -> Values:
-        """The part of each position's features that depends on earlier iterations, ``[height · width, first]``."""
-        seen = [(codes, self.config.past_radius) for codes in history[:-3:-1]]
-        if len(history) > 2:
-            seen.append((np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST), 0))
-        features = np.zeros((height * width, self.config.hidden[0]), np.float32)
-        for (values, radius), weights in zip(seen, self._past, strict=False):  # the first two iterations have fewer
-            features += _around(values, radius) @ weights
-        return features
-
-    def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
+    def _frequencies(self, seen: Values, own: Values, group: int, channels: slice) -> Frequencies:
         """ONE · P(bit = 1) for the channels of a group at some positions, ``[positions, channels]``."""
-        sums = own[:, : channels.start] @ self._centre[group, : channels.start]
+        sums = own[:, : channels.start] @ self.centre[group, : channels.start]
         sums += seen
-        sums += self._group[group]
-        first = _whole(sums, 0, TOP_LEVEL)
-        second = _whole(first @ self._hidden + self._hidden_bias, 0, TOP_LEVEL)
-        sums = second @ self._output[channels].T + self._output_bias[t, channels]
-        logits = _whole(sums, -TABLE // 2, TABLE // 2 - 1)
-        return self._table[logits.astype(np.int64) + TABLE // 2]
+        sums += self.group[group]
+        first = whole(sums, 0, TOP_LEVEL)
+        second = whole(first @ self.hidden + self.hidden_bias, 0, TOP_LEVEL)
+        sums = second @ self.output[channels].T + self.output_bias[channels]
+        logits = whole(sums, -TABLE // 2, TABLE // 2 - 1)
+        return self.table[logits.astype(np.int64) + TABLE // 2]
 
 
-def _whole(sums: Values, least: int, most: int) -> Values:
+def check_tensors(tensors: Mapping[str, NDArray[np.integer]], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises ModelError if ``tensors`` do not have these names and ``shapes``, or are not whole numbers."""
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != shapes or any(tensor.dtype.kind not in "iu" for tensor in tensors.values()):
+        raise ModelError(f"the context model needs whole numbers of the shapes {shapes}, not {found}")
+
+
+def check_table(tensors: Mapping[str, NDArray[np.integer]]) -> None:
+    """Raises ModelError if a shift or a frequency is out of range."""
+    if tensors["shifts"].max() > 24 or tensors["shifts"].min() < 0:
+        raise ModelError("the context model's shifts must be from 0 to 24")
+    if tensors["table"].min() < 1 or tensors["table"].max() >= ONE:
+        raise ModelError(f"the context model's frequencies must be from 1 to {ONE - 1}")
+
+
+def check_sums(largest: int) -> None:
+    """Raises ModelError if sums can grow so large that float32 would round them."""
+    if largest >= EXACT:
+        raise ModelError(f"sums of the context model reach {largest:,}: they are exact below {EXACT:,} only")
+
+
+def divided(tensors: Mapping[str, NDArray[np.integer]], shifts: Mapping[tuple[str, ...], int]) -> dict[str, Values]:
+    """The weights divided by two to the power of their layer's shift; this divides the sums of the layer exactly."""
+    return {
+        name: np.ldexp(tensors[name].astype(np.float32), -shift) for layer, shift in shifts.items() for name in layer
+    }
+
+
+def windows(window: Values, radius: int) -> list[Values]:
+    """For each stage, the rows of ``window`` ``[offsets · bits, first]`` of the neighbours of earlier stages."""
+    by_offset = window.reshape(len(offsets(radius)), -1, window.shape[-1])
+    return [by_offset[seen].reshape(-1, window.shape[-1]) for seen in earlier(radius)]
+
+
+def whole(sums: Values, least: int, most: int) -> Values:
     """Rounds ``sums`` down and clips them to ``least`` … ``most``, in place."""
     np.floor(sums, out=sums)
     return np.clip(sums, least, most, out=sums)
@@ -180,12 +239,19 @@ def _stages(height: int, width: int, radius: int) -> list[_Stage]:
     return found
 
 
-def _around(values: NDArray[np.signedinteger], radius: int) -> Values:
-    """The values within ``radius`` of each position, 0 outside the picture: ``[C, h, w] -> [h · w, side² · C]``, the
-    offset before the channel."""
-    channels, height, width = values.shape
-    padded = np.zeros((height + 2 * radius, width + 2 * radius, channels), np.float32)
-    padded[radius : radius + height, radius : radius + width] = values.transpose(1, 2, 0)
-    side = 2 * radius + 1
-    windows = sliding_window_view(padded, (side, side), axis=(0, 1))  # [h, w, C, side, side]
-    return windows.transpose(0, 1, 3, 4, 2).reshape(height * width, -1)
+def positions_first(values: NDArray[np.signedinteger]) -> Values:
+    """``[C, h, w]`` as float32 ``[h, w, C]``."""
+    return np.ascontiguousarray(values.transpose(1, 2, 0), dtype=np.float32)
+
+
+def convolve(values: Values, weights: Values) -> Values:
+    """The convolution of ``values`` ``[h, w, C]``, 0 outside the picture, with square kernels ``[side² · C, F]``, the
+    offset before the channel: ``[h · w, F]``. One product for each offset takes little memory."""
+    height, width, channels = values.shape
+    kernel = weights.reshape(-1, channels, weights.shape[-1])
+    radius = round(len(kernel) ** 0.5) // 2
+    padded = np.pad(values, ((radius, radius), (radius, radius), (0, 0)))
+    sums = np.zeros((height * width, weights.shape[-1]), np.float32)
+    for (dy, dx), weight in zip(product(range(2 * radius + 1), repeat=2), kernel, strict=True):
+        sums += padded[dy : dy + height, dx : dx + width].reshape(-1, channels) @ weight
+    return sums

@@ -1,4 +1,4 @@
-"""From a trained checkerboard context model to the same model in integers.
+"""From a trained context model to the same model in integers.
 
 Activations are rounded to multiples of 2^-6. The weights of a layer are rounded to multiples of a power of two: the
 smallest with which every sum of the layer stays exact.
@@ -12,6 +12,8 @@ from rnncodec.entropy.checkerboard import TOP, Checkerboard
 from rnncodec.entropy.config import OLDEST
 from rnncodec.entropy.contract import ONE
 from rnncodec.entropy.integers import EXACT, TABLE, TOP_LEVEL, IntegerContext
+from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
+from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
 from rnncodec.errors import ModelError
 
 ACTIVATION_BITS = 6  # of activations, from 0 to TOP, after the binary point
@@ -59,12 +61,66 @@ def quantize(model: Checkerboard) -> IntegerContext:
     shifts.append(scale + ACTIVATION_BITS - LOGIT_BITS)
     tensors["output_bias"] = _whole(model.output_bias, scale + ACTIVATION_BITS)
 
-    logits = (np.arange(TABLE) - TABLE // 2 + 0.5) / 2**LOGIT_BITS
-    tensors["table"] = np.clip(np.rint(ONE / (1 + np.exp(-logits))), 1, ONE - 1).astype(np.int32)
+    tensors["table"] = _table()
     tensors["shifts"] = np.array(shifts, np.int32)
     for name in ("window", "past", "centre", "hidden", "output"):
         tensors[name] = tensors[name].astype(np.int16)
     return IntegerContext(model.config, tensors)
+
+
+@torch.no_grad()
+def quantize_recurrent(model: RecurrentCheckerboard) -> RecurrentIntegerContext:
+    """The model in integers. Each iteration has scales of its own.
+
+    Raises:
+        ModelError: its weights are so large that sums of them would not be exact.
+    """
+    iterations = [_quantize_iteration(model, t) for t in range(model.config.iterations)]
+    tensors = {name: np.stack([each[name] for each in iterations]) for name in iterations[0]}
+    return RecurrentIntegerContext(model.config, tensors | {"table": _table()})
+
+
+def _quantize_iteration(model: RecurrentCheckerboard, t: int) -> dict[str, NDArray[np.integer]]:
+    """The tensors of iteration t. The inputs of the first two layers are codes, and activations (the memory), whose
+    weights have ACTIVATION_BITS fewer bits after the binary point."""
+    weights = {name: parameter[t] for name, parameter in model.named_parameters()}
+    weights["centre"] = weights["centre"] * model.visible
+    size = {name: weight.abs() for name, weight in weights.items()}
+
+    memory = size["codes"].sum(0) + TOP * size["state"].sum(0) + size["memory_bias"]
+    memory_scale = _scale(memory, [weights["codes"], weights["state"] / 2**ACTIVATION_BITS])
+    first = size["window"].sum(0) + size["past"].sum(0) + TOP * size["recall"].sum(0) + size["stage"].amax(0)
+    first = first + (size["group"] + size["centre"].sum(1)).amax(0)
+    wide = [weights[name] for name in ("window", "past", "centre")]
+    first_scale = _scale(first, [*wide, weights["recall"] / 2**ACTIVATION_BITS])
+    second = (TOP * size["hidden"].sum(0) + size["hidden_bias"]) * 2**ACTIVATION_BITS
+    second_scale = _scale(second, [weights["hidden"]])
+    logits = (TOP * size["output"].sum(1) + size["output_bias"]) * 2**ACTIVATION_BITS
+    logit_scale = _scale(logits, [weights["output"]])
+
+    scales = dict.fromkeys(("codes", "memory_bias"), memory_scale) | {"state": memory_scale - ACTIVATION_BITS}
+    scales |= dict.fromkeys(("window", "past", "centre", "stage", "group"), first_scale)
+    scales |= {"recall": first_scale - ACTIVATION_BITS, "hidden": second_scale, "output": logit_scale}
+    scales |= {"hidden_bias": second_scale + ACTIVATION_BITS, "output_bias": logit_scale + ACTIVATION_BITS}
+    tensors: dict[str, NDArray[np.integer]] = {name: _whole(weights[name], scale) for name, scale in scales.items()}
+    shifts = [
+        memory_scale - ACTIVATION_BITS,
+        first_scale - ACTIVATION_BITS,
+        second_scale,
+        logit_scale + ACTIVATION_BITS - LOGIT_BITS,
+    ]
+    for name, shift in zip(("memory_bias", "group", "hidden_bias"), shifts, strict=False):
+        tensors[name] += _half(shift)  # sums are rounded down; with a half added, to the nearest
+    tensors["shifts"] = np.array(shifts, np.int32)
+    for name in ("codes", "state", "window", "past", "recall", "centre", "hidden", "output"):
+        tensors[name] = tensors[name].astype(np.int16)
+    return tensors
+
+
+def _table() -> NDArray[np.int32]:
+    """From logits to frequencies."""
+    logits = (np.arange(TABLE) - TABLE // 2 + 0.5) / 2**LOGIT_BITS
+    return np.clip(np.rint(ONE / (1 + np.exp(-logits))), 1, ONE - 1).astype(np.int32)
 
 
 def _scale(size: torch.Tensor, weights: list[torch.Tensor]) -> int:

@@ -1,0 +1,107 @@
+"""The recurrent checkerboard context model: it remembers the codes of all earlier iterations, and each iteration has
+weights of its own.
+
+The order of the bits is that of :mod:`rnncodec.entropy.checkerboard`. What differs is the condition on earlier
+iterations. A convolutional network with a state, the *memory*, reads the codes of one iteration after the other. So a
+bit depends on all codes of earlier iterations, over a distance that grows by two positions with each iteration.
+
+Where a codec has projections of its own in each iteration, a channel means something else in each of them. So a context
+model of such a codec needs weights of its own in each iteration too. They cost no operations.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from rnncodec.entropy.checkerboard import activate, neighbours, surroundings
+from rnncodec.entropy.config import RecurrentCheckerboardConfig
+from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
+
+REACH = 1  # positions around a position that a step of the memory, and the part for the last iteration, see
+
+
+class RecurrentCheckerboard(nn.Module):
+    """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
+    only on bits that are coded earlier. T is at most ``config.iterations``.
+
+    The memory before iteration t, of which it has ``config.memory`` channels, is m_0 = 0,
+
+        m_{t+1} = clip(state_t ∗ m_t + codes_t ∗ b_t + memory_bias_t)
+
+    with 3×3 convolutions. The first hidden layer of a bit is the sum of four linear maps, clipped: of its neighbours of
+    earlier stages in this iteration (``window``), of the positions around it in the iteration before (``past``), of the
+    memory at its position (``recall``), and of its own bits of earlier channel groups (``centre``). A second layer
+    (``hidden``) and a linear map (``output``) follow. All weights have a leading dimension for the iteration.
+    """
+
+    visible: Tensor
+
+    def __init__(self, config: RecurrentCheckerboardConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = channel_groups(config.bits, config.groups)
+        iterations, bits, memory, (first, second) = config.iterations, config.bits, config.memory, config.hidden
+        around = (2 * REACH + 1) ** 2
+        self.codes = weights(iterations, around * bits, memory)
+        self.state = weights(iterations, around * memory, memory)
+        self.memory_bias = nn.Parameter(torch.zeros(iterations, memory))
+        self.window = weights(iterations, len(offsets(config.radius)) * bits, first)
+        self.past = weights(iterations, around * bits, first)
+        self.recall = weights(iterations, memory, first)
+        self.centre = nn.Parameter(0.05 * torch.randn(iterations, len(self.channels), bits, first))
+        self.stage = nn.Parameter(0.1 * torch.randn(iterations, STAGES, first))
+        self.group = nn.Parameter(0.1 * torch.randn(iterations, len(self.channels), first))
+        self.hidden = weights(iterations, first, second)
+        self.hidden_bias = nn.Parameter(torch.zeros(iterations, second))
+        self.output = nn.Parameter(0.05 * torch.randn(iterations, bits, second))
+        self.output_bias = nn.Parameter(torch.zeros(iterations, bits))
+        visible = torch.zeros(len(self.channels), bits, 1)
+        for group, channels in enumerate(self.channels):
+            visible[group, : channels.start] = 1.0
+        self.register_buffer("visible", visible, persistent=False)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        iterations, (height, width) = len(codes), codes.shape[-2:]
+        codes = codes.to(self.output.dtype)
+        stage = torch.from_numpy(stages(height, width)).to(codes.device)
+        around = surroundings(codes, REACH)  # [T, B, N, 9 · bits]
+        before = torch.cat([torch.zeros_like(around[:1]), around[:-1]])
+        features = (
+            linear(neighbours(codes, stage, self.config.radius), self.window)
+            + linear(before, self.past)
+            + linear(self.memories(around, height, width), self.recall)
+            + self.stage[:iterations, None, stage.flatten()]
+        )  # [T, B, N, first]
+        own = codes.flatten(3).transpose(2, 3)  # [T, B, N, bits]
+        bias = self.hidden_bias[:iterations, None, None]
+        logits = []
+        for group, channels in enumerate(self.channels):
+            seen = linear(own, self.centre[:, group] * self.visible[group]) + self.group[:iterations, None, None, group]
+            hidden = activate(linear(activate(features + seen), self.hidden) + bias)
+            output = linear(hidden, self.output[:, channels].transpose(1, 2))
+            logits.append(output + self.output_bias[:iterations, None, None, channels])
+        return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
+
+    def memories(self, around: Tensor, height: int, width: int) -> Tensor:
+        """The memory before each iteration, ``[T, B, N, memory]``, from the codes around each position."""
+        memory = around.new_zeros(*around.shape[1:3], self.config.memory)
+        found = [memory]
+        for t, read in enumerate(around[:-1]):
+            sums = read @ self.codes[t] + self.memory_bias[t]
+            if t > 0:
+                picture = memory.transpose(1, 2).unflatten(2, (height, width))  # [B, memory, h, w]
+                sums = sums + surroundings(picture[None], REACH)[0] @ self.state[t]
+            memory = activate(sums)
+            found.append(memory)
+        return torch.stack(found)
+
+
+def weights(iterations: int, inputs: int, outputs: int) -> nn.Parameter:
+    """Random weights of linear maps, ``[iterations, inputs, outputs]``; their range is that of nn.Linear."""
+    return nn.Parameter((2 * torch.rand(iterations, inputs, outputs) - 1) / math.sqrt(inputs))
+
+
+def linear(x: Tensor, maps: Tensor) -> Tensor:
+    """``[T, B, N, inputs]`` by the first T of ``maps``, each iteration by its own: ``[T, B, N, outputs]``."""
+    return (x.flatten(1, 2) @ maps[: len(x)]).unflatten(1, x.shape[1:3])
