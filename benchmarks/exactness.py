@@ -22,9 +22,10 @@ from safetensors import safe_open
 
 from rnncodec import bitstream
 from rnncodec.entropy import layers
-from rnncodec.entropy.config import CheckerboardConfig
+from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
 from rnncodec.entropy.contract import Codes, replay
 from rnncodec.entropy.integers import IntegerContext
+from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
 from rnncodec.imaging import Pixels, read_pixels
 from rnncodec.weights import DEFAULT_MODEL, released_models
 
@@ -153,14 +154,16 @@ def decoded(data: bytes) -> Pixels:
     return np.asarray(decompress(data))
 
 
-def load_context(path: Path) -> IntegerContext:
+def load_context(path: Path) -> IntegerContext | RecurrentIntegerContext:
     """The context model of a weights file, without torch."""
     with safe_open(path, framework="np") as file:
         options = json.loads(file.metadata()["context"])
-        assert options.pop("name") == CheckerboardConfig.name
+        name = options.pop("name")
         names = [name for name in file.keys() if name.startswith("context.")]  # noqa: SIM118 (no mapping)
         tensors = {name.removeprefix("context."): file.get_tensor(name) for name in names}
-    return IntegerContext(CheckerboardConfig.from_mapping(options), tensors)
+    if name == CheckerboardConfig.name:
+        return IntegerContext(CheckerboardConfig.from_mapping(options), tensors)
+    return RecurrentIntegerContext(RecurrentCheckerboardConfig.from_mapping(options), tensors)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from rnncodec.codec_config import CodecConfig
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.binary_rnn import BinaryRNNConfig
-from rnncodec.entropy.config import CheckerboardConfig
+from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
 from rnncodec.evaluation.measurement import Options
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -31,6 +31,12 @@ def checkerboard_config(**changes: Any) -> CheckerboardConfig:
     options = SHAPE | values("context/checkerboard.yaml") | changes
     del options["name"]
     return CheckerboardConfig.from_mapping(options)
+
+
+def recurrent_checkerboard_config(**changes: Any) -> RecurrentCheckerboardConfig:
+    options = SHAPE | values("context/recurrent_checkerboard.yaml") | changes
+    del options["name"]
+    return RecurrentCheckerboardConfig.from_mapping(options)
 
 
 def binary_rnn_config(**changes: Any) -> BinaryRNNConfig:

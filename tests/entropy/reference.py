@@ -32,6 +32,77 @@ def decode_bits(payload: bytes, frequency: Callable[[int], int], count: int) -> 
     return bits
 
 
+def stage(y: int, x: int) -> int:
+    if (y + x) % 2:
+        return 3
+    return 2 if y % 2 else 1 if (y + x) % 4 else 0
+
+
+def around(reach: int) -> list[tuple[int, int]]:
+    return [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+
+
+def layer(inputs: list[int], weights: list[list[int]], bias: list[int]) -> list[int]:
+    return [b + sum(i * row[u] for i, row in zip(inputs, weights, strict=True)) for u, b in enumerate(bias)]
+
+
+def activate(values: list[int], shift: int) -> list[int]:
+    return [min(max(value >> shift, 0), 1023) for value in values]
+
+
+def recurrent_frequencies(
+    tensors: dict[str, list], bits: int, groups: int, radius: int, iterations: int
+) -> Callable[[Sequence, dict, int, int, int, int, int], int]:
+    """As `frequencies`, for coder 3."""
+    starts = [-(-g * bits // min(groups, bits)) for g in range(min(groups, bits) + 1)]
+
+    def weights(t: int) -> dict[str, list]:
+        return {name: tensor[min(t, iterations - 1)] for name, tensor in tensors.items() if name != "table"}
+
+    def memory(history: Sequence, height: int, width: int) -> dict[tuple[int, int], list[int]]:
+        places = [(y, x) for y in range(height) for x in range(width)]
+        before: dict[tuple[int, int], list[int]] = {}
+        for t, codes in enumerate(history):
+            own = weights(t)
+            after = {}
+            for y, x in places:
+                inputs = []
+                for dy, dx in around(1):
+                    inside = 0 <= y + dy < height and 0 <= x + dx < width
+                    inputs += [int(codes[c][y + dy][x + dx]) if inside else 0 for c in range(bits)]
+                for dy, dx in around(1):
+                    inputs += before.get((y + dy, x + dx), [0] * len(own["memory_bias"]))
+                sums = layer(inputs, own["codes"] + own["state"], own["memory_bias"])
+                after[y, x] = activate(sums, own["shifts"][0])
+            before = after
+        return before
+
+    def frequency(history: Sequence, known: dict, height: int, width: int, c: int, y: int, x: int) -> int:
+        def inside(row: int, column: int) -> bool:
+            return 0 <= row < height and 0 <= column < width
+
+        own = weights(len(history))
+        inputs = []
+        for dy, dx in around(radius):
+            if (dy, dx) != (0, 0):
+                seen = inside(y + dy, x + dx) and stage(y + dy, x + dx) < stage(y, x)
+                inputs += [known[channel, y + dy, x + dx] if seen else 0 for channel in range(bits)]
+        for dy, dx in around(1):
+            seen = bool(history) and inside(y + dy, x + dx)
+            inputs += [int(history[-1][channel][y + dy][x + dx]) if seen else 0 for channel in range(bits)]
+        inputs += memory(history, height, width).get((y, x), [0] * len(own["memory_bias"]))
+        group = max(g for g, start in enumerate(starts[:-1]) if start <= c)
+        inputs += [known[channel, y, x] for channel in range(starts[group])]
+        rows = own["window"] + own["past"] + own["recall"] + own["centre"][group][: starts[group]]
+        bias = [s + g for s, g in zip(own["stage"][stage(y, x)], own["group"][group], strict=True)]
+        first = activate(layer(inputs, rows, bias), own["shifts"][1])
+        second = activate(layer(first, own["hidden"], own["hidden_bias"]), own["shifts"][2])
+        logit = own["output_bias"][c] + sum(a * w for a, w in zip(second, own["output"][c], strict=True))
+        return tensors["table"][min(max((logit >> own["shifts"][3]) + 512, 0), 1023)]
+
+    return frequency
+
+
 def frequencies(
     tensors: dict[str, list], bits: int, groups: int, radius: int, past_radius: int, iterations: int
 ) -> Callable[[Sequence, dict, int, int, int, int, int], int]:
@@ -39,21 +110,7 @@ def frequencies(
     before, the codes of this one known so far (by channel, row, column), the picture's size, the channel, row and
     column."""
 
-    def stage(y: int, x: int) -> int:
-        if (y + x) % 2:
-            return 3
-        return 2 if y % 2 else 1 if (y + x) % 4 else 0
-
     starts = [-(-g * bits // min(groups, bits)) for g in range(min(groups, bits) + 1)]
-
-    def around(reach: int) -> list[tuple[int, int]]:
-        return [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
-
-    def layer(inputs: list[int], weights: list[list[int]], bias: list[int]) -> list[int]:
-        return [b + sum(i * row[u] for i, row in zip(inputs, weights, strict=True)) for u, b in enumerate(bias)]
-
-    def activate(values: list[int], shift: int) -> list[int]:
-        return [min(max(value >> shift, 0), 1023) for value in values]
 
     def frequency(history: Sequence, known: dict, height: int, width: int, c: int, y: int, x: int) -> int:
         def inside(row: int, column: int) -> bool:
