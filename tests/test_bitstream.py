@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from rnncodec import bitstream
 from rnncodec.bitstream import Header
 from rnncodec.errors import ConfigurationError, FormatError
+from rnncodec.fields import checksum
+from rnncodec.metadata import Metadata
 
 sides = st.integers(1, 100_000)
 payloads = st.lists(st.binary(max_size=40), min_size=1, max_size=6)
@@ -109,11 +111,37 @@ def test_truncated_file_is_that_of_fewer_layers() -> None:
         bitstream.truncate(content[: ends[0] - 1], 10**6)
 
 
-@given(st.integers(-(2**31), 2**31))
-def test_lengths_round_trip(value: int) -> None:
-    packed = bitstream.pack_varint(bitstream.zigzag(value))
-    assert bitstream.unzigzag(bitstream.unpack_varint(packed, 0)[0]) == value
-    assert bitstream.unpack_varint(packed, 0)[1] == len(packed)
+METADATA = Metadata(exif=b"II*\0" + bytes(20), xmp=b"<xmp>", srgb=True)
+
+
+def test_metadata_follow_the_layers_and_a_file_cut_inside_them_is_whole_but_for_them() -> None:
+    content, layers = small_file()
+    with_metadata = content + METADATA.pack()
+    assert bitstream.write(header(3), layers, METADATA.pack()) == with_metadata
+    file = bitstream.read(with_metadata)
+    assert (file.layers, file.metadata, file.damage) == (layers, METADATA, None)
+    assert file.metadata_size == len(with_metadata) - len(content)
+    for cut in range(len(content), len(with_metadata)):
+        file = bitstream.read(with_metadata[:cut])
+        assert (file.layers, file.whole) == (layers, True)
+        assert file.damage in (None, "it was cut inside its metadata")
+    assert not bitstream.read(content[:-1]).whole
+
+
+def test_truncated_file_keeps_its_metadata_which_count_unless_they_are_stripped() -> None:
+    content, layers = small_file()
+    ends, metadata = bitstream.read(content).ends, METADATA.pack()
+    foreign = b"next\x00" + checksum(b"next\x00")  # a block of a newer version
+    for max_bytes in range(ends[0] + len(metadata) + len(foreign), len(content) + len(metadata) + 9):
+        kept = bitstream.truncate(content + metadata + foreign, max_bytes)
+        assert len(kept) <= max_bytes
+        assert kept.endswith(metadata + foreign)
+        file = bitstream.read(kept)
+        assert (file.metadata, file.damage) == (METADATA, None)
+        assert file.layers == layers[: sum(end + len(metadata + foreign) <= max_bytes for end in ends)]
+        assert bitstream.truncate(content + metadata, max_bytes, strip=True) == bitstream.truncate(content, max_bytes)
+    with pytest.raises(ConfigurationError, match="which --strip"):
+        bitstream.truncate(content + metadata, ends[0])
 
 
 def test_overhead_is_small() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 import rnncodec
+from rnncodec.imaging import srgb_profile
 
 
 def run(*arguments: object, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -110,6 +111,30 @@ def test_targets_and_truncation_and_the_savings_in_info(
     missed = run("compress", photo, "-o", tmp_path / "d.rnnc", "--model", context_weights, "--psnr", 99)
     assert missed.returncode == 2
     assert b"3 layers reach" in missed.stderr
+
+
+def test_metadata_go_into_files_and_out_of_them_unless_they_are_stripped(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    photo, kept, stripped, cut = tmp_path / "photo.jpg", *(tmp_path / f"{name}.rnnc" for name in "abc")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist], exif[ExifTags.Base.Orientation] = "Ada", 6
+    Image.open(odd_images["odd"]).save(photo, exif=exif, xmp=b"<xmp>", icc_profile=srgb_profile())
+    assert run("compress", photo, "-o", kept, "--model", tiny_weights).returncode == 0
+    assert run("compress", photo, "-o", stripped, "--model", tiny_weights, "--strip").returncode == 0
+    assert run("truncate", kept, "-o", cut, "--max-bytes", 9999, "--strip").returncode == 0
+    assert kept.read_bytes().startswith(stripped.read_bytes())
+    assert cut.read_bytes() == stripped.read_bytes()
+    described = json.loads(run("info", "--json", kept).stdout)["metadata"]
+    assert (described["xmp"], described["srgb"]) == (5, True)
+    assert described["bytes"] == len(kept.read_bytes()) - len(stripped.read_bytes())
+    shown = run("info", kept, stripped).stdout.decode()
+    assert f"metadata: EXIF of {described['exif']} bytes, XMP of 5 bytes, tagged as sRGB" in shown
+    assert "metadata: none" in shown
+    assert run("decompress", kept, "-o", tmp_path / "a.jpg", "--model", tiny_weights).returncode == 0
+    image = Image.open(tmp_path / "a.jpg")
+    assert (image.size, image.info["xmp"], image.info["icc_profile"]) == ((17, 33), b"<xmp>", srgb_profile())
+    assert dict(image.getexif()) == {ExifTags.Base.Artist: "Ada", ExifTags.Base.Orientation: 1}
 
 
 def test_existing_outputs_are_kept_without_overwrite(

@@ -19,7 +19,8 @@ from rnncodec.codec_config import CodecConfig
 from rnncodec.compression import Compressor
 from rnncodec.errors import ConfigurationError, FormatError, ImageError, WrongModelError
 from rnncodec.evaluation.measure import measure
-from rnncodec.imaging import Pixels
+from rnncodec.imaging import Pixels, srgb_profile
+from rnncodec.metadata import Metadata
 from rnncodec.model_file import save_model
 from rnncodec.rate import Target
 from tests.defaults import codec_config
@@ -60,7 +61,7 @@ def test_file_cut_at_every_byte_decodes_to_its_last_whole_layer(
     compressor: Compressor = request.getfixturevalue(kind)
     tiny_weights: Path = request.getfixturevalue(weights)
     pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    content = compressor.compress(pixels, 3)
+    content = compressor.compress(pixels, 3, metadata=Metadata(xmp=b"<xmp>"))
     shown = [picture() for _, picture in islice(compressor.iterate(pixels), 3)]
     ends = bitstream.read(content).ends
     for cut in range(len(content)):
@@ -69,8 +70,12 @@ def test_file_cut_at_every_byte_decodes_to_its_last_whole_layer(
             with pytest.raises(FormatError):
                 rnncodec.decompress(content[:cut], model=tiny_weights)
         else:
-            with pytest.warns(UserWarning, match=f"decoding {whole} layers: it was cut"):
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
                 image = rnncodec.decompress(content[:cut], model=tiny_weights)
+            # Nothing tells a file that ends with its last layer from one that had metadata.
+            assert bool(caught) == (cut != ends[-1])
+            assert all(f"decoding {whole} layers: it was cut" in str(warning.message) for warning in caught)
             assert np.array_equal(np.asarray(image), shown[whole - 1])
 
 
@@ -154,6 +159,32 @@ def test_eight_layers_are_written_and_more_where_a_target_needs_them(tiny_codec:
     assert bitstream.read(ours.compress(pixels)).header.layers == 8
     assert bitstream.read(ours.compress(pixels, target=Target(bpp=50.0))).header.layers == 12
     assert bitstream.read(ours.compress(pixels, 10)).header.layers == 10
+
+
+def test_metadata_are_kept_unless_they_are_stripped(tiny_weights: Path, photos: list[Pixels]) -> None:
+    image = Image.fromarray(photos[0])
+    plain = rnncodec.compress(image, model=tiny_weights)
+    image.info |= {"xmp": b"<xmp>", "icc_profile": srgb_profile()}
+    data = rnncodec.compress(image, model=tiny_weights)
+    assert data == plain + Metadata(xmp=b"<xmp>", srgb=True).pack()
+    assert rnncodec.decompress(data, model=tiny_weights).info == image.info
+    assert rnncodec.compress(image, model=tiny_weights, strip=True) == plain
+    assert rnncodec.decompress(plain, model=tiny_weights).info == {}
+    pictures = list(rnncodec.decompress_layers([data], model=tiny_weights))
+    assert np.array_equal(pictures[-1], rnncodec.decompress(plain, model=tiny_weights))
+
+
+def test_metadata_count_where_the_size_is_the_target(context_compressor: Compressor, photos: list[Pixels]) -> None:
+    metadata = Metadata(xmp=bytes(range(256)))
+    whole = context_compressor.compress(photos[0], 3, metadata=metadata)
+    ends, size = bitstream.read(whole).ends, len(metadata.pack())
+    for count, end in enumerate(ends, start=1):
+        target = Target(max_bytes=end + size)
+        content = context_compressor.compress(photos[0], 3, target=target, metadata=metadata)
+        assert (len(content), len(bitstream.read(content).layers)) == (end + size, count)
+        assert content == bitstream.truncate(whole, end + size)
+    with pytest.raises(ConfigurationError, match=f"{size} of them are metadata, which --strip"):
+        context_compressor.compress(photos[0], 3, target=Target(max_bytes=ends[0]), metadata=metadata)
 
 
 def test_gradients_are_as_they_were_between_two_layers(compressor: Compressor) -> None:

@@ -1,11 +1,13 @@
-"""The bytes of a file ↔ its header and layers, as docs/FORMAT.md specifies. Needs neither a network nor pixels."""
+"""The bytes of a file ↔ its header, layers and metadata, as docs/FORMAT.md specifies. Needs neither network nor
+pixels."""
 
-import binascii
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from rnncodec.errors import ConfigurationError, FormatError
+from rnncodec.fields import checksum, pack_varint, unpack_varint, unzigzag, zigzag
+from rnncodec.metadata import NO_METADATA, Metadata, unpack
 
 MAGIC = b"RNNC"
 VERSION = 1
@@ -58,16 +60,24 @@ class Header:
 @dataclass(frozen=True)
 class File:
     """A parsed file: its header, the payloads of its whole layers, the position in the file where each of them ends,
-    and ``damage``, which describes what is wrong with the rest, or is None."""
+    and ``damage``, which describes what is wrong with the rest, or is None. ``metadata`` are those of its whole blocks
+    of metadata, which follow the last layer and have ``metadata_size`` bytes."""
 
     header: Header
     layers: list[bytes]
     ends: list[int]
     damage: str | None = None
+    metadata: Metadata = NO_METADATA
+    metadata_size: int = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all layers are there. Metadata may still be cut or damaged."""
+        return len(self.layers) == self.header.layers
 
 
-def write(header: Header, layers: list[bytes]) -> bytes:
-    """The file of a header and the payload of each layer.
+def write(header: Header, layers: list[bytes], metadata: bytes = b"") -> bytes:
+    """The file of a header, the payload of each layer, and the metadata, as `Metadata.pack` gives them.
 
     Raises:
         ValueError: a field of the header is out of range, or its number of layers is not that of ``layers``.
@@ -84,7 +94,7 @@ def write(header: Header, layers: list[bytes]) -> bytes:
         length = pack_varint(zigzag(len(payload) - expected))
         parts += [length, checksum(length + payload), payload]
         expected = len(payload)
-    return b"".join(parts)
+    return b"".join([*parts, metadata])
 
 
 def read(content: bytes) -> File:
@@ -107,9 +117,8 @@ def read(content: bytes) -> File:
         file.layers.append(payload)
         file.ends.append(position)
         expected = len(payload)
-    if position < len(content):
-        return replace(file, damage=f"{len(content) - position} bytes that are not its own follow its last layer")
-    return file
+    metadata, size, damage = unpack(content[position:])
+    return replace(file, metadata=metadata, metadata_size=size, damage=damage)
 
 
 def read_stream(chunks: Iterable[bytes]) -> tuple[Header, Iterator[bytes]]:
@@ -151,20 +160,25 @@ def read_stream(chunks: Iterable[bytes]) -> tuple[Header, Iterator[bytes]]:
     return header, payloads()
 
 
-def truncate(content: bytes, max_bytes: int) -> bytes:
-    """A file with as many of the whole layers of ``content`` as fit into ``max_bytes``.
+def truncate(content: bytes, max_bytes: int, strip: bool = False) -> bytes:
+    """A file with as many of the whole layers of ``content`` as fit into ``max_bytes`` beside its metadata. ``strip``
+    leaves the metadata out.
 
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer.
-        ConfigurationError: the first layer does not fit.
+        ConfigurationError: the first layer and the metadata do not fit.
     """
     file = read(content)
     if not file.layers:
         raise FormatError(f"nothing can be kept: {file.damage}")
-    kept = sum(end <= max_bytes for end in file.ends)
+    metadata = b"" if strip else content[file.ends[-1] :][: file.metadata_size]
+    kept = sum(end + len(metadata) <= max_bytes for end in file.ends)
     if not kept:
-        raise ConfigurationError(f"its first layer ends at {file.ends[0]:,} bytes: no less can be kept")
-    return write(replace(file.header, layers=kept), file.layers[:kept])
+        least = f"its first layer ends at {file.ends[0]:,} bytes"
+        if metadata:
+            least += f" and its metadata have {len(metadata):,}, which --strip (in Python strip=True) leaves out"
+        raise ConfigurationError(f"{least}: no less can be kept")
+    return write(replace(file.header, layers=kept), file.layers[:kept], metadata)
 
 
 def _read_layer(content: bytes, position: int, expected: int) -> tuple[bytes, int]:
@@ -210,41 +224,3 @@ def _parse_header(content: bytes) -> tuple[Header, int]:
     if content[position : position + 2] != checksum(content[:position]) or not sensible:
         raise FormatError("its header is damaged: nothing can be decoded")
     return Header(content[5:9], coder, width, height, bits, layers), position + 2
-
-
-def checksum(content: bytes) -> bytes:
-    """CRC-16/XMODEM, big-endian: finds every error within any 16 bits in a row."""
-    return binascii.crc_hqx(content, 0).to_bytes(2, "big")
-
-
-def pack_varint(value: int) -> bytes:
-    """Unsigned LEB128: seven bits a byte, lowest first, the top bit set on all but the last."""
-    groups = []
-    while value > 0x7F:
-        groups.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*groups, value])
-
-
-def unpack_varint(content: bytes, position: int) -> tuple[int, int]:
-    """The value at ``position`` and where it ends. Raises EOFError if ``content`` ends first, and ValueError if it is
-    longer than five bytes, which `pack_varint` never writes."""
-    value = 0
-    for at in range(5):
-        if position + at >= len(content):
-            raise EOFError
-        byte = content[position + at]
-        value |= (byte & 0x7F) << (7 * at)
-        if byte < 0x80:
-            return value, position + at + 1
-    raise ValueError("a varint of more than five bytes")
-
-
-def zigzag(value: int) -> int:
-    """Maps signed to unsigned numbers: 0, -1, 1, -2, … to 0, 1, 2, 3, …"""
-    return 2 * value if value >= 0 else -2 * value - 1
-
-
-def unzigzag(value: int) -> int:
-    """The inverse of `zigzag`."""
-    return -(value + 1) // 2 if value & 1 else value // 2

@@ -20,8 +20,10 @@ from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.entropy import layers
 from rnncodec.entropy.contract import Codes
 from rnncodec.errors import ConfigurationError, FormatError, ImageError, WrongModelError
+from rnncodec.image_metadata import as_info, metadata_of
 from rnncodec.imaging import Pixels, open_image, to_pixels
 from rnncodec.limits import MAX_PIXELS, too_large
+from rnncodec.metadata import NO_METADATA, Metadata
 from rnncodec.model_file import find_model, load_model, model_identity
 from rnncodec.rate import Target, bits_per_pixel
 from rnncodec.weights import DEFAULT_MODEL, released_name
@@ -85,9 +87,10 @@ class Compressor:
         iterations: int | None = None,
         on_layer: Callable[[], object] = lambda: None,
         target: Target = Target(),  # noqa: B008 (it cannot change)
+        metadata: Metadata = NO_METADATA,
     ) -> bytes:
-        """The file of ``iterations`` layers (by default `most_layers`), or of as many of them as ``target`` asks for;
-        ``on_layer`` is called after each.
+        """The file of ``iterations`` layers (by default `most_layers`), or of as many of them as ``target`` asks for,
+        and of ``metadata``, which count where the target is a size; ``on_layer`` is called after each layer.
 
         Raises:
             ConfigurationError: ``iterations`` is not from 1 to 255, or the target cannot be met.
@@ -98,14 +101,17 @@ class Compressor:
         largest = target.largest(pixels)
         measure, least, unit = _quality(target, pixels)
         payloads: list[bytes] = []
+        packed = metadata.pack()
         content, best = b"", -math.inf
         for payload, show in islice(self.iterate(pixels), iterations):
-            written, content = content, self._file(pixels, [*payloads, payload])
+            written, content = content, self._file(pixels, [*payloads, payload], packed)
             if largest is not None and len(content) > largest:
                 if not payloads:
+                    strip = f"; {len(packed):,} of them are metadata, which --strip (in Python strip=True) leaves out"
                     raise ConfigurationError(
                         f"one layer takes {len(content):,} bytes ({bits_per_pixel(len(content), pixels):.3f} bpp), "
                         f"more than the {largest:,} allowed; it is the least that can be written"
+                        + (strip if packed else "")
                     )
                 return written
             payloads.append(payload)
@@ -121,11 +127,11 @@ class Compressor:
             )
         return content
 
-    def _file(self, pixels: Pixels, payloads: list[bytes]) -> bytes:
+    def _file(self, pixels: Pixels, payloads: list[bytes], metadata: bytes) -> bytes:
         height, width = pixels.shape[:2]
         identity = self.identity
         header = bitstream.Header(identity, self.coder, width, height, self.bits, len(payloads))
-        return bitstream.write(header, payloads)
+        return bitstream.write(header, payloads, metadata)
 
     def decode(self, file: bitstream.File) -> Iterator[Pixels]:
         """Yields the picture after each layer of ``file``. Raises errors as `decode_layers` does."""
@@ -234,6 +240,7 @@ def compress(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     device: str = "cpu",
     max_pixels: int = MAX_PIXELS,
+    strip: bool = False,
 ) -> bytes:
     """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file.
 
@@ -245,6 +252,8 @@ def compress(
         psnr, ms_ssim: the least quality, PSNR in dB or MS-SSIM from 0 to 1: write as few layers as reach it.
         model: a released model's name, a weights file, or a run's folder.
         max_pixels: refuse a larger picture, before it is decoded; see :mod:`rnncodec.limits`.
+        strip: leave out EXIF and XMP data, and the mark of a picture that had a colour profile. They are taken from
+            ``image.info``.
 
     Raises:
         RnncodecError: see :mod:`rnncodec.errors`.
@@ -254,7 +263,9 @@ def compress(
     elif complaint := too_large(*image.size, max_pixels):
         raise ImageError(complaint)
     target = Target(bpp, max_bytes, psnr, ms_ssim)
-    return compressor(str(model), device).compress(to_pixels(image)[0], iterations, target=target)
+    pixels = to_pixels(image)[0]
+    metadata = NO_METADATA if strip else metadata_of(image, pixels)[0]
+    return compressor(str(model), device).compress(pixels, iterations, target=target, metadata=metadata)
 
 
 def decompress(
@@ -265,7 +276,8 @@ def decompress(
     device: str = "cpu",
     max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
-    """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one.
+    """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one. Its ``info`` has the metadata of the
+    file, as Pillow names them: ``exif``, ``xmp``, and a profile of sRGB if the original had a colour profile.
 
     For a file that was cut, or damaged behind its header, the whole layers are decoded, with a warning.
 
@@ -282,7 +294,9 @@ def decompress(
     if file.damage:
         warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
     decoder = compressor_for(file.header, None if model is None else str(model), device)
-    return Image.fromarray(last_picture(decoder, file, iterations))
+    image = Image.fromarray(last_picture(decoder, file, iterations))
+    image.info.update(as_info(file.metadata))
+    return image
 
 
 def decompress_layers(
@@ -295,7 +309,8 @@ def decompress_layers(
     """Yields the picture after each layer of an ``.rnnc`` file whose bytes arrive in ``chunks``, as from a network.
     Each picture is decoded as soon as its layer is whole. Other arguments are those of `decompress`.
 
-    If the file ends early or is damaged, there are fewer pictures, and a warning.
+    If the file ends early or is damaged, there are fewer pictures, and a warning. The pictures are without metadata,
+    which come last.
 
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.

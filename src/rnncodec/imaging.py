@@ -1,5 +1,6 @@
 """Image files ↔ uint8 arrays ``[H, W, 3]``, RGB in sRGB."""
 
+import functools
 import io
 import os
 import threading
@@ -51,7 +52,7 @@ def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
         notes.append("transparency is flattened onto white")
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    if profile:
+    if profile and profile != srgb_profile():
         if image.mode == "P":
             image = image.convert("RGB")
         image = _to_srgb(image, profile, notes)
@@ -74,6 +75,13 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         top = 65535.0
     return Image.fromarray(np.clip(samples * (255.0 / top) + 0.5, 0, 255).astype(np.uint8))
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """The bytes of an ICC profile of sRGB, the same every time."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]  # without the time of its creation
 
 
 def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:

@@ -21,10 +21,13 @@ from rnncodec.cli.options import (
     MaxPixels,
     Output,
     Overwrite,
+    Strip,
 )
 from rnncodec.errors import ConfigurationError, OutputError
+from rnncodec.image_metadata import encode, metadata_of
 from rnncodec.imaging import open_image, to_pixels
 from rnncodec.limits import MAX_PIXELS
+from rnncodec.metadata import NO_METADATA
 from rnncodec.rate import Target, bits_per_pixel
 from rnncodec.weights import DEFAULT_MODEL
 
@@ -51,12 +54,14 @@ def compress(
     model: Annotated[str, typer.Option(help="Released model, weights file, or run's folder.")] = DEFAULT_MODEL,
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
+    strip: Strip = False,
     overwrite: Overwrite = False,
 ) -> None:
     """Compress images to .rnnc files.
 
     Any size and mode that Pillow reads. EXIF orientation is applied, colour profiles are converted to sRGB,
-    transparency is flattened onto white, 16-bit samples become 8-bit.
+    transparency is flattened onto white, 16-bit samples become 8-bit. EXIF and XMP metadata are kept, without the
+    thumbnail, unless --strip is given.
 
     Examples:
 
@@ -74,10 +79,13 @@ def compress(
         compressor = compression.compressor(model, device)
 
         def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
-            pixels, notes = to_pixels(open_image(io.BytesIO(content), max_pixels))
-            for note in notes:
+            image = open_image(io.BytesIO(content), max_pixels)
+            pixels, notes = to_pixels(image)
+            metadata, left_out = (NO_METADATA, []) if strip else metadata_of(image, pixels)
+            for note in notes + left_out:
                 warn(source, note)
-            data = compressor.compress(pixels, iterations, step(iterations or compressor.most_layers(goal)), goal)
+            on_layer = step(iterations or compressor.most_layers(goal))
+            data = compressor.compress(pixels, iterations, on_layer, goal, metadata)
             rate = bits_per_pixel(len(data), pixels)
             return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 
@@ -100,7 +108,8 @@ def decompress(
 ) -> None:
     """Decompress .rnnc files to images: PNG, or the format that the ending of the output names.
 
-    A file that was cut or damaged gives the picture of the layers that are left whole, and a warning.
+    EXIF and XMP metadata are written where the format holds them. A file that was cut or damaged gives the picture of
+    the layers that are left whole, and a warning.
 
     Examples:
 
@@ -122,9 +131,10 @@ def decompress(
             decoder = compression.compressor_for(file.header, model, device)
             layers = min(len(file.layers), iterations or len(file.layers))
             pixels = compression.last_picture(decoder, file, iterations, step(layers))
-            buffer = io.BytesIO()
-            Image.fromarray(pixels).save(buffer, format_name, quality=95)
-            return buffer.getvalue(), f"{layers} of {file.header.layers} layers"
+            picture, notes = encode(Image.fromarray(pixels), format_name, file.metadata)
+            for note in notes:
+                warn(source, note)
+            return picture, f"{layers} of {file.header.layers} layers"
 
         return convert
 
@@ -136,9 +146,10 @@ def truncate(
     files: Inputs,
     max_bytes: Annotated[int, typer.Option(help="Largest file, in bytes: keep as many layers as fit.")],
     output: Output = None,
+    strip: Strip = False,
     overwrite: Overwrite = False,
 ) -> None:
-    """Cut .rnnc files to a size, without decoding them.
+    """Cut .rnnc files to a size, without decoding them. Metadata count and are kept, unless --strip is given.
 
     Examples:
 
@@ -148,7 +159,7 @@ def truncate(
     """
 
     def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
-        kept = bitstream.truncate(content, max_bytes)
+        kept = bitstream.truncate(content, max_bytes, strip)
         return kept, f"{len(content):,} → {len(kept):,} bytes, {len(bitstream.read(kept).layers)} layers"
 
     convert_all(files, output, SUFFIX, overwrite, lambda: convert)

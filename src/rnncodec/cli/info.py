@@ -25,6 +25,12 @@ def describe(source: str, file: bitstream.File) -> dict[str, Any]:
         "bits_per_position": header.bits,
         "layers_written": header.layers,
         "damage": file.damage,
+        "metadata": {
+            "exif": len(file.metadata.exif),
+            "xmp": len(file.metadata.xmp),
+            "srgb": file.metadata.srgb,
+            "bytes": file.metadata_size,
+        },
         "layers": [
             {
                 "layer": t,
@@ -59,7 +65,15 @@ def table(described: dict[str, Any]) -> Group:
         f"  format version {described['version']}, model {described['model']} "
         f"({described['model_name'] or 'not a released one'})",
         layers,
+        f"  metadata: {metadata_line(described['metadata'])}",
     ]
     if described["damage"]:
         parts.append(f"[yellow]warning[/] {described['damage']}")
     return Group(*parts)
+
+
+def metadata_line(metadata: dict[str, Any]) -> str:
+    """The metadata of `describe` in words."""
+    sizes = [f"{name.upper()} of {metadata[name]:,} bytes" for name in ("exif", "xmp") if metadata[name]]
+    sizes += ["tagged as sRGB"] if metadata["srgb"] else []
+    return f"{', '.join(sizes)}; {metadata['bytes']:,} bytes of the file" if sizes else "none"

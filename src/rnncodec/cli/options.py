@@ -13,3 +13,4 @@ MaxBytes = Annotated[int | None, typer.Option(help="Largest file, in bytes: writ
 Device = Annotated[str, typer.Option(help="The device that the network runs on: cpu, cuda, cuda:1, mps.")]
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse pictures of more pixels (width × height).")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
+Strip = Annotated[bool, typer.Option("--strip", help="Leave out metadata: EXIF, XMP, and the colour tag.")]

@@ -1,0 +1,110 @@
+"""A plugin of Pillow: after ``import rnncodec.pillow``, Pillow opens and saves ``.rnnc`` files.
+
+    image = Image.open("photo.rnnc")         # size and metadata; the pixels are decoded when they are first used
+    image.save("other.rnnc", bpp=0.5)        # or max_bytes=, psnr=, ms_ssim=, iterations=; model=, device=
+
+``save`` also takes ``exif=``, ``xmp=`` and ``icc_profile=``, as Pillow's own plugins do: EXIF and XMP data are written
+only if they are given, and the profile is that of the image, unless another is given. The pixels of a file are upright
+and in sRGB. So the orientation in ``exif`` is applied to the pixels, and the profile converts them.
+
+Of a file that was cut, ``load`` raises OSError, unless ``ImageFile.LOAD_TRUNCATED_IMAGES`` is set: then the picture is
+that of the whole layers, and black if there is none.
+
+Pillow passes no options to ``Image.open``. They are variables of this module: MODEL, the weights that a file was
+written with, is only needed for files of weights that are not released; DEVICE is the device that decodes; MAX_PIXELS
+is the limit on the pixels of a file, in addition to Pillow's own.
+"""
+
+from __future__ import annotations  # Pillow has a type that exists only in its stubs
+
+import io
+import os
+from typing import IO
+
+from PIL import Image, ImageFile
+
+from rnncodec import bitstream
+from rnncodec.errors import FormatError
+from rnncodec.image_metadata import as_info
+from rnncodec.limits import MAX_PIXELS
+
+MODEL: str | os.PathLike[str] | None = None
+DEVICE = "cpu"
+
+FORMAT, SUFFIX, MIME = "RNNC", ".rnnc", "image/x-rnnc"
+OPTIONS = ("iterations", "bpp", "max_bytes", "psnr", "ms_ssim", "model", "device", "max_pixels")
+METADATA = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # their names in the info of an image
+
+
+class RnncImageFile(ImageFile.ImageFile):
+    """An ``.rnnc`` file that Pillow has opened."""
+
+    format = FORMAT
+    format_description = "Recurrent, progressive image compression"
+
+    def _open(self) -> None:
+        assert self.fp is not None
+        try:
+            self._file = bitstream.read(self.fp.read())
+        except FormatError as error:
+            raise SyntaxError(str(error)) from None  # Pillow tries its other formats
+        self._size = (self._file.header.width, self._file.header.height)
+        self._mode = "RGB"
+        self.info.update(as_info(self._file.metadata))
+        self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+
+    def load(self) -> Image.core.PixelAccess | None:
+        """Decode the pixels, unless that was done before.
+
+        Raises:
+            OSError: the file was cut, or is damaged, and ``ImageFile.LOAD_TRUNCATED_IMAGES`` is not set.
+            FormatError: it has more than MAX_PIXELS pixels, or its layers do not belong to a picture of its size.
+            WrongModelError: it was written with other weights.
+        """
+        if self.tile:
+            from rnncodec import compression  # imports torch
+
+            if not self._file.whole and not ImageFile.LOAD_TRUNCATED_IMAGES:
+                raise OSError(f"image file is truncated: {self._file.damage}")
+            compression.check_size(self._file.header, MAX_PIXELS)
+            pixels = b""
+            if self._file.layers:
+                decoder = compression.compressor_for(self._file.header, None if MODEL is None else str(MODEL), DEVICE)
+                pixels = compression.last_picture(decoder, self._file).tobytes()
+            if self.fp and self._exclusive_fp:
+                self.fp.close()
+            self.fp = io.BytesIO(pixels)
+        return super().load()
+
+    def load_seek(self, pos: int) -> None:
+        """The pixels are read from memory, from their beginning, not from the file that was opened."""
+
+
+def _accept(prefix: bytes) -> bool | str:
+    """Whether a file begins like an ``.rnnc`` file; if it is one of another version, a message for the user."""
+    if not prefix.startswith(bitstream.MAGIC):
+        return False
+    version = prefix[len(bitstream.MAGIC)] if len(prefix) > len(bitstream.MAGIC) else bitstream.VERSION
+    if version != bitstream.VERSION:
+        return f"it is an .rnnc file of version {version}, and this rnncodec reads version {bitstream.VERSION}"
+    return True
+
+
+def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    from rnncodec import compression  # imports torch
+
+    given = image.encoderinfo
+    picture = image.copy()
+    picture.info = {name: value for name, value in image.info.items() if name not in METADATA}
+    for name in ("exif", "xmp", "icc_profile"):
+        if name in given:
+            value = given[name]
+            picture.info[name] = value.tobytes() if isinstance(value, Image.Exif) else value or b""
+    options = {name: given[name] for name in OPTIONS if name in given}
+    fp.write(compression.compress(picture, **options))
+
+
+Image.register_open(FORMAT, RnncImageFile, _accept)
+Image.register_save(FORMAT, _save)
+Image.register_extension(FORMAT, SUFFIX)
+Image.register_mime(FORMAT, MIME)
