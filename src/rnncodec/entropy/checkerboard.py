@@ -7,6 +7,8 @@ Its inputs are whole numbers (codes and sums of codes), and its layers are plain
 once its weights are whole numbers too: see :mod:`rnncodec.entropy.integers`.
 """
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,7 +54,7 @@ class Checkerboard(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         iterations, height, width = len(codes), *codes.shape[-2:]
         codes = codes.to(self.output.dtype)
-        stage = torch.from_numpy(stages(height, width)).to(codes.device)
+        stage = _stages(height, width, codes.device)
         t = torch.arange(iterations, device=codes.device).clamp(max=self.config.iterations - 1)
         features = self.window(self._neighbours(codes, stage)) + self.past(self._past(codes))  # [T, B, N, first]
         features = features + self.stage[stage.flatten()] + self.iteration[t][:, None, None]
@@ -84,6 +86,13 @@ class Checkerboard(nn.Module):
         last, second_last = before[2:], before[1:-1]
         parts = [_unfold(last, radius), _unfold(second_last, radius), sums.flatten(3).transpose(2, 3)]
         return torch.cat(parts, dim=3)
+
+
+@cache
+@torch.inference_mode(False)  # a tensor made in inference mode could not be used in training later
+def _stages(height: int, width: int, device: torch.device) -> Tensor:
+    """The stage of each position; on a GPU it is copied to it once, not in each step."""
+    return torch.from_numpy(stages(height, width)).to(device)
 
 
 def _activate(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+import torch
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import OmegaConf
@@ -25,6 +26,8 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     devices, accelerator = config.trainer.devices, config.trainer.accelerator
     if accelerator == "cpu" and devices > 1:
         share_cores(devices)
+    if accelerator != "cpu":
+        torch.set_float32_matmul_precision(config.get("matmul_precision", "highest"))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # the table at the end shows it better
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
     L.seed_everything(config.seed, workers=True, verbose=False)

@@ -1,5 +1,6 @@
 """The callbacks of a training run, one in each file."""
 
+from rnncodec.training.callbacks.average import AverageWeights
 from rnncodec.training.callbacks.clock import TrainingClock
 from rnncodec.training.callbacks.context_table import ContextTable
 from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
@@ -10,6 +11,7 @@ from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.validation import ValidateEveryEpoch
 
 __all__ = [
+    "AverageWeights",
     "ContextTable",
     "EvaluateAtEnd",
     "ExportContext",
