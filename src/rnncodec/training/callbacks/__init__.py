@@ -7,6 +7,7 @@ from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
 from rnncodec.training.callbacks.iteration_table import IterationTable
 from rnncodec.training.callbacks.progress import StepProgressBar
+from rnncodec.training.callbacks.stop import StopOnSignal
 from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.validation import ValidateEveryEpoch
 
@@ -19,6 +20,7 @@ __all__ = [
     "ImageStrips",
     "IterationTable",
     "StepProgressBar",
+    "StopOnSignal",
     "TrainingClock",
     "ValidateEveryEpoch",
 ]
