@@ -9,28 +9,31 @@ import hydra
 from dotenv import load_dotenv
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
 from rnncodec.errors import RnncodecError
-from rnncodec.training.launch import launch
-from rnncodec.training.prepare import prepare, resume
+from rnncodec.training.processes import adopt_srun, world_size
+from rnncodec.training.start import job, rank, single
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
-OmegaConf.register_new_resolver("either", lambda first, second: first or second)
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
     try:
-        folder = Path(HydraConfig.get().runtime.output_dir)
-        if config.resume is None:
-            prepare(config, folder)
+        if hydra_config.mode == RunMode.MULTIRUN:
+            job(config, folder)
+        elif world_size() > 1:
+            rank(config, folder, hydra_config.overrides.task)
         else:
-            resume(folder, HydraConfig.get().overrides.task)
-        launch(folder)
+            single(config, folder, hydra_config.overrides.task)
     except RnncodecError as error:
         raise CompactHydraException(str(error)) from None
 
 
 if __name__ == "__main__":
+    adopt_srun()
     main()

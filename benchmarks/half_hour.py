@@ -22,6 +22,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.training import Step, composed, matmul_peak, print_speed
+from rnncodec.training.device import resolve_compile
 
 ROOT = Path(__file__).resolve().parents[1]
 RESERVE = 120  # seconds for the measurement at the end
@@ -43,7 +44,7 @@ def fastest(overrides: Sequence[str], batch_sizes: Sequence[int], device: str) -
             return 0.0
 
     tried = [(speed(batch_size, compiled=False), batch_size, False) for batch_size in batch_sizes]
-    if config.compile:
+    if resolve_compile(config.compile, device):
         _, batch_size, _ = max(tried)
         tried.append((speed(batch_size, compiled=True), batch_size, True))
     patches, batch_size, compiled = max(tried)

@@ -4,9 +4,9 @@ python benchmarks/training.py
 python benchmarks/training.py experiment=release_full --batch-sizes 16 32 64
 python benchmarks/training.py experiment=release_full compile=false --batch-sizes 2 --estimate 800 78
 
-The options of train.py choose the network, its loss and the patches; with compile=true, eager and compiled steps are
-measured. --estimate computes the speed to expect on another device, from its TFLOP/s in a bf16 product and its GiB of
-memory.
+The options of train.py choose the network, its loss and the patches; with compile=true, and on a GPU, eager and
+compiled steps are measured. --estimate computes the speed to expect on another device, from its TFLOP/s in a bf16
+product and its GiB of memory.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from rnncodec.training.build import build_codec_module
-from rnncodec.training.device import resolve_precision
+from rnncodec.training.device import resolve_compile, resolve_precision
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 STATE = 20  # bytes a parameter: itself, its gradient, Adam's two moments, its average
@@ -147,7 +147,7 @@ def main() -> None:
     peak = matmul_peak(options.device)
     print(f"bf16 matrix product, {options.device}, {options.threads} threads: {peak / 1e9:,.0f} GFLOP/s")
     for batch_size in options.batch_sizes:
-        for compiled in sorted({False, config.compile}):
+        for compiled in sorted({False, resolve_compile(config.compile, options.device)}):
             print_speed(Step(config, batch_size, options.device, compiled), flops, peak, options.repeats)
 
 

@@ -57,3 +57,7 @@ class OutputError(RnncodecError):
 
 class TrainingError(RnncodecError):
     """A process of a training run ended with an error."""
+
+
+class BusyError(TrainingError):
+    """Another process trains the run already."""

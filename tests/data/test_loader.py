@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from rnncodec.data.loader import EpochLoader
 from rnncodec.data.sampling import random_patches
@@ -80,7 +81,7 @@ def test_the_length_of_an_epoch_does_not_change_within_it(loader_of: LoaderOf) -
 def test_every_epoch_is_another(loader_of: LoaderOf) -> None:
     loader = loader_of(steps=4, total_steps=8)
     first, second = list(loader), list(loader)
-    assert not any(map(torch.equal, first, second))
+    assert not equal(first, second)
 
 
 @given(broken_off=st.integers(0, 8))
@@ -105,6 +106,24 @@ def test_resuming_within_an_epoch_works_with_workers(loader_of: LoaderOf) -> Non
     assert len(resumed) == 5
     assert len(rest := list(resumed)) == 2
     assert equal(seen + rest + all_batches(resumed), unbroken)
+
+
+@pytest.mark.parametrize("broken_off", [1, 4, 6, 7])
+def test_each_worker_goes_on_with_its_own_batches(loader_of: LoaderOf, broken_off: int) -> None:
+    options = {"steps": 3, "total_steps": 8, "num_workers": 2}  # epochs of an odd number of batches
+    loader = loader_of(**options)
+    loader.load_state_dict({"batches": broken_off})
+    assert equal(all_batches(loader), all_batches(loader_of(**options))[broken_off:])
+
+
+def test_workers_live_from_the_first_epoch_to_the_last(loader_of: LoaderOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+    monkeypatch.setattr(
+        "rnncodec.data.loader.DataLoader",
+        lambda *arguments, **options: started.append(options) or DataLoader(*arguments, **options),
+    )
+    assert len(all_batches(loader_of(steps=2, total_steps=6, num_workers=1))) == 6
+    assert len(started) == 1
 
 
 def test_a_finished_loader_is_empty_after_resuming_too(loader_of: LoaderOf) -> None:

@@ -16,6 +16,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from rnncodec.data.loader import Batches
+from rnncodec.data.photos import decode
 from rnncodec.data.sampling import SAMPLERS
 from rnncodec.data.stream import PatchStream
 
@@ -30,8 +32,9 @@ def stream_of(shards: list[str], **options: Any) -> PatchStream:
     return PatchStream(shards, **(defaults | options))
 
 
-def take(stream: PatchStream, batches: int) -> Tensor:
-    return torch.stack(list(islice(stream, batches)))
+def take(stream: PatchStream, batches: int, epoch: int = 0, skip: int = 0) -> Tensor:
+    """The first batches of the only reader."""
+    return torch.stack(list(islice(stream.batches(epoch, 0, 1, skip), batches)))
 
 
 # Batches
@@ -45,16 +48,13 @@ def test_batches_are_uint8_patches_channels_first(flat_shards: FlatShards) -> No
 
 def test_patches_grow_and_batches_keep_their_pixels(flat_shards: FlatShards) -> None:
     stream = stream_of(flat_shards(4), batch_size=8, growth=[1, 2], epochs=4)
-    shapes = []
-    for stream.epoch in range(4):
-        shapes.append(tuple(take(stream, 1)[0].shape))
+    shapes = [tuple(take(stream, 1, epoch)[0].shape) for epoch in range(4)]
     assert shapes == [(8, 3, 16, 16)] * 2 + [(2, 3, 32, 32)] * 2
 
 
 def test_every_photo_is_seen_once_in_a_pass(flat_shards: FlatShards, photo_numbers: PhotoNumbers) -> None:
-    stream = iter(stream_of(flat_shards(5), batch_size=12))
-    for _ in range(3):
-        assert sorted(photo_numbers(next(stream))) == list(range(12))
+    for batch in take(stream_of(flat_shards(5), batch_size=12), 3):
+        assert sorted(photo_numbers(batch)) == list(range(12))
 
 
 def test_a_photo_gives_as_many_patches_as_asked_for(flat_shards: FlatShards, photo_numbers: PhotoNumbers) -> None:
@@ -108,8 +108,7 @@ def shuffled(flat_shards: FlatShards) -> Callable[..., Tensor]:
 
     def batches(epoch: int = 0, **options: Any) -> Tensor:
         stream = stream_of(flat_shards(2), batch_size=16, patches_per_photo=2, shuffle_buffer=20, flip=True, **options)
-        stream.epoch = epoch
-        return take(stream, 5)
+        return take(stream, 5, epoch)
 
     return batches
 
@@ -124,6 +123,22 @@ def test_another_seed_epoch_or_rank_gives_other_batches(
 ) -> None:
     first = {"seed": 5, "epoch": 2, "rank": 0, "world_size": 2}
     assert not torch.equal(shuffled(**first), shuffled(**(first | change)))
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+@pytest.mark.parametrize("skip", [1, 7])
+def test_skipped_batches_are_not_decoded_and_those_after_them_are_the_same(
+    flat_shards: FlatShards, cut_off_image: str, skip: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    monkeypatch.setattr(
+        "rnncodec.data.stream.decode", lambda name, content: decoded.append(name) or decode(name, content)
+    )
+    stream = stream_of([*flat_shards(4), cut_off_image], batch_size=6, patches_per_photo=2, shuffle_buffer=5, flip=True)
+    unbroken, whole = take(stream, skip + 2), len(decoded)
+    decoded.clear()
+    assert torch.equal(take(stream, 2, skip=skip), unbroken[skip:])
+    assert len(decoded) <= whole - 3 * skip + 4  # a batch has the patches of three photos
 
 
 # Ranks and workers
@@ -163,7 +178,9 @@ def test_workers_of_all_ranks_share_the_photos_of_a_pass(
     seen: list[int] = []
     for rank in range(2):
         stream = stream_of(flat_shards(shard_size), batch_size=3, rank=rank, world_size=2)
-        batches = islice(DataLoader(stream, batch_size=None, num_workers=2), 2)  # one batch, a pass, from each worker
+        batches = islice(
+            DataLoader(Batches(stream), batch_size=None, num_workers=2), 2
+        )  # one batch, a pass, from each worker
         seen += [photo_numbers(batch) for batch in batches]
     assert sorted(chain.from_iterable(seen)) == list(range(12))
 
@@ -192,6 +209,14 @@ def corrupt_image(flat_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> s
 
 
 @pytest.fixture(scope="module")
+def cut_off_image(flat_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A shard with photo 0, and one whose header is whole, but not its pixels."""
+    content = (flat_dir / "00.png").read_bytes()
+    files = {"0.png": content, "1.png": content[:60]}
+    return tar_of(tmp_path_factory.mktemp("broken") / "cut-off.tar", files)
+
+
+@pytest.fixture(scope="module")
 def truncated(flat_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A shard with photos 2 and 3 that breaks off in the middle of its third photo."""
     path = tmp_path_factory.mktemp("broken") / "truncated.tar"
@@ -205,7 +230,7 @@ def truncated(flat_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_a_broken_photo_is_warned_of_counted_and_left_behind(corrupt_image: str, photo_numbers: PhotoNumbers) -> None:
     stream = stream_of([corrupt_image], batch_size=2)
-    batches = iter(stream)
+    batches = stream.batches(0, 0, 1, 0)
     with pytest.warns(UserWarning, match=r"image\.tar: 05\.png"):
         assert photo_numbers(next(batches)) == [0, 1]
     assert stream.corrupt == 1
@@ -239,7 +264,7 @@ def test_broken_photos_that_workers_skip_are_counted(corrupt_image: str) -> None
     stream = stream_of([corrupt_image, corrupt_image], batch_size=4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert len(list(islice(DataLoader(stream, batch_size=None, num_workers=2), 2))) == 2
+        assert len(list(islice(DataLoader(Batches(stream), batch_size=None, num_workers=2), 2))) == 2
     assert stream.corrupt >= 4
 
 
@@ -255,7 +280,7 @@ def test_a_pass_without_a_usable_photo_is_an_error(files: dict[str, bytes], tmp_
 def test_a_pass_with_only_small_photos_is_an_error(flat_shards: FlatShards, num_workers: int) -> None:
     stream = stream_of(flat_shards(12), patch_size=48)
     with pytest.raises(Exception, match="no photo of at least 48×48 pixels"):
-        next(iter(DataLoader(stream, batch_size=None, num_workers=num_workers)))
+        next(iter(DataLoader(Batches(stream), batch_size=None, num_workers=num_workers)))
 
 
 def test_more_readers_than_photos_is_an_error_for_those_without(flat_shards: FlatShards) -> None:

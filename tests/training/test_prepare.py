@@ -98,6 +98,8 @@ FITTING = {  # options, and those of ODD that they can work with
     "final_lr": ["0"],
     "seed": ["0"],
     "compile": ["true"],
+    "matmul_precision": [],
+    "trainer.benchmark": ["true", "null"],
     "curriculum": ["null", "[]"],
     "trainer.max_steps": [],
     "trainer.devices": [],

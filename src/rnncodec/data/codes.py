@@ -2,19 +2,19 @@
 
 import math
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 
 import lightning as L
 import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.config import is_whole
 from rnncodec.data.datamodule import MOST, PatchDataModule
-from rnncodec.data.loader import EpochLoader
+from rnncodec.data.loader import Batches, EpochLoader
 from rnncodec.errors import ConfigurationError
 
 
@@ -41,9 +41,9 @@ class CodesDataModule(L.LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         self.photos.trainer = trainer
-        stream = self.photos.train_dataloader().stream
+        stream = Batches(self.photos.train_dataloader().stream)
         batches = math.ceil(self.patches / trainer.world_size / self.photos.batch_size)
-        loader: DataLoader[Tensor] = DataLoader(stream, batch_size=None, num_workers=self.photos.num_workers)  # type: ignore[arg-type]
+        loader: DataLoader[Tensor] = DataLoader(stream, batch_size=None, num_workers=self.photos.num_workers)
         codes = torch.cat([self._encode(images) for images in self._shown(islice(loader, batches), batches)], dim=1)
         drawn = CodeStream(codes, self.photos.batch_size, self.photos.seed, trainer.global_rank)
         return EpochLoader(
@@ -74,18 +74,19 @@ class CodesDataModule(L.LightningDataModule):
         yield from track(batches, "encoding photos", total, transient=True, disable=not self.trainer.is_global_zero)
 
 
-class CodeStream(IterableDataset[Tensor]):
+class CodeStream:
     """Endless batches ``[T, batch_size, bits, h, w]``, drawn at random from ``codes`` ``[T, N, bits, h, w]``. The seed,
-    the epoch and the rank fix the draws."""
+    the epoch, the rank and the reader fix the draws."""
 
     def __init__(self, codes: Tensor, batch_size: int, seed: int, rank: int) -> None:
         self.codes = codes
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
-        self.epoch = 0
 
-    def __iter__(self) -> Iterator[Tensor]:
-        rng = np.random.default_rng([self.seed, self.epoch, self.rank])
-        while True:
-            yield self.codes[:, torch.from_numpy(rng.integers(self.codes.shape[1], size=self.batch_size))]
+    def batches(self, epoch: int, reader: int, readers: int, skip: int) -> Iterator[Tensor]:
+        rng = np.random.default_rng([self.seed, epoch, self.rank * readers + reader])
+        for number in count():
+            drawn = torch.from_numpy(rng.integers(self.codes.shape[1], size=self.batch_size))
+            if number >= skip:
+                yield self.codes[:, drawn]

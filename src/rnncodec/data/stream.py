@@ -1,21 +1,22 @@
 """An endless stream of batches of patches from shards. The seed fixes it; each rank and worker has its own."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
 from itertools import count, islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset, get_worker_info
 
-from rnncodec.data.photos import read_photos
+from rnncodec.data.photos import decode, read_files, shorter_side
 from rnncodec.data.sampling import Sampler
 from rnncodec.data.schedule import value_at
-from rnncodec.errors import DataError
+from rnncodec.errors import DataError, ImageError
 from rnncodec.imaging import Pixels
 
 
-class PatchStream(IterableDataset[torch.Tensor]):
+class PatchStream:
     """Endless batches of patches, uint8 ``[batch_size / g², 3, g · patch_size, g · patch_size]``, where g is the value
     of the schedule ``growth`` at this epoch of ``epochs``.
 
@@ -53,7 +54,6 @@ class PatchStream(IterableDataset[torch.Tensor]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
-        self.epoch = 0
         self._corrupt = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers count here too
 
     @property
@@ -61,54 +61,117 @@ class PatchStream(IterableDataset[torch.Tensor]):
         """The number of broken photos and shards so far, over all passes and workers of this rank."""
         return int(self._corrupt.item())
 
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        worker = get_worker_info()
-        workers = worker.num_workers if worker else 1
-        consumer = self.rank * workers + (worker.id if worker else 0)
-        rng = np.random.default_rng([self.seed, self.epoch, consumer])
-        factor = value_at(self.growth, self.epoch / self.epochs)
+    def batches(self, epoch: int, reader: int, readers: int, skip: int) -> Iterator[torch.Tensor]:
+        """The batches of one of the ``readers`` readers of this rank, without its first ``skip``.
+
+        The skipped batches are not decoded. All random choices are made as if they were, and only photos with patches
+        in later batches are decoded. So the order of patches must not depend on what decoding finds: the patches of a
+        broken photo have their places in the buffer, too. Where one of them is drawn, the next whole one is used.
+        """
+        consumer, consumers = self.rank * readers + reader, self.world_size * readers
+        rng = np.random.default_rng([self.seed, epoch, consumer])
+        factor = value_at(self.growth, epoch / self.epochs)
         batch_size, buffer_size = self.batch_size // factor**2, -(-self.shuffle_buffer // factor**2)
-        patches = self._patches(consumer, self.world_size * workers, self.patch_size * factor, rng)
-        patches = self._shuffled(patches, buffer_size, rng)
+        places = self._places(epoch, consumer, consumers, self.patch_size * factor)
+
+        waiting = list(islice(places, buffer_size))
+        for _ in range(skip):
+            for _ in range(batch_size):
+                waiting[int(rng.integers(buffer_size))] = next(places)
+            rng.random(batch_size)
+        buffer = [place.patch() for place in waiting]
+        del waiting
         while True:
-            batch = np.stack(list(islice(patches, batch_size)))
+            batch = np.empty((batch_size, self.patch_size * factor, self.patch_size * factor, 3), np.uint8)
+            for index in range(batch_size):
+                at = int(rng.integers(buffer_size))
+                batch[index] = _whole(buffer, at, places)
+                buffer[at] = next(places).patch()
+            mirrored = rng.random(batch_size) < 0.5
             if self.flip:
-                mirrored = rng.random(batch_size) < 0.5
                 batch[mirrored] = batch[mirrored, :, ::-1]
             yield torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
 
-    def _patches(self, consumer: int, consumers: int, size: int, rng: np.random.Generator) -> Iterator[Pixels]:
-        """The patches of this consumer's photos, in endless passes over them."""
+    def _places(self, epoch: int, consumer: int, consumers: int, size: int) -> Iterator["_Place"]:
+        """The places of the patches of this consumer's photos, in endless passes over them. Each pass has its own order
+        of the shards."""
         for number in count():
             found = False
-            for pixels in self._photos(consumer, consumers, size, number):
-                found = True
-                yield from self.sampler(pixels, size, self.patches_per_photo, rng)
+            order = np.random.default_rng([self.seed, epoch, number]).permutation(len(self.shards))
+            if by_shard := len(self.shards) >= consumers:
+                order = order[consumer::consumers]
+            files = read_files(
+                (self.shards[at] for at in order),
+                self._warn,
+                lambda index, by_shard=by_shard: by_shard or index % consumers == consumer,  # type: ignore[misc]
+            )
+            for index, (name, content) in enumerate(files):
+                try:
+                    if shorter_side(name, content) < size:
+                        continue
+                except ImageError as error:
+                    self._warn(error)
+                    continue
+                rng = np.random.default_rng([self.seed, epoch, consumer, number, index])
+                photo = _Photo(name, content, partial(self._sample, size, rng), self._warn)
+                yield from (_Place(photo, patch) for patch in range(self.patches_per_photo))
+                found |= not photo.broken
             if not found:
                 raise DataError(
                     f"a pass over {len(self.shards)} shards gave reader {consumer + 1} of {consumers} no photo of at "
                     f"least {size}×{size} pixels; use fewer workers or devices, or more photos"
                 )
 
-    def _photos(self, consumer: int, consumers: int, size: int, number: int) -> Iterator[Pixels]:
-        """One pass over this consumer's photos. Each pass has its own order of the shards."""
-        order = np.random.default_rng([self.seed, self.epoch, number]).permutation(len(self.shards))
-        if by_shard := len(self.shards) >= consumers:
-            order = order[consumer::consumers]
-        photos = read_photos(
-            (self.shards[at] for at in order), self._warn, lambda index: by_shard or index % consumers == consumer
-        )
-        return (pixels for pixels in photos if min(pixels.shape[:2]) >= size)
+    def _sample(self, size: int, rng: np.random.Generator, pixels: Pixels) -> Pixels:
+        return self.sampler(pixels, size, self.patches_per_photo, rng)
 
     def _warn(self, error: Exception) -> bool:
         self._corrupt += 1
         warnings.warn(f"skipped while reading shards: {error}", stacklevel=2)
         return True
 
-    @staticmethod
-    def _shuffled(patches: Iterator[Pixels], size: int, rng: np.random.Generator) -> Iterator[Pixels]:
-        buffer = list(islice(patches, size))
-        while True:
-            at = int(rng.integers(size))
-            yield buffer[at]
-            buffer[at] = next(patches)
+
+class _Photo:
+    """A photo that is decoded when the first of its patches is asked for."""
+
+    def __init__(
+        self, name: str, content: bytes, sample: Callable[[Pixels], Pixels], on_error: Callable[[Exception], bool]
+    ) -> None:
+        self.name = name
+        self.content = content
+        self.sample = sample
+        self.on_error = on_error
+        self.broken = False  # as far as is known
+
+    @cached_property
+    def patches(self) -> Pixels | None:
+        """``[N, size, size, 3]``; None if the photo is broken."""
+        try:
+            return self.sample(decode(self.name, self.content))
+        except ImageError as error:
+            self.broken = True
+            self.on_error(error)
+            return None
+
+
+class _Place(NamedTuple):
+    """The place of one patch in the order of patches."""
+
+    photo: _Photo
+    number: int
+
+    def patch(self) -> Pixels | None:
+        """``[size, size, 3]``; None if its photo is broken."""
+        patches = self.photo.patches
+        return None if patches is None else patches[self.number]
+
+
+def _whole(buffer: list[Pixels | None], at: int, places: Iterator[_Place]) -> Pixels:
+    """The first patch in ``buffer``, from ``at`` on and around its end, that is not broken. If all are, patches from
+    ``places`` replace the one at ``at`` until one is whole."""
+    for patch in (*buffer[at:], *buffer[:at]) if buffer[at] is None else (buffer[at],):
+        if patch is not None:
+            return patch
+    while (patch := next(places).patch()) is None:
+        pass
+    return patch

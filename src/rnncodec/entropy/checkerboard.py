@@ -7,6 +7,8 @@ Its inputs are whole numbers (codes and sums of codes), and its layers are plain
 once its weights are whole numbers too: see :mod:`rnncodec.entropy.integers`.
 """
 
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -52,11 +54,10 @@ class Checkerboard(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         iterations, height, width = len(codes), *codes.shape[-2:]
         codes = codes.to(self.output.dtype)
-        stage = torch.from_numpy(stages(height, width)).to(codes.device)
+        stage = stage_grid(height, width, codes.device)
         t = torch.arange(iterations, device=codes.device).clamp(max=self.config.iterations - 1)
-        features = self.window(neighbours(codes, stage, self.config.radius)) + self.past(
-            self._past(codes)
-        )  # [T, B, N, first]
+        features = self.window(neighbours(codes, stage, self.config.radius))  # [T, B, N, first]
+        features = features + self.past(self._past(codes))
         features = features + self.stage[stage.flatten()] + self.iteration[t][:, None, None]
         own = codes.flatten(3).transpose(2, 3)  # [T, B, N, bits]
         logits = []
@@ -75,6 +76,13 @@ class Checkerboard(nn.Module):
         last, second_last = before[2:], before[1:-1]
         parts = [surroundings(last, radius), surroundings(second_last, radius), sums.flatten(3).transpose(2, 3)]
         return torch.cat(parts, dim=3)
+
+
+@cache
+@torch.inference_mode(False)  # a tensor made in inference mode could not be used in training later
+def stage_grid(height: int, width: int, device: torch.device) -> Tensor:
+    """The stage of each position; on a GPU it is copied to it once, not in each step."""
+    return torch.from_numpy(stages(height, width)).to(device)
 
 
 def neighbours(codes: Tensor, stage: Tensor, radius: int) -> Tensor:

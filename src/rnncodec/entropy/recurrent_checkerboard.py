@@ -14,9 +14,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rnncodec.entropy.checkerboard import activate, neighbours, surroundings
+from rnncodec.entropy.checkerboard import activate, neighbours, stage_grid, surroundings
 from rnncodec.entropy.config import RecurrentCheckerboardConfig
-from rnncodec.entropy.order import STAGES, channel_groups, offsets, stages
+from rnncodec.entropy.order import STAGES, channel_groups, offsets
 
 REACH = 1  # positions around a position that a step of the memory, and the part for the last iteration, see
 
@@ -64,7 +64,7 @@ class RecurrentCheckerboard(nn.Module):
     def forward(self, codes: Tensor) -> Tensor:
         iterations, (height, width) = len(codes), codes.shape[-2:]
         codes = codes.to(self.output.dtype)
-        stage = torch.from_numpy(stages(height, width)).to(codes.device)
+        stage = stage_grid(height, width, codes.device)
         around = surroundings(codes, REACH)  # [T, B, N, 9 · bits]
         before = torch.cat([torch.zeros_like(around[:1]), around[:-1]])
         features = (

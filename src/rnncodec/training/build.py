@@ -14,6 +14,7 @@ from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.model_file import load_model
 from rnncodec.training.context import ContextModule
+from rnncodec.training.device import resolve_compile
 from rnncodec.training.initial_weights import load_initial_weights
 from rnncodec.training.module import CodecModule
 
@@ -62,7 +63,7 @@ def build_codec_module(config: DictConfig) -> CodecModule:
         rate_power=config.rate_power,
         warmup_steps=config.warmup_steps,
         final_lr=config.final_lr,
-        compile=config.compile,
+        compile=resolve_compile(config.compile, config.trainer.accelerator),
         seed=config.seed,
     )
 

@@ -26,6 +26,7 @@ REAL = {  # the same, for numbers that need not be whole
     "callbacks.average.decay": (0.0, 1.0),
     "trainer.gradient_clip_val": (1e-12, 1e12),
 }
+MATMUL_PRECISIONS = ("highest", "high", "medium")  # of torch.set_float32_matmul_precision
 PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
 
 
@@ -49,11 +50,17 @@ def check_options(config: DictConfig) -> None:
         raise ConfigurationError(
             f"trainer.precision must be one of {', '.join(PRECISIONS)}, not {config.trainer.precision}"
         )
+    matmul = config.get("matmul_precision", "highest")
+    if matmul not in MATMUL_PRECISIONS:
+        raise ConfigurationError(f"matmul_precision must be one of {', '.join(MATMUL_PRECISIONS)}, not {matmul}")
+    benchmark = config.trainer.get("benchmark")
+    if benchmark is not None and not isinstance(benchmark, bool):
+        raise ConfigurationError(f"trainer.benchmark must be true or false, not {benchmark}")
     max_time = config.trainer.max_time
     if max_time is not None and not re.fullmatch(r"\d+:\d+:\d+:\d+", str(max_time)):
         raise ConfigurationError(f"trainer.max_time must have the form DD:HH:MM:SS, not {max_time}")
-    if "compile" in config and not isinstance(config.compile, bool):
-        raise ConfigurationError(f"compile must be true or false, not {config.compile}")
+    if "compile" in config and config.compile != "auto" and not isinstance(config.compile, bool):
+        raise ConfigurationError(f"compile must be auto, true or false, not {config.compile}")
     for option in ("curriculum", "rate_weight"):
         if config.get(option) is not None and not OmegaConf.is_list(config[option]):
             raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")

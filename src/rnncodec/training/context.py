@@ -49,7 +49,7 @@ class ContextModule(L.LightningModule):
     def training_step(self, codes: Tensor, batch_idx: int) -> Tensor:
         bits = bits_per_bit(self.model, codes)
         loss = so_far(bits).mean()
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss)
         self.log_dict(by_iteration("train/bits", bits.detach()))
         return loss
 

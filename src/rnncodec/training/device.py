@@ -1,4 +1,4 @@
-"""The device, the precision and the number of threads for this machine."""
+"""The device, the precision, compilation and the number of threads for this machine."""
 
 import os
 
@@ -23,6 +23,11 @@ def resolve_precision(precision: str, accelerator: str) -> str:
         capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.8
         fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
     return "bf16-mixed" if fast else "32-true"
+
+
+def resolve_compile(compiled: bool | str, accelerator: str) -> bool:
+    """For ``auto``: whether the device is a GPU."""
+    return accelerator in ("cuda", "gpu") if compiled == "auto" else bool(compiled)
 
 
 def share_cores(processes: int) -> None:

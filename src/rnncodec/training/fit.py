@@ -8,25 +8,40 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+import torch
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.cost import cost
+from rnncodec.errors import RnncodecError
+from rnncodec.terminal import log
 from rnncodec.training.build import build, build_training
 from rnncodec.training.device import share_cores
+from rnncodec.training.hangup import survive_hangup
+from rnncodec.training.interruption import end_with_parent, interruption
 from rnncodec.training.module import CodecModule
+from rnncodec.training.outcome import write_failure, write_result
+from rnncodec.training.processes import local_world_size, rank, world_size
 from rnncodec.training.saved_config import load_config
 
 
 def fit(folder: Path, checkpoint: Path | None) -> None:
-    """Train the run in ``folder`` in this process, from ``checkpoint``, or from the first step if it is None."""
+    """Train the run in ``folder`` in this process, from ``checkpoint``, or from the first step if it is None.
+
+    Raises:
+        SystemExit: with the code STOPPED, after a signal that asks to stop; a checkpoint is saved.
+    """
     config = load_config(folder)
-    devices, accelerator = config.trainer.devices, config.trainer.accelerator
-    if accelerator == "cpu" and devices > 1:
-        share_cores(devices)
+    accelerator, processes = config.trainer.accelerator, world_size()
+    if accelerator == "cpu" and processes > 1:
+        share_cores(local_world_size())
+    if accelerator != "cpu":
+        torch.set_float32_matmul_precision(config.get("matmul_precision", "highest"))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # the table at the end shows it better
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
+    warnings.filterwarnings("ignore", message=".*srun. command is available.*")  # nor is this: rnncodec starts ranks
     L.seed_everything(config.seed, workers=True, verbose=False)
     module, data = build_training(config)
     callbacks = [build(callback) for callback in config.callbacks.values()]
@@ -36,11 +51,25 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
         options["cost"] = asdict(cost(module.codec.config))
     logger.log_hyperparams(options)
     strategy: Any = "auto"
-    if devices > 1:
+    if processes > 1:
         # With one iteration (two for a context model) some convolutions of the states get no gradient.
         fewest = min([config.iterations, *(config.get("curriculum") or ())])
         strategy = DDPStrategy(find_unused_parameters=fewest <= 2)
-    trainer = build(config.trainer, callbacks=callbacks, logger=logger, strategy=strategy)
+        if rank() == 0:
+            log.print(shares(config, processes), soft_wrap=True)
+    trainer = build(
+        config.trainer,
+        callbacks=callbacks,
+        logger=logger,
+        strategy=strategy,
+        devices=local_world_size(),
+        num_nodes=processes // local_world_size(),
+        # Stated, because Lightning would take a job of SLURM for one that srun has started with one task a device.
+        plugins=[TorchElasticEnvironment() if processes > 1 else LightningEnvironment()],
+    )
+    # Lightning asks all ranks after each batch whether one has received SIGTERM, and waits for the GPU to answer;
+    # the callback StopOnSignal asks less often, and without the GPU.
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
     for each in trainer.loggers:
         each.finalize("success")
@@ -48,8 +77,41 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
             import wandb
 
             wandb.finish()
+    if trainer.is_global_zero:
+        write_result(folder, trainer.global_step, figures(trainer))
+
+
+def shares(config: DictConfig, processes: int) -> str:
+    """What each of several processes does, and all together."""
+    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    return (
+        f"{processes} processes, {local_world_size()} on each machine: {batch} patches a step each, "
+        f"{batch * processes} together, at the learning rate {config.optimizer.lr:g} of optimizer.lr"
+    )
+
+
+def figures(trainer: L.Trainer) -> dict[str, float]:
+    """The last figures of validation, ``val/…``, and of the evaluation at the end, ``eval/…``."""
+    kept = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        kept |= getattr(callback, "figures", {})
+    return kept
+
+
+def main() -> None:
+    folder, *checkpoint = (Path(argument) for argument in sys.argv[1:])
+    end_with_parent()
+    survive_hangup(folder)
+    try:
+        with interruption.watched():
+            fit(folder, checkpoint[0] if checkpoint else None)
+    except RnncodecError as error:
+        write_failure(folder, str(error))
+        raise SystemExit(f"{error}") from None
+    except Exception as error:
+        write_failure(folder, f"{type(error).__name__}: {error}")
+        raise
 
 
 if __name__ == "__main__":
-    folder, *checkpoint = (Path(argument) for argument in sys.argv[1:])
-    fit(folder, checkpoint[0] if checkpoint else None)
+    main()

@@ -1,6 +1,7 @@
 """The LightningModule: a codec, a loss on each iteration, an optimizer."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from rnncodec.data.schedule import value_at
 from rnncodec.entropy.contexts import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.metrics import ms_ssim, psnr
+from rnncodec.terminal import log
 from rnncodec.training.cross_entropy import bits_per_bit
 from rnncodec.training.learning_rate import scheduled
 
@@ -78,6 +80,8 @@ class CodecModule(L.LightningModule):
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.seed = seed
+        self.compiled = compile
+        self._started: float | None = None  # until the first step is done
         if not all(is_whole(n, 1, iterations) for n in self.curriculum):
             raise ConfigurationError(
                 f"curriculum needs whole numbers from 1 to iterations={iterations}, not {curriculum}"
@@ -91,6 +95,16 @@ class CodecModule(L.LightningModule):
         if compile:
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
+
+    def on_train_start(self) -> None:
+        self._started = time.monotonic()
+        if self.compiled and self.trainer.is_global_zero:
+            log.print("compiling the network for the first step: one to three minutes; compile=false leaves it out")
+
+    def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
+        if self.compiled and self.trainer.is_global_zero and self._started is not None:
+            log.print(f"compiled in {time.monotonic() - self._started:.0f} s")
+        self._started = None
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         # global_step stands still while gradients are accumulated; the noise must not.
@@ -109,7 +123,7 @@ class CodecModule(L.LightningModule):
             self.log_dict(by_iteration("train/bits", bits.detach()))
             losses = losses + value_at(self.rate_weight, progress) / (t + 1) ** self.rate_power * bits.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss)
         return loss
 
     def on_train_epoch_end(self) -> None:

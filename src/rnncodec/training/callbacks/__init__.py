@@ -1,15 +1,18 @@
 """The callbacks of a training run, one in each file."""
 
+from rnncodec.training.callbacks.average import AverageWeights
 from rnncodec.training.callbacks.clock import TrainingClock
 from rnncodec.training.callbacks.context_table import ContextTable
 from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
 from rnncodec.training.callbacks.iteration_table import IterationTable
 from rnncodec.training.callbacks.progress import StepProgressBar
+from rnncodec.training.callbacks.stop import StopOnSignal
 from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.validation import ValidateEveryEpoch
 
 __all__ = [
+    "AverageWeights",
     "ContextTable",
     "EvaluateAtEnd",
     "ExportContext",
@@ -17,6 +20,7 @@ __all__ = [
     "ImageStrips",
     "IterationTable",
     "StepProgressBar",
+    "StopOnSignal",
     "TrainingClock",
     "ValidateEveryEpoch",
 ]

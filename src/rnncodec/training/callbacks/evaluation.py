@@ -9,7 +9,7 @@ from PIL import Image
 
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.evaluation.measurement import Options, evaluate
-from rnncodec.evaluation.tracking import log_evaluation
+from rnncodec.evaluation.tracking import log_evaluation, scalars
 
 
 class EvaluateAtEnd(L.Callback):
@@ -21,6 +21,7 @@ class EvaluateAtEnd(L.Callback):
         self.folder = Path(folder)
         self.photos = photos
         self.enabled = enabled
+        self.figures: dict[str, float] = {}  # of the evaluation, when it is done
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not (self.enabled and trainer.is_global_zero):
@@ -42,6 +43,7 @@ class EvaluateAtEnd(L.Callback):
             results,
             lambda done, total, complaint: None,
         )
+        self.figures = scalars(evaluation)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 log_evaluation(logger.experiment, evaluation)

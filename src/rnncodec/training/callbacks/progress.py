@@ -7,7 +7,9 @@ from lightning.pytorch.callbacks import RichProgressBar
 
 
 class StepProgressBar(RichProgressBar):
-    """Lightning's progress bar, which counts epochs, with steps instead: training has no ``max_epochs``."""
+    """Lightning's progress bar, which counts epochs, with steps instead: training has no ``max_epochs``. The loss
+    beside it is read when it is logged, and not in each step, because reading it waits for the GPU. For the same reason
+    nothing is logged with ``prog_bar=True``, which reads it in each step."""
 
     def _get_train_description(self, current_epoch: int) -> str:
         return f"Steps to {self.trainer.global_step + self.total_train_batches} of {self.trainer.max_steps}"
@@ -15,4 +17,9 @@ class StepProgressBar(RichProgressBar):
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
-        return metrics
+        loss = trainer.callback_metrics.get("train/loss")
+        return metrics if loss is None else metrics | {"train/loss": loss.item()}
+
+    def _update_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.training or trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            super()._update_metrics(trainer, pl_module)

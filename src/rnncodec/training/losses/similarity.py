@@ -5,6 +5,8 @@ convolution, which is slow on CPUs. Here a blur is two matrix products, and the 
 once for all iterations.
 """
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -33,7 +35,7 @@ def ms_ssim(reconstructions: Tensor, images: Tensor) -> Tensor:
     large as the window. The weights of these scales are divided by their sum."""
     side = min(images.shape[-2:])
     count = next((n for n in range(1, len(SCALE_WEIGHTS)) if side >> n < WINDOW), len(SCALE_WEIGHTS))
-    weights = images.new_tensor(SCALE_WEIGHTS[:count])
+    weights = scale_weights(count, images.dtype, images.device)
     factors = []
     for scale in range(count):
         luminance, structure = similarity(reconstructions, images)
@@ -45,6 +47,13 @@ def ms_ssim(reconstructions: Tensor, images: Tensor) -> Tensor:
     return (positive ** (weights / weights.sum())).prod(dim=-1)
 
 
+@cache
+@torch.inference_mode(False)  # a tensor made in inference mode could not be used in training later
+def scale_weights(count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The weights of the ``count`` finest scales; on a GPU they are copied to it once, not in each step."""
+    return torch.tensor(SCALE_WEIGHTS[:count], dtype=dtype, device=device)
+
+
 def halve(x: Tensor) -> Tensor:
     """The mean of each 2×2 pixels."""
     return functional.avg_pool2d(x.flatten(0, -4), 2).unflatten(0, x.shape[:-3])
@@ -52,13 +61,16 @@ def halve(x: Tensor) -> Tensor:
 
 def blur(x: Tensor) -> Tensor:
     """``x`` ``[…, H, W]`` convolved with a Gaussian window, without padding: ``[…, H - 10, W - 10]``."""
-    rows, columns = (band(side).to(x) for side in x.shape[-2:])
+    rows, columns = (band(side, x.dtype, x.device) for side in x.shape[-2:])
     return rows.T @ x @ columns
 
 
-def band(side: int) -> Tensor:
-    """The matrix ``[side, side - 10]`` by which a row of pixels is multiplied to blur it."""
+@cache
+@torch.inference_mode(False)
+def band(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The matrix ``[side, side - 10]`` by which a row of pixels is multiplied to blur it. It is made once for each size
+    and device."""
     window = torch.exp(-((torch.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
     at = torch.arange(side)[:, None] - torch.arange(side - WINDOW + 1)
     inside = (at >= 0) & (at < WINDOW)
-    return torch.where(inside, window[at.clamp(0, WINDOW - 1)] / window.sum(), 0.0)
+    return torch.where(inside, window[at.clamp(0, WINDOW - 1)] / window.sum(), 0.0).to(device, dtype)

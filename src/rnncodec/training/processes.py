@@ -1,0 +1,59 @@
+"""The processes of one run, on one machine or on several, as torchrun or srun started them."""
+
+import os
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from lightning.fabric.plugins.environments import SLURMEnvironment
+from torch import distributed
+
+T = TypeVar("T")
+
+
+def adopt_srun() -> None:
+    """If srun started this process as one of several tasks, set the variables that torchrun sets for its processes."""
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
+    if tasks == 1 or "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
+        return
+    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
+    os.environ |= {
+        "RANK": os.environ["SLURM_PROCID"],
+        "LOCAL_RANK": os.environ["SLURM_LOCALID"],
+        "GROUP_RANK": os.environ["SLURM_NODEID"],
+        "WORLD_SIZE": str(tasks),
+        "LOCAL_WORLD_SIZE": str(tasks // nodes),
+        "MASTER_ADDR": os.environ.get("MASTER_ADDR")
+        or SLURMEnvironment.resolve_root_node_address(os.environ.get("SLURM_STEP_NODELIST", "127.0.0.1")),
+        "MASTER_PORT": os.environ.get("MASTER_PORT") or str(15000 + int(os.environ["SLURM_JOB_ID"][-4:])),
+    }
+
+
+def world_size() -> int:
+    """The number of processes of this run; 1 unless torchrun or srun started this one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_world_size() -> int:
+    """The number of processes of this run on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """The number of this process among those of the run; 0 for the one that writes."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def connect(gpu: bool) -> None:
+    """Connect this process with the others of the run. Lightning uses the connection that it finds."""
+    if not distributed.is_initialized():
+        if gpu:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(minutes=30))
+
+
+def from_first(value: T) -> T:
+    """The ``value`` of the first process, in all of them."""
+    values: list[Any] = [value]
+    distributed.broadcast_object_list(values, src=0, device=torch.device("cpu"))
+    return values[0]

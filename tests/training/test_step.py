@@ -1,0 +1,133 @@
+"""A training step does not wait for its device: nothing is copied to it, and no value is read from it."""
+
+from collections import Counter
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from rnncodec.codec import IterativeCodec
+from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.training.callbacks import AverageWeights, StepProgressBar, TrainingClock
+from rnncodec.training.callbacks.average import MovingAverage
+from rnncodec.training.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
+from rnncodec.training.module import CodecModule
+from tests.defaults import checkerboard_config, codec_config, patches
+
+
+class Operations(TorchDispatchMode):
+    """Counts the operations that touch a tensor on the CPU, by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on_cpu: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if any(isinstance(x, Tensor) and x.device.type == "cpu" for x in tree_leaves((args, kwargs, result))):
+            self.on_cpu[str(func.name())] += 1
+        return result
+
+
+READ = "aten::_local_scalar_dense"  # Tensor.item: on a GPU it waits for all that was asked of it before
+
+
+def learner(loss: nn.Module, **options: Any) -> CodecModule:
+    codec = IterativeCodec(codec_config(width=0.03, **options))
+    context = Checkerboard(checkerboard_config(bits=32, iterations=2, groups=2, radius=1, hidden=(8, 4)))
+    return CodecModule(
+        codec, loss, context, partial(torch.optim.SGD, lr=1e-3), iterations=2, curriculum=None, iteration_decay=0.9,
+        rate_weight=[0.1], rate_power=2.0, warmup_steps=1, final_lr=0.1, compile=False, seed=0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84, fall=0.8), SSIMWeightedL1()],
+    ids=lambda loss: type(loss).__name__,
+)
+def test_only_the_first_step_makes_tensors_elsewhere(loss: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # the device "meta" has none
+    module = learner(loss, binarizer="stochastic", reconstruction="residual_scaling").to("meta")
+    module._trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=9)
+    module.log = module.log_dict = lambda *_, **__: None  # type: ignore[assignment, method-assign]
+    images = torch.rand(2, 3, 48, 48, device="meta")
+    module.training_step(images, 0).backward()
+    with Operations() as operations:
+        module.training_step(images, 1).backward()
+    assert not operations.on_cpu
+
+
+class Mode(L.Callback):
+    """Watches the operations from the third to the fifth step."""
+
+    def __init__(self) -> None:
+        self.operations = Operations()
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 2:
+            self.operations.__enter__()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 5:
+            self.operations.__exit__(None, None, None)
+
+
+def fit(shards_dir: Path, watch: L.Callback, accelerator: str) -> None:
+    data = patches(
+        str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
+        steps_per_epoch=6, val_crop=176, val_photos=1, num_workers=0,
+    )  # fmt: skip
+    L.Trainer(
+        accelerator=accelerator, devices=1, max_steps=6, log_every_n_steps=100, gradient_clip_val=1.0, logger=False,
+        num_sanity_val_steps=0, enable_checkpointing=False, enable_model_summary=False,
+        callbacks=[StepProgressBar(), AverageWeights(decay=0.9), TrainingClock(), watch],
+    ).fit(learner(L1AndMSSSIM(share=0.84, fall=1.0)), datamodule=data)  # fmt: skip
+
+
+def test_training_reads_no_value_in_a_step_that_is_not_logged(shards_dir: Path) -> None:
+    watch = Mode()
+    fit(shards_dir, watch, "cpu")
+    assert watch.operations.on_cpu["aten::convolution"] > 0
+    assert watch.operations.on_cpu[READ] == 0
+
+
+class Strict(L.Callback):
+    """Lets CUDA raise where the third, fourth or fifth step waits for the GPU."""
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 2:
+            torch.cuda.set_sync_debug_mode("error")
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        if trainer.global_step == 5:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU that torch can use")
+def test_training_does_not_wait_for_the_gpu(shards_dir: Path) -> None:
+    try:
+        fit(shards_dir, Strict(), "cuda")
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_average_moves_towards_the_weights_and_takes_the_buffers_as_they_are() -> None:
+    model = nn.BatchNorm1d(3)
+    average = MovingAverage(model, decay=0.75)
+    with torch.no_grad():
+        model.weight.fill_(5.0)
+        model.running_mean.fill_(7.0)  # type: ignore[union-attr]
+    average.update_parameters(model)
+    assert torch.equal(average.module.weight, torch.full((3,), 2.0))  # 0.75 · 1 + 0.25 · 5
+    assert torch.equal(average.module.running_mean, torch.full((3,), 7.0))
+    MovingAverage.update_parameters(average, model)
+    assert torch.equal(average.module.weight, torch.full((3,), 2.75))
