@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
@@ -121,3 +123,33 @@ def context_weights(context_codec: IterativeCodec, tmp_path_factory: pytest.Temp
     path = tmp_path_factory.mktemp("weights") / "context.safetensors"
     save_model(context_codec, path, training={"iterations": 3}, half=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
+    """A network with few cells and two projections, with `tiny_context` in integers."""
+    torch.manual_seed(0)
+    config = codec_config(
+        encoder_cell="gru",
+        decoder_cell="gru",
+        encoder_channels=(64, 256),
+        decoder_channels=(256, 256, 256),
+        encoder_hidden_kernels=(3,),
+        decoder_hidden_kernels=(1, 3),
+        projections=2,
+        width=0.05,
+    )
+    codec = IterativeCodec(config)
+    codec.context = quantize(tiny_context)
+    return codec.eval()
+
+
+@pytest.fixture(scope="session")
+def exported(folded_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `folded_codec` is exported to, by a process of its own: pytest makes it slow to trace."""
+    pytest.importorskip("onnxscript")
+    folder = tmp_path_factory.mktemp("exported")
+    save_model(folded_codec, folder / "folded.safetensors", training={"iterations": 3}, half=False)
+    command = [sys.executable, "-m", "rnncodec.cli", "export", folder / "folded.safetensors", "-o", folder]
+    subprocess.run(command, check=True, timeout=240)
+    return folder

@@ -1,4 +1,4 @@
-"""The command line: rnncodec compress | decompress | truncate | info | shards | report | ablation.
+"""The command line: rnncodec compress | decompress | truncate | info | export | shards | report | ablation.
 
 One file for each group of commands; `main` is the entry point.
 """
@@ -9,12 +9,12 @@ from types import FrameType
 
 from rich.markup import escape
 
-from rnncodec.cli import codec, research
+from rnncodec.cli import codec, export, research
 from rnncodec.cli.app import app
 from rnncodec.errors import RnncodecError
 from rnncodec.terminal import log
 
-__all__ = ["app", "codec", "main", "research"]
+__all__ = ["app", "codec", "export", "main", "research"]
 
 
 class Interrupted(BaseException):
