@@ -103,61 +103,65 @@ def read(content: bytes) -> File:
     Raises:
         FormatError: not an ``.rnnc`` file, one of a newer version, or one cut or damaged inside its header.
     """
-    header, position = _read_header(content)
-    file = File(header, layers=[], ends=[])
-    expected = header.raw_size
-    for number in range(1, header.layers + 1):
-        try:
-            payload, position = _read_layer(content, position, expected)
-        except EOFError:
-            where = f"inside layer {number}" if position < len(content) else f"after layer {number - 1}"
-            return replace(file, damage=f"it was cut {where} of {header.layers}")
-        except ValueError:
-            return replace(file, damage=f"layer {number} of {header.layers} is damaged")
-        file.layers.append(payload)
-        file.ends.append(position)
-        expected = len(payload)
-    metadata, size, damage = unpack(content[position:])
-    return replace(file, metadata=metadata, metadata_size=size, damage=damage)
+    reader = Reader([content])
+    layers = list(reader)
+    return File(reader.header, layers, reader.ends, reader.damage, reader.metadata, reader.metadata_size)
 
 
-def read_stream(chunks: Iterable[bytes]) -> tuple[Header, Iterator[bytes]]:
-    """Parse a file whose bytes arrive in ``chunks``: the header, and an iterator over the payloads of the layers. Each
-    payload is yielded as soon as all of its bytes have arrived. The iterator ends before the first layer that is cut or
-    damaged.
+class Reader:
+    """Parses a file whose bytes arrive in ``chunks``. Its header is known at once. Iterate over the reader, once, to
+    get the payload of each layer as soon as all of its bytes have arrived; this ends before the first layer that is
+    cut or damaged. Afterwards ``ends``, ``damage``, ``metadata`` and ``metadata_size`` are those of a `File`.
 
     Raises:
         FormatError: not an ``.rnnc`` file, one of a newer version, or one cut or damaged inside its header.
     """
-    arriving, content = iter(chunks), b""
-    while True:
-        try:
-            header, position = _parse_header(content)
-            break
-        except EOFError:
-            chunk = next(arriving, None)
-            if chunk is None:
-                return _read_header(content)[0], iter(())  # raises the error of a file that ends here
-            content += chunk
 
-    def payloads() -> Iterator[bytes]:
-        rest, expected = content[position:], header.raw_size
-        for _ in range(header.layers):
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._content = b""
+        self.ends: list[int] = []
+        self.damage: str | None = None
+        self.metadata = NO_METADATA
+        self.metadata_size = 0
+        while True:
+            try:
+                self.header, self._parsed = _parse_header(self._content)
+                break
+            except EOFError:
+                if not self._more():
+                    cut = "cut inside its header: nothing can be decoded"
+                    raise FormatError(cut if self._content else "an empty file") from None
+
+    def __iter__(self) -> Iterator[bytes]:
+        layers, expected = self.header.layers, self.header.raw_size
+        position = self._parsed
+        for number in range(1, layers + 1):
             while True:
                 try:
-                    payload, end = _read_layer(rest, 0, expected)
+                    payload, end = _read_layer(self._content, position, expected)
                     break
                 except EOFError:
-                    chunk = next(arriving, None)
-                    if chunk is None:
+                    if not self._more():
+                        inside = position < len(self._content)
+                        where = f"inside layer {number}" if inside else f"after layer {number - 1}"
+                        self.damage = f"it was cut {where} of {layers}"
                         return
-                    rest += chunk
                 except ValueError:
+                    self.damage = f"layer {number} of {layers} is damaged"
                     return
+            self.ends.append(end)
             yield payload
-            rest, expected = rest[end:], len(payload)
+            expected, position = len(payload), end
+        while self._more():  # of the metadata
+            pass
+        self.metadata, self.metadata_size, self.damage = unpack(self._content[position:])
 
-    return header, payloads()
+    def _more(self) -> bool:
+        """Waits for more bytes. False if there are none."""
+        chunk = next(self._chunks, None)
+        self._content += chunk or b""
+        return chunk is not None
 
 
 def truncate(content: bytes, max_bytes: int, strip: bool = False) -> bytes:
@@ -195,15 +199,6 @@ def _read_layer(content: bytes, position: int, expected: int) -> tuple[bytes, in
     if checksum(content[position:start] + payload) != content[start : start + 2]:
         raise ValueError("a checksum that does not hold")
     return payload, end
-
-
-def _read_header(content: bytes) -> tuple[Header, int]:
-    """The header and where it ends."""
-    try:
-        return _parse_header(content)
-    except EOFError:
-        message = "cut inside its header: nothing can be decoded" if content else "an empty file"
-        raise FormatError(message) from None
 
 
 def _parse_header(content: bytes) -> tuple[Header, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from rnncodec.errors import ImageError
-from rnncodec.limits import MAX_IMAGE_PIXELS, too_large
+from rnncodec.limits import MAX_PIXELS, too_large
 
 Pixels = NDArray[np.uint8]
 
@@ -109,7 +109,7 @@ def _without_pillows_limit() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_IMAGE_PIXELS) -> Image.Image:
+def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open an image file and decode all of it, so that a broken file is found here.
 
     Raises:
@@ -134,7 +134,7 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     return image
 
 
-def read_pixels(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_IMAGE_PIXELS) -> Pixels:
+def read_pixels(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pixels:
     """The pixels of an image file, without the notes of `to_pixels`. Raises ImageError as `open_image` does."""
     return to_pixels(open_image(source, max_pixels))[0]
 

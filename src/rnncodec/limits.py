@@ -1,10 +1,8 @@
-"""Limits on the pixels of a picture, so that a small or damaged file cannot take all memory."""
+"""The limit on the pixels of a picture, so that a small or damaged file cannot take all memory."""
 
-# The network takes some 500 bytes a pixel: 25 GB for a picture of this size.
-MAX_PIXELS = 50_000_000
-
-# Opening an image file takes a few bytes a pixel. This is where Pillow itself refuses a file.
-MAX_IMAGE_PIXELS = 178_956_970
+# Where Pillow itself refuses a file. A picture of this size takes some 2 GB: a few bytes a pixel for the picture, and
+# the network's memory for one tile.
+MAX_PIXELS = 178_956_970
 
 
 def too_large(width: int, height: int, max_pixels: int) -> str | None:

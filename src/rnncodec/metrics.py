@@ -10,7 +10,7 @@ from torchmetrics.functional.image import multiscale_structural_similarity_index
 from rnncodec.imaging import Pixels
 
 DATA_RANGE = 255.0
-SMALLEST_SIDE = 161  # pixels that the five scales of MS-SSIM need
+SMALLEST_SIDE = 176  # pixels that the five scales of MS-SSIM need, as torchmetrics computes them
 BLOCK = 8  # pixels on a side of the blocks of PSNR-HVS
 
 # The sensitivity of the eye to each DCT coefficient: the constants of the authors' psnrhvsm.m.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from rnncodec.entropy import integers
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.contract import ONE, replay
 from rnncodec.entropy.integers import Codes, IntegerContext
@@ -132,3 +133,13 @@ def test_huge_weights_are_scaled_down_until_sums_are_exact(tiny_context: Checker
         model.window.weight *= 1e6
     with pytest.raises(ModelError, match="too large"):
         quantize(model)
+
+
+def test_blocks_of_positions_change_nothing(
+    context: IntegerContext, codes: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = list(codes[:, 0].numpy())
+    expected = all_frequencies(context, picture[:3], picture[3])
+    for block in (1, 7, 25):
+        monkeypatch.setattr(integers, "BLOCK", block)
+        assert np.array_equal(all_frequencies(context, picture[:3], picture[3]), expected)

@@ -128,7 +128,7 @@ def test_broken_and_small_images_are_reported_counted_and_left_out(
     done = evaluate("baselines=[jpeg]", f"folder={tmp_path / 'x'}", "workers=1")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("broken.png") == 1
-    assert "MS-SSIM needs 161 a side" in done.stderr
+    assert "MS-SSIM needs 176 a side" in done.stderr
     assert "2 of 4 images could not be measured" in done.stdout
     evaluation = read_evaluation(tmp_path / "x")
     assert set(evaluation.about.broken) == {"broken.png", "small.png"}

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from rnncodec import bitstream
 from rnncodec.cli.app import app
-from rnncodec.cli.files import Convert, Step, convert_all, read_input, run_each, warn
+from rnncodec.cli.files import Convert, Step, convert_all, read_chunks, read_input, run_each, warn
 from rnncodec.cli.info import describe, table
 from rnncodec.cli.options import (
     Device,
@@ -23,12 +23,13 @@ from rnncodec.cli.options import (
     Overwrite,
     Strip,
 )
-from rnncodec.errors import ConfigurationError, OutputError
+from rnncodec.errors import ConfigurationError, FormatError, OutputError
 from rnncodec.image_metadata import encode, metadata_of
 from rnncodec.imaging import open_image, to_pixels
 from rnncodec.limits import MAX_PIXELS
 from rnncodec.metadata import NO_METADATA
 from rnncodec.rate import Target, bits_per_pixel
+from rnncodec.tiles import Region
 from rnncodec.weights import DEFAULT_MODEL
 
 SUFFIX = ".rnnc"
@@ -78,14 +79,15 @@ def compress(
 
         compressor = compression.compressor(model, device)
 
-        def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+        def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
+            content = read_input(source)
             image = open_image(io.BytesIO(content), max_pixels)
             pixels, notes = to_pixels(image)
             metadata, left_out = (NO_METADATA, []) if strip else metadata_of(image, pixels)
             for note in notes + left_out:
                 warn(source, note)
-            on_layer = step(iterations or compressor.most_layers(goal))
-            data = compressor.compress(pixels, iterations, on_layer, goal, metadata)
+            on_work = step(iterations or compressor.most_layers(goal))
+            data = compressor.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work)
             rate = bits_per_pixel(len(data), pixels)
             return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 
@@ -99,6 +101,9 @@ def decompress(
     files: Inputs,
     output: Output = None,
     iterations: Annotated[int | None, typer.Option(help="Decode at most this many layers.")] = None,
+    region: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="Decode this part: upper left corner and size, in pixels.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="The weights that the file was written with, if they are not released ones.")
     ] = None,
@@ -117,24 +122,33 @@ def decompress(
 
         rnncodec decompress photo.rnnc -o preview.jpg --iterations 2
 
+        rnncodec decompress photo.rnnc -o part.png --region 400,300,640,480
+
         head -c 20000 photo.rnnc | rnncodec decompress - > preview.png
     """
+    part = None if region is None else parse_region(region)
 
     def load() -> Convert:
         from rnncodec import compression  # imports torch
 
-        def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+        def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
             format_name = picture_format(target)
-            file = compression.read_file(content, max_pixels)
-            if file.damage:
-                warn(source, file.damage)
-            decoder = compression.compressor_for(file.header, model, device)
-            layers = min(len(file.layers), iterations or len(file.layers))
-            pixels = compression.last_picture(decoder, file, iterations, step(layers))
-            picture, notes = encode(Image.fromarray(pixels), format_name, file.metadata)
+            reader = bitstream.Reader(read_chunks(source))
+            compression.check_size(reader.header, max_pixels)
+            decoder = compression.compressor_for(reader.header, model, device)
+            most = min(reader.header.layers, iterations or reader.header.layers)
+            payloads = iter(reader)
+            pixels = decoder.picture(reader.header, compression.first_layers(payloads, iterations), part, step(most))
+            for _ in payloads:  # to the metadata
+                pass
+            if pixels is None:
+                raise FormatError(f"nothing can be decoded: {reader.damage}")
+            if reader.damage:
+                warn(source, reader.damage)
+            picture, notes = encode(Image.fromarray(pixels), format_name, reader.metadata)
             for note in notes:
                 warn(source, note)
-            return picture, f"{layers} of {file.header.layers} layers"
+            return picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers"
 
         return convert
 
@@ -158,7 +172,8 @@ def truncate(
         rnncodec truncate *.rnnc --max-bytes 20000 -o small/
     """
 
-    def convert(source: str, target: str, content: bytes, step: Step) -> tuple[bytes, str]:
+    def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
+        content = read_input(source)
         kept = bitstream.truncate(content, max_bytes, strip)
         return kept, f"{len(content):,} → {len(kept):,} bytes, {len(bitstream.read(kept).layers)} layers"
 
@@ -206,6 +221,14 @@ def info(
 
     if exit_code := run_each(files or [], show):
         raise typer.Exit(exit_code)
+
+
+def parse_region(text: str) -> Region:
+    """The region that ``X,Y,W,H`` names. Raises ConfigurationError if it is not of this form."""
+    try:
+        return Region(*map(int, text.split(",")))
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"--region needs four whole numbers, X,Y,W,H, not {text}") from None
 
 
 def picture_format(target: str) -> str:

@@ -1,7 +1,9 @@
 """Input files to output files: names, reading, writing, progress, and errors that do not stop the other files."""
 
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -11,12 +13,15 @@ from rnncodec.errors import InputError, OutputError, RnncodecError
 from rnncodec.files import replacing
 from rnncodec.terminal import log, progress
 
-# Called with the number of steps of a file; returns a function to call after each step, which moves the progress bar.
-Step = Callable[[int], Callable[[], None]]
+CHUNK = 1 << 16  # bytes that are read from standard input at a time, at most
 
-# Converts one file: called with the names of the input and of the output, the content of the input, and a Step. It
-# returns the content of the output, and a remark for the line that is printed.
-Convert = Callable[[str, str, bytes, Step], tuple[bytes, str]]
+# Called with the number of steps of a file; returns a function that moves the progress bar by some steps, or by a part
+# of one.
+Step = Callable[[int], Callable[[float], None]]
+
+# Converts one file: called with the names of the input and of the output, and a Step. It returns the content of the
+# output, and a remark for the line that is printed.
+Convert = Callable[[str, str, Step], tuple[bytes, str]]
 
 
 def convert_all(
@@ -45,15 +50,15 @@ def convert_all(
         with progress() as bar:
 
             def one(source: str) -> None:
-                content, target = read_input(source), targets[source]
+                target = targets[source]
                 task = bar.add_task(escape(Path(source).name), total=None)
 
-                def step(total: int) -> Callable[[], None]:
+                def step(total: int) -> Callable[[float], None]:
                     bar.update(task, total=total)
-                    return lambda: bar.advance(task)
+                    return partial(bar.advance, task)
 
                 try:
-                    converted, remark = convert(source, target, content, step)
+                    converted, remark = convert(source, target, step)
                 finally:
                     bar.remove_task(task)
                 write_output(target, converted)
@@ -100,10 +105,18 @@ def check_input(source: str) -> None:
 
 def read_input(source: str) -> bytes:
     """The content of the file, or of standard input for ``-``. Raises InputError if it cannot be read."""
-    if source == "-":
-        return sys.stdin.buffer.read()
+    return b"".join(read_chunks(source))
+
+
+def read_chunks(source: str) -> Iterator[bytes]:
+    """The content of the file; or of standard input for ``-``, in chunks, as soon as they arrive. Raises InputError if
+    it cannot be read."""
     try:
-        return Path(source).read_bytes()
+        if source == "-":
+            while chunk := os.read(sys.stdin.fileno(), CHUNK):
+                yield chunk
+        else:
+            yield Path(source).read_bytes()
     except OSError as error:
         raise InputError(error.strerror or str(error)) from None
 

@@ -18,7 +18,7 @@ from rnncodec.data.stream import PatchStream
 from rnncodec.data.urls import expand_shards
 from rnncodec.errors import ConfigurationError, DataError
 
-SMALLEST_CROP = 176  # MS-SSIM's five scales need 161 pixels; the next multiple of the stride
+SMALLEST_CROP = 176  # MS-SSIM's five scales need so many
 
 
 MOST_GROWTH = 64

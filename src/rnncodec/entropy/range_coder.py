@@ -18,11 +18,10 @@ _LIKELIER = constriction.stream.model.Bernoulli(perfect=False)
 
 def encode(bits: Bits, groups: Groups) -> bytes:
     """The code word of ``bits``, flat, with the probabilities that ``groups`` gives."""
-    parts = [(np.zeros(0, np.intp), np.zeros(0, np.int64)), *replay(groups, bits)]
-    indices, frequencies = (np.concatenate(part) for part in zip(*parts, strict=True))
-    likelier, probabilities = _likelier(frequencies)
     encoder = constriction.stream.queue.RangeEncoder()
-    encoder.encode((bits[indices] == likelier).astype(np.int32), _LIKELIER, probabilities)
+    for indices, frequencies in replay(groups, bits):
+        likelier, probabilities = _likelier(frequencies)
+        encoder.encode((bits[indices] == likelier).astype(np.int32), _LIKELIER, probabilities)
     return _shortest_end(encoder)
 
 
