@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.errors import ConfigurationError
+from rnncodec.losses import L1
 from rnncodec.metrics import ms_ssim
 from rnncodec.training.callbacks import ValidateEveryEpoch
 from rnncodec.training.learning_rate import warmup_cosine
-from rnncodec.training.losses import L1
 from rnncodec.training.module import CodecModule
 from tests.defaults import checkerboard_config, codec_config, patches
 

@@ -15,9 +15,9 @@ from torch.utils._pytree import tree_leaves
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.training.callbacks import AverageWeights, StepProgressBar, TrainingClock
 from rnncodec.training.callbacks.average import MovingAverage
-from rnncodec.training.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.training.module import CodecModule
 from tests.defaults import checkerboard_config, codec_config, patches
 

@@ -150,7 +150,7 @@ def table(runs: Sequence[Run], clock: str, moment: float) -> str:
 
 def short(value: str) -> str:
     """The value of an option; of a class only its name."""
-    return value.removeprefix("rnncodec.training.losses.")
+    return value.removeprefix("rnncodec.losses.")
 
 
 def spread(values: np.ndarray, decimals: int) -> str:

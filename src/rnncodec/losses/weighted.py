@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnncodec.training.losses.similarity import SMALLEST, WINDOW, similarity
+from rnncodec.losses.similarity import SMALLEST, WINDOW, similarity
 
 
 class SSIMWeightedL1(nn.Module):

@@ -1,8 +1,9 @@
 """Losses: functions of the reconstructions ``[T, B, 3, H, W]`` and the images ``[B, 3, H, W]``, both in [0, 1]. They
 return a value for each iteration, ``[T]``."""
 
-from rnncodec.training.losses.ms_ssim import MSSSIM, Decibels, L1AndMSSSIM
-from rnncodec.training.losses.pixelwise import L1, L2
-from rnncodec.training.losses.weighted import SSIMWeightedL1
+from rnncodec.losses.decibels import Decibels
+from rnncodec.losses.ms_ssim import MSSSIM, L1AndMSSSIM
+from rnncodec.losses.pixelwise import L1, L2
+from rnncodec.losses.weighted import SSIMWeightedL1
 
 __all__ = ["L1", "L2", "MSSSIM", "Decibels", "L1AndMSSSIM", "SSIMWeightedL1"]

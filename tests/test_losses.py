@@ -3,11 +3,11 @@ import torch
 from pytorch_msssim import ssim as reference_ssim
 from torch import Tensor, nn
 
+from rnncodec.losses import L1, L2, MSSSIM, Decibels, L1AndMSSSIM, SSIMWeightedL1
+from rnncodec.losses.weighted import dissimilarity
 from rnncodec.metrics import ms_ssim
-from rnncodec.training.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
-from rnncodec.training.losses.weighted import dissimilarity
 
-LOSSES = [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84, fall=0.8), SSIMWeightedL1()]
+LOSSES = [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84, fall=0.8), Decibels(share=0.9, fall=0.9), SSIMWeightedL1()]
 
 
 def pictures(side: int) -> tuple[Tensor, Tensor]:
@@ -60,12 +60,14 @@ def test_a_loss_falls_with_the_error_and_has_gradients_everywhere(loss: nn.Modul
     reconstructions, images = pictures(side)
     reconstructions.requires_grad_()
     worse, better = loss(reconstructions, images)
-    assert worse > better > 0
+    perfect = loss(images[None], images)
+    assert worse > better > perfect
     (worse + better).backward()
     assert reconstructions.grad is not None
     assert reconstructions.grad.isfinite().all()
     assert (reconstructions.grad != 0).float().mean() > 0.9
-    torch.testing.assert_close(loss(images[None], images), torch.zeros(1), rtol=0, atol=1e-5)
+    if not isinstance(loss, Decibels):  # a logarithm has no limit
+        torch.testing.assert_close(perfect, torch.zeros(1), rtol=0, atol=1e-5)
 
 
 def test_validation_before_training_does_not_break_it() -> None:
@@ -83,3 +85,20 @@ def test_the_mix_is_between_its_parts() -> None:
     torch.testing.assert_close(mixed, 0.25 * structure + 0.75 * l1)
     shifting = L1AndMSSSIM(share=0.5, fall=0.5)(reconstructions, images)
     torch.testing.assert_close(shifting[1], 0.25 * structure[1] + 0.75 * l1[1])
+
+
+def test_decibels_are_between_the_logarithms_of_their_parts() -> None:
+    reconstructions, images = pictures(32)
+    l2, structure = L2()(reconstructions, images).log(), MSSSIM()(reconstructions, images).log()
+    shifting = Decibels(share=0.5, fall=0.5)(reconstructions, images)
+    torch.testing.assert_close(shifting, torch.stack([(structure + l2)[0] / 2, structure[1] / 4 + 3 * l2[1] / 4]))
+
+
+def test_decibels_count_the_same_gain_alike_however_small_the_error() -> None:
+    _, images = pictures(32)
+    noise = torch.randn(1, *images.shape, generator=torch.Generator().manual_seed(1))
+    psnr = Decibels(share=0.0, fall=1.0)
+    large, small = (
+        psnr(images + scale * noise, images) - psnr(images + scale / 2 * noise, images) for scale in (0.2, 0.02)
+    )
+    torch.testing.assert_close(large, small, rtol=1e-3, atol=0)

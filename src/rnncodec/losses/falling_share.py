@@ -1,0 +1,24 @@
+"""The weight of one of two terms of a loss, which falls from one iteration to the next."""
+
+import torch
+from torch import Tensor
+
+from rnncodec.errors import ConfigurationError
+
+
+class FallingShare:
+    """``a_t = share · fall^(t-1)`` for iteration t.
+
+    Raises:
+        ConfigurationError: ``share`` or ``fall`` is not from 0 to 1.
+    """
+
+    def __init__(self, share: float, fall: float) -> None:
+        for name, value in (("share", share), ("fall", fall)):
+            if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
+                raise ConfigurationError(f"loss.{name} must be from 0 to 1, not {value}")
+        self.share, self.fall = share, fall
+
+    def __call__(self, losses: Tensor) -> Tensor:
+        """The weights of iterations 1 to T, for ``losses`` ``[T]``."""
+        return self.share * self.fall ** torch.arange(len(losses), device=losses.device)
