@@ -8,13 +8,9 @@ precision, and no convolutions that choose among algorithms.
 """
 
 import functools
-<<<<<<< HEAD
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-=======
-from collections.abc import Iterator, Mapping, Sequence
->>>>>>> 71aa8eb (The context model codes a layer in blocks of positions, so that its memory does not grow with the picture; benchmarks/tiles.py)
 from typing import NamedTuple
 
 import numpy as np
@@ -158,18 +154,11 @@ class Predictor:
             count = len(stage.places)
             if not count:
                 continue
-<<<<<<< HEAD
-            window = known.take(stage.neighbours, axis=0).reshape(count, -1)
-            seen = window @ self.windows[number]
-            seen += features[stage.places]
-            seen += self.bias[number]
-=======
             seen = features[stage.places]
-            seen += self._iteration[t] + self._stage[number]
+            seen += self.bias[number]
             for block in _blocks(count):
                 window = known.take(stage.neighbours[block], axis=0)
-                seen[block] += window.reshape(len(window), -1) @ self._windows[number]
->>>>>>> 71aa8eb (The context model codes a layer in blocks of positions, so that its memory does not grow with the picture; benchmarks/tiles.py)
+                seen[block] += window.reshape(len(window), -1) @ self.windows[number]
             own = np.zeros((count, bits), np.float32)
             for group, channels in enumerate(self.channels):
                 index = np.arange(bits)[channels, None] * (height * width) + stage.places  # [channels, positions]
@@ -178,49 +167,24 @@ class Predictor:
                 own[:, channels] = new.reshape(index.shape).T * np.float32(2) - np.float32(1)
             known[stage.padded] = own
 
-<<<<<<< HEAD
     def _frequencies(self, seen: Values, own: Values, group: int, channels: slice) -> Frequencies:
-        """ONE · P(bit = 1) for the channels of a group at some positions, ``[positions, channels]``."""
-        sums = own[:, : channels.start] @ self.centre[group, : channels.start]
-        sums += seen
-        sums += self.group[group]
-        first = whole(sums, 0, TOP_LEVEL)
-        second = whole(first @ self.hidden + self.hidden_bias, 0, TOP_LEVEL)
-        sums = second @ self.output[channels].T + self.output_bias[channels]
-        logits = whole(sums, -TABLE // 2, TABLE // 2 - 1)
-        return self.table[logits.astype(np.int64) + TABLE // 2]
-=======
-    def _features(self, history: Sequence[Codes], height: int, width: int) -> Values:
-        """The part of each position's features that depends on earlier iterations, ``[height · width, first]``."""
-        seen = [(codes, self.config.past_radius) for codes in history[:-3:-1]]
-        if len(history) > 2:
-            seen.append((np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST), 0))
-        features = np.zeros((height * width, self.config.hidden[0]), np.float32)
-        for (values, radius), weights in zip(seen, self._past, strict=False):  # the first two iterations have fewer
-            for first in range(0, height, rows := max(1, BLOCK // width)):
-                around = _around(values, radius, first, min(first + rows, height))
-                features[first * width : (first + rows) * width] += around @ weights
-        return features
-
-    def _frequencies(self, seen: Values, own: Values, group: int, channels: slice, t: int) -> NDArray[np.int64]:
         """ONE · P(bit = 1) for the channels of a group at some positions, ``[positions, channels]``."""
         frequencies = np.empty((len(seen), channels.stop - channels.start), np.int64)
         for block in _blocks(len(seen)):
-            sums = own[block, : channels.start] @ self._centre[group, : channels.start]
+            sums = own[block, : channels.start] @ self.centre[group, : channels.start]
             sums += seen[block]
-            sums += self._group[group]
-            first = _whole(sums, 0, TOP_LEVEL)
-            second = _whole(first @ self._hidden + self._hidden_bias, 0, TOP_LEVEL)
-            sums = second @ self._output[channels].T + self._output_bias[t, channels]
-            logits = _whole(sums, -TABLE // 2, TABLE // 2 - 1)
-            frequencies[block] = self._table[logits.astype(np.int64) + TABLE // 2]
+            sums += self.group[group]
+            first = whole(sums, 0, TOP_LEVEL)
+            second = whole(first @ self.hidden + self.hidden_bias, 0, TOP_LEVEL)
+            sums = second @ self.output[channels].T + self.output_bias[channels]
+            logits = whole(sums, -TABLE // 2, TABLE // 2 - 1)
+            frequencies[block] = self.table[logits.astype(np.int64) + TABLE // 2]
         return frequencies
 
 
 def _blocks(count: int) -> Iterator[slice]:
     """Ranges of at most BLOCK positions, which fill ``count`` positions."""
     return (slice(first, first + BLOCK) for first in range(0, count, BLOCK))
->>>>>>> 71aa8eb (The context model codes a layer in blocks of positions, so that its memory does not grow with the picture; benchmarks/tiles.py)
 
 
 def check_tensors(tensors: Mapping[str, NDArray[np.integer]], shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -285,7 +249,6 @@ def _stages(height: int, width: int, radius: int) -> list[_Stage]:
     return found
 
 
-<<<<<<< HEAD
 def positions_first(values: NDArray[np.signedinteger]) -> Values:
     """``[C, h, w]`` as float32 ``[h, w, C]``."""
     return np.ascontiguousarray(values.transpose(1, 2, 0), dtype=np.float32)
@@ -302,16 +265,3 @@ def convolve(values: Values, weights: Values) -> Values:
     for (dy, dx), weight in zip(product(range(2 * radius + 1), repeat=2), kernel, strict=True):
         sums += padded[dy : dy + height, dx : dx + width].reshape(-1, channels) @ weight
     return sums
-=======
-def _around(values: NDArray[np.signedinteger], radius: int, first: int, last: int) -> Values:
-    """The values within ``radius`` of each position of the rows ``first`` to ``last - 1``, 0 outside the picture:
-    ``[C, h, w] -> [(last - first) · w, side² · C]``, the offset before the channel."""
-    channels, height, width = values.shape
-    padded = np.zeros((last - first + 2 * radius, width + 2 * radius, channels), np.float32)
-    top, bottom = max(first - radius, 0), min(last + radius, height)
-    inside = slice(top - first + radius, bottom - first + radius)
-    padded[inside, radius : radius + width] = values[:, top:bottom].transpose(1, 2, 0)
-    side = 2 * radius + 1
-    windows = sliding_window_view(padded, (side, side), axis=(0, 1))  # [rows, w, C, side, side]
-    return windows.transpose(0, 1, 3, 4, 2).reshape((last - first) * width, -1)
->>>>>>> 71aa8eb (The context model codes a layer in blocks of positions, so that its memory does not grow with the picture; benchmarks/tiles.py)
