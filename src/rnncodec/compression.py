@@ -144,8 +144,9 @@ class Compressor:
         written, ahead = 0, self._estimate(pixels, iterations, target) if target else iterations
         while written < iterations:  # again with more layers, if the estimate was too low
             codes, qualities = self._encode_tiles(tiles, pixels, ahead, quality, on_work)
+            history = list(codes)
             for t in range(written, ahead):
-                yield self._encode(list(codes[: t + 1])), partial(qualities.__getitem__, t)
+                yield self._encode(history[: t + 1]), partial(qualities.__getitem__, t)
             written, ahead = ahead, min(ahead + MORE_LAYERS, iterations)
 
     def _estimate(self, pixels: Pixels, iterations: int, target: Target) -> int:

@@ -66,11 +66,14 @@ class RnncImageFile(ImageFile.ImageFile):
 
             if not self._file.whole and not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise OSError(f"image file is truncated: {self._file.damage}")
-            compression.check_size(self._file.header, MAX_PIXELS)
+            header, layers = self._file.header, self._file.layers
+            compression.check_size(header, MAX_PIXELS)
             pixels = b""
-            if self._file.layers:
-                decoder = compression.compressor_for(self._file.header, None if MODEL is None else str(MODEL), DEVICE)
-                pixels = compression.last_picture(decoder, self._file).tobytes()
+            if layers:
+                decoder = compression.compressor_for(header, None if MODEL is None else str(MODEL), DEVICE)
+                shown = decoder.picture(header, layers)
+                assert shown is not None  # there is a layer
+                pixels = shown.tobytes()
             if self.fp and self._exclusive_fp:
                 self.fp.close()
             self.fp = io.BytesIO(pixels)
