@@ -13,14 +13,16 @@ from rnncodec.errors import RnncodecError
 if TYPE_CHECKING:
     from rnncodec.compression import compress, decompress, decompress_layers
     from rnncodec.model_file import load_model
+    from rnncodec.publishing import push_to_hub
 
-__all__ = ["RnncodecError", "compress", "decompress", "decompress_layers", "load_model"]
+__all__ = ["RnncodecError", "compress", "decompress", "decompress_layers", "load_model", "push_to_hub"]
 
 _HOMES = {
     "compress": "compression",
     "decompress": "compression",
     "decompress_layers": "compression",
     "load_model": "model_file",
+    "push_to_hub": "publishing",
 }
 
 

@@ -22,6 +22,7 @@ from rnncodec.entropy.contexts import CONTEXTS, context_config
 from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.files import replacing
+from rnncodec.hub import download, is_on_hub
 from rnncodec.run_folder import WEIGHTS
 from rnncodec.weights import DEFAULT_MODEL, released_models
 
@@ -49,13 +50,15 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
 
 
 def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> IterativeCodec:
-    """The network in a weights file, or the released one of that name, in eval mode, on the CPU, in float32.
+    """The network in a weights file, or the released one of that name, or that of a repository on the Hugging Face Hub
+    (``hf://OWNER/NAME``, needs huggingface_hub), in eval mode, on the CPU, in float32.
 
     ``codec.training_info`` is the ``training`` that was given to `save_model`; ``codec.context`` is the context model
     in the file, or None.
 
     Raises:
         ModelError: no such file or name, or not a weights file of rnncodec.
+        ConfigurationError: huggingface_hub is needed and missing.
     """
     path = find_model(path_or_name)
     try:
@@ -82,7 +85,10 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> Iterativ
 
 
 def find_model(path_or_name: str | os.PathLike[str]) -> Path:
-    """The path of a weights file, from a path, a run's folder, or the name of released weights."""
+    """The path of a weights file, from a path, a run's folder, the name of released weights, or that of a repository on
+    the Hugging Face Hub, whose file is downloaded."""
+    if is_on_hub(path_or_name):
+        return download(str(path_or_name))
     path = Path(path_or_name)
     if path.is_dir():
         path = path / WEIGHTS

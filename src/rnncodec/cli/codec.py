@@ -52,7 +52,9 @@ def compress(
     ms_ssim: Annotated[
         float | None, typer.Option(help="Lowest quality, MS-SSIM from 0 to 1: write as few layers as reach it.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Released model, weights file, or run's folder.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Option(help="Released model, weights file, run's folder, or hf://OWNER/NAME.")
+    ] = DEFAULT_MODEL,
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
     strip: Strip = False,
