@@ -11,7 +11,7 @@ scope.importScripts("files.js");
 
 async function keep(): Promise<void> {
   const cache = await caches.open(scope.VERSION);
-  await cache.addAll(scope.FILES);
+  for (const name of scope.FILES) if (!(await cache.match(name))) await cache.add(name);
   await scope.skipWaiting();
 }
 

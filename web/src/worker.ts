@@ -14,15 +14,26 @@ function report(message: Report, transfer: Transferable[] = []): void {
 }
 
 const fetchOwn: Fetch = async (name, onBytes = () => {}) => {
-  const response = await fetch(new URL(name, scope.location.href));
+  const address = new URL(name, scope.location.href).href;
+  const response = await fetch(address);
   if (!response.ok || !response.body) throw new Error(`${name} cannot be loaded: ${response.status}.`);
   const parts: Uint8Array[] = [];
   for await (const part of pieces(response.body)) {
     parts.push(part);
     onBytes(part.length);
   }
-  return joined(parts);
+  const content = joined(parts);
+  await keep(address, content).catch(() => undefined); // there may be no room; then the page works online alone
+  return content;
 };
+
+/** Keeps a file where the service worker looks for it, so that it is not loaded twice. */
+async function keep(address: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
+  if (!("caches" in scope)) return; // without https
+  await import(new URL("files.js", scope.location.href).href); // sets VERSION
+  const cache = await caches.open((scope as unknown as { VERSION: string }).VERSION);
+  await cache.put(address, new Response(content));
+}
 
 const model = Model.load(fetchOwn, (bytes) => report({ type: "loading", bytes }));
 model.then(
