@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rnncodec.export import DECODER, ENCODER, MODEL
+from rnncodec.export import FILES
 
 
 class Server(ThreadingHTTPServer):
@@ -32,6 +32,11 @@ class Server(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Send other content than that of the file."""
+        self.send_slowly(name, [content])
+        self.gate.release()
 
     def send_slowly(self, name: str, pieces: list[bytes]) -> None:
         self.slow[name], self.gate, self.sent = pieces, threading.Semaphore(0), 0
@@ -102,7 +107,7 @@ def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from rnncodec.web import write_page
 
     folder = tmp_path_factory.mktemp("site")
-    for name in (ENCODER, DECODER, MODEL):
+    for name in FILES:
         shutil.copy(exported / name, folder)
     write_page(folder)
     return folder

@@ -20,7 +20,7 @@ const bar = element<HTMLProgressElement>("progress");
 /** The file that is shown. */
 interface Shown {
   name: string;
-  /** For the first files that are opened the layer is chosen for the user: the newest one. */
+  /** Show each new layer; not once the user has chosen an older one. */
   follow: boolean;
   layers: Layer[];
   count: number;
@@ -194,8 +194,9 @@ function download(content: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** The file of the layers up to the chosen one. */
+/** The file of the layers up to the chosen one; with all of them, the file as it came. */
 function truncated(): Uint8Array<ArrayBuffer> {
+  if (chosen().number === shown!.count) return shown!.file!;
   const reader = new Reader();
   reader.push(shown!.file!);
   const payloads = [];

@@ -9,7 +9,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from rnncodec.errors import OutputError
-from rnncodec.export import DECODER, ENCODER, MODEL
+from rnncodec import export
 from rnncodec.files import replacing
 
 PACKED = ".xz"  # the ending of a file that is stored compressed
@@ -27,7 +27,7 @@ def write_page(folder: str | os.PathLike[str]) -> int:
     page = Path(str(files(__name__))) / "page"
     if not page.is_dir():
         raise OutputError("the page was not built: run  npm ci && npm run build  in the folder web/ of the repository")
-    contents = {name: (folder / name).read_bytes() for name in (ENCODER, DECODER, MODEL)}
+    contents = {name: (folder / name).read_bytes() for name in export.FILES}
     for path in sorted(page.iterdir()):
         content = path.read_bytes()
         if path.suffix == PACKED:
