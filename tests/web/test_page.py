@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_picture_sharpens_while_the_file_arrives(
 ) -> None:
     ends = bitstream.read(data).ends
     cuts = [0, ends[0] // 2, ends[0], ends[1], len(data) - 1, len(data)]
-    site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in zip(cuts, cuts[1:], strict=False)])
+    site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in pairwise(cuts)])
     page = site.open("?src=photo.rnnc")
     wanted = list(Compressor(folded_codec).decode(bitstream.read(data)))
     site.server.gate.release()

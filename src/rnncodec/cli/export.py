@@ -11,7 +11,6 @@ from rnncodec.errors import OutputError
 from rnncodec.terminal import log
 from rnncodec.weights import DEFAULT_MODEL
 
-
 Model = Annotated[str, typer.Argument(help="A released model, a weights file, or a run's folder.")]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="The folder; it is made if it does not exist.")]
 

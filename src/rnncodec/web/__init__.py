@@ -8,8 +8,8 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from rnncodec.errors import OutputError
 from rnncodec import export
+from rnncodec.errors import OutputError
 from rnncodec.files import replacing
 
 PACKED = ".xz"  # the ending of a file that is stored compressed
