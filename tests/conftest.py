@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 
@@ -153,3 +154,13 @@ def exported(folded_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFact
     command = [sys.executable, "-m", "rnncodec.cli", "export", folder / "folded.safetensors", "-o", folder]
     subprocess.run(command, check=True, timeout=240)
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium on this machine."""
+    named = [os.environ.get("CHROMIUM"), *map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))]
+    found = next((path for path in named if path), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine: install it, or set CHROMIUM to its path")
+    return found

@@ -25,7 +25,7 @@ from rnncodec.model_file import model_identity
 from rnncodec.projection import Projection
 
 FORMAT = "rnncodec-onnx-1"
-ENCODER, DECODER, MODEL = "encoder.onnx", "decoder.onnx", "model.json"
+FILES = ENCODER, DECODER, MODEL = "encoder.onnx", "decoder.onnx", "model.json"
 OPSET = 18
 
 # Rows and columns of codes, and pictures, of the example that is traced: all different, so that none of these sizes is

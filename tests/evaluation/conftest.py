@@ -1,4 +1,3 @@
-import os
 import shutil
 from pathlib import Path
 
@@ -31,13 +30,3 @@ def run_folder(result: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPa
         (run / part).mkdir()
         (run / part / "metrics.csv").write_text("\n".join(["epoch,step,train/loss,val/loss", *rows]) + "\n")
     return run
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """The path of a Chromium on this machine."""
-    named = [os.environ.get("CHROMIUM"), *map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))]
-    found = next((path for path in named if path), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine: install it, or set CHROMIUM to its path")
-    return found

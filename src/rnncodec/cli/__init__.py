@@ -1,4 +1,4 @@
-"""The command line: rnncodec compress | decompress | truncate | info | export | shards | report | ablation.
+"""The command line: rnncodec compress | decompress | truncate | info | export | web | shards | report | ablation.
 
 One file for each group of commands; `main` is the entry point.
 """

@@ -1,4 +1,4 @@
-"""The command that writes a network for other programs: export."""
+"""The commands that write a network for other programs and for browsers: export, web."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +11,12 @@ from rnncodec.errors import OutputError
 from rnncodec.terminal import log
 from rnncodec.weights import DEFAULT_MODEL
 
+Model = Annotated[str, typer.Argument(help="A released model, a weights file, or a run's folder.")]
+Folder = Annotated[Path, typer.Option("-o", "--output", help="The folder; it is made if it does not exist.")]
+
 
 @app.command()
-def export(
-    output: Annotated[Path, typer.Option("-o", "--output", help="The folder; it is made if it does not exist.")],
-    model: Annotated[str, typer.Argument(help="A released model, a weights file, or a run's folder.")] = DEFAULT_MODEL,
-    overwrite: Overwrite = False,
-) -> None:
+def export(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = False) -> None:
     """Write a network as ONNX: encoder.onnx and decoder.onnx, an iteration each, and model.json with the rest.
 
     docs/ONNX.md describes the files. This needs the packages of `pip install 'rnncodec[onnx]'`.
@@ -28,18 +27,52 @@ def export(
 
         rnncodec export outputs/runs/… -o my-onnx
     """
+    write_network(model, output, overwrite)
+    log.print(f"{model} → {output}: {megabytes(output)}", soft_wrap=True)
+
+
+@app.command()
+def web(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = False) -> None:
+    """Write a page that compresses and opens files in a browser, as a folder for any file server.
+
+    It shows a file while it is still arriving, layer by layer. `?src=photo.rnnc` behind the address of the page opens a
+    file at once. Needs the packages of `pip install 'rnncodec[onnx]'`.
+
+    Examples:
+
+        rnncodec web -o site
+
+        python -m http.server --directory site
+    """
+    from rnncodec.web import write_page
+
+    write_network(model, output, overwrite)
+    try:
+        size = write_page(output)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror}") from None
+    log.print(f"{model} → {output}: {size / 1e6:.1f} MB", soft_wrap=True)
+
+
+def write_network(model: str, folder: Path, overwrite: bool) -> None:
+    """Export ``model`` into ``folder``.
+
+    Raises:
+        OutputError: a network is there already, or ``folder`` cannot be written.
+    """
     from rnncodec import export as onnx  # with torch
     from rnncodec.model_file import load_model
 
-    for name in (onnx.ENCODER, onnx.DECODER, onnx.MODEL):
-        if (output / name).exists() and not overwrite:
-            raise OutputError(f"{output / name} exists already; use --overwrite to replace it")
-    codec = load_model(model)
+    for name in onnx.FILES:
+        if (folder / name).exists() and not overwrite:
+            raise OutputError(f"{folder / name} exists already; use --overwrite to replace it")
     try:
-        onnx.export(codec, output)
+        onnx.export(load_model(model), folder)
     except OSError as error:
-        raise OutputError(f"{output} cannot be written: {error.strerror}") from None
-    sizes = (
-        f"{name} {(output / name).stat().st_size / 1e6:.1f} MB" for name in (onnx.ENCODER, onnx.DECODER, onnx.MODEL)
-    )
-    log.print(f"{model} → {output}: {', '.join(sizes)}", soft_wrap=True)
+        raise OutputError(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def megabytes(folder: Path) -> str:
+    from rnncodec.export import FILES
+
+    return ", ".join(f"{name} {(folder / name).stat().st_size / 1e6:.1f} MB" for name in FILES)

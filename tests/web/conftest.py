@@ -1,0 +1,132 @@
+"""The page in a real browser, from a local server that can send slowly."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from rnncodec.export import FILES
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a folder. A file in ``slow`` is sent in pieces: after each, its ``gate`` must be released once."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self.folder = folder
+        self.slow: dict[str, list[bytes]] = {}
+        self.gate = threading.Semaphore(0)
+        self.sent = 0  # bytes of a slow file
+        self.requests: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Send other content than that of the file."""
+        self.send_slowly(name, [content])
+        self.gate.release()
+
+    def send_slowly(self, name: str, pieces: list[bytes]) -> None:
+        self.slow[name], self.gate, self.sent = pieces, threading.Semaphore(0), 0
+
+
+class Handler(SimpleHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        name = urlsplit(self.path).path.lstrip("/")
+        self.server.requests.append(name)
+        pieces = self.server.slow.get(name)
+        if pieces is None:
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(sum(map(len, pieces))))
+        self.end_headers()
+        for piece in pieces:
+            self.server.gate.acquire(timeout=60)
+            self.wfile.write(piece)
+            self.wfile.flush()
+            self.server.sent += len(piece)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Site:
+    """The page in Chromium, with what it complained of and what it asked other servers for."""
+
+    def __init__(self, browser: Any, server: Server) -> None:
+        self.server = server
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+
+    def open(self, query: str = "", **viewport: int) -> Any:
+        page = self.context.new_page()
+        if viewport:
+            page.set_viewport_size(viewport)
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._note)
+        page.goto(f"{self.server.address}/{query}")
+        page.wait_for_selector("body[data-ready]", timeout=60_000)
+        return page
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith((self.server.address, "blob:", "data:")):
+            self.foreign.append(request.url)
+
+
+@pytest.fixture(scope="session")
+def chromium_browser(chromium: str) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    quiet = "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
+    arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split())]
+    with playwright.sync_playwright() as session:
+        browser = session.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page with `folded_codec`."""
+    from rnncodec.web import write_page
+
+    folder = tmp_path_factory.mktemp("site")
+    for name in FILES:
+        shutil.copy(exported / name, folder)
+    write_page(folder)
+    return folder
+
+
+@pytest.fixture
+def site(chromium_browser: Any, site_folder: Path) -> Iterator[Site]:
+    server = Server(site_folder)
+    found = Site(chromium_browser, server)
+    yield found
+    found.context.close()
+    server.shutdown()
+
+
+def eventually(condition: Any, seconds: float = 30.0) -> bool:
+    """Whether ``condition`` comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

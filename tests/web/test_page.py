@@ -1,0 +1,210 @@
+"""The page: what it decodes and compresses equals Python's, and it shows a picture before the file has arrived."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rnncodec import bitstream
+from rnncodec.codec import IterativeCodec
+from rnncodec.compression import Compressor
+from rnncodec.entropy.contract import Codes
+from rnncodec.entropy.quantization import quantize_recurrent
+from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
+from rnncodec.export import MODEL, description, example_states
+from rnncodec.imaging import Pixels
+from tests.defaults import recurrent_checkerboard_config
+from tests.web.conftest import Site, eventually
+
+LAYERS = 3
+DONE = "body[data-done]"
+
+
+@pytest.fixture(scope="module")
+def photo(photos: list[Pixels]) -> Pixels:
+    return photos[0][:70, :100]  # no whole number of positions
+
+
+@pytest.fixture(scope="module")
+def data(folded_codec: IterativeCodec, photo: Pixels) -> bytes:
+    return Compressor(folded_codec).compress(photo, LAYERS)
+
+
+def hashes(codec: IterativeCodec, data: bytes) -> list[str]:
+    """The first half of the SHA-256 of the codes of each layer."""
+    file = bitstream.read(data)
+    layers: list[Codes] = list(Compressor(codec)._codes(file.header, file.layers))
+    return [hashlib.sha256(codes.tobytes()).hexdigest()[:16] for codes in layers]
+
+
+def table(page: Any) -> list[list[str]]:
+    """The layers, as the page lists them: number, bytes, bpp, hash."""
+    rows = page.locator("#table tr").all()
+    return [[cell.text_content() for cell in row.locator("td").all()] for row in rows]
+
+
+def picture(page: Any) -> Pixels:
+    """What the canvas shows."""
+    url = page.evaluate("document.getElementById('picture').toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+
+
+def differ(a: Pixels, b: Pixels) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def give(page: Any, name: str, content: bytes) -> None:
+    page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": content})
+
+
+def shows_layer(page: Any, number: int) -> None:
+    page.wait_for_selector(f"canvas[data-layer='{number}']", timeout=30_000)
+
+
+def test_picture_sharpens_while_the_file_arrives(
+    site: Site, folded_codec: IterativeCodec, data: bytes, photo: Pixels
+) -> None:
+    ends = bitstream.read(data).ends
+    cuts = [0, ends[0] // 2, ends[0], ends[1], len(data) - 1, len(data)]
+    site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in pairwise(cuts)])
+    page = site.open("?src=photo.rnnc")
+    wanted = list(Compressor(folded_codec).decode(bitstream.read(data)))
+    site.server.gate.release()
+    assert eventually(lambda: "have arrived" in page.locator("#status").inner_text())
+    assert page.locator("#result").is_hidden()  # the first layer is not whole
+    seen = []
+    for number in (1, 2):
+        site.server.gate.release()
+        shows_layer(page, number)
+        assert site.server.sent < len(data)
+        seen.append(picture(page))
+        assert differ(seen[-1], wanted[number - 1]) <= 1
+    assert differ(*seen) > 1
+    for _ in range(2):
+        site.server.gate.release()
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert [row[3] for row in table(page)] == hashes(folded_codec, data)
+    assert [row[1] for row in table(page)] == [f"{end:,}" for end in ends]
+    assert differ(picture(page), wanted[-1]) <= 1
+    assert picture(page).shape == photo.shape
+    assert site.complaints == []
+    assert site.foreign == []
+
+
+def test_slider_goes_back_by_keyboard_and_the_file_is_saved_up_to_the_chosen_layer(site: Site, data: bytes) -> None:
+    page = site.open(width=390, height=844)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390  # nothing sticks out
+    give(page, "photo.rnnc", data)
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.focus("#layer")
+    page.keyboard.press("ArrowLeft")
+    end = bitstream.read(data).ends[1]
+    assert f"layer 2 of {LAYERS}, {end:,} bytes" in page.locator("#caption").inner_text()
+    with page.expect_download() as download:
+        page.click("#save")
+    saved = Path(download.value.path()).read_bytes()
+    assert download.value.suggested_filename == "photo.rnnc"
+    assert saved == bitstream.truncate(data, end)
+    assert page.locator("#beside").is_hidden()  # there is no photo to make a JPEG of
+
+
+def test_photo_is_compressed_beside_a_jpeg_of_the_same_bytes(
+    site: Site, folded_codec: IterativeCodec, photo: Pixels
+) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(photo).save(buffer, "PNG")
+    page = site.open()
+    give(page, "photo.png", buffer.getvalue())
+    page.wait_for_selector(DONE, timeout=60_000)
+    with page.expect_download() as download:
+        page.click("#save")
+    saved = Path(download.value.path()).read_bytes()
+    rows = table(page)
+    assert hashes(folded_codec, saved) == [row[3] for row in rows]
+    assert rows[-1][1] == f"{len(saved):,}"
+    compressor = Compressor(folded_codec)
+    assert differ(picture(page), list(compressor.decode(bitstream.read(saved)))[-1]) <= 1
+    ours, wanted = bitstream.read(saved), bitstream.read(compressor.compress(photo, len(rows)))
+    assert ours.header == wanted.header
+    assert ours.layers[0] == wanted.layers[0]  # later ones may differ in codes of numbers very near 0
+    page.wait_for_selector("#beside:not([hidden])", timeout=30_000)
+    found = re.match(r"JPEG: ([\d,]+) bytes", page.locator("#jpeg-caption").inner_text())
+    assert found
+    smallest = "smallest" in page.locator("#jpeg-caption").inner_text()
+    assert smallest or int(found[1].replace(",", "")) <= len(saved)
+    assert site.foreign == []
+
+
+def test_recurrent_context_model_decodes_to_the_same_codes(
+    site: Site, folded_codec: IterativeCodec, photo: Pixels
+) -> None:
+    """The same network with another context model, which is in model.json."""
+    import torch
+
+    torch.manual_seed(0)
+    network = RecurrentCheckerboard(recurrent_checkerboard_config(iterations=2, groups=3, memory=6, hidden=(16, 8)))
+    torch.nn.init.normal_(network.output, std=0.02)
+    with torch.no_grad():
+        network.output_bias += 0.5 * torch.sign(torch.randn(network.output_bias.shape))
+    codec = IterativeCodec(folded_codec.config)
+    codec.load_state_dict(folded_codec.state_dict())
+    codec.context = quantize_recurrent(network)
+    codec.training_info = {"iterations": LAYERS}
+    data = Compressor(codec).compress(photo, LAYERS)
+    model = json.dumps(description(codec, *example_states(codec))).encode()
+    site.server.replace("model.json", model)
+    page = site.open()
+    give(page, "photo.rnnc", data)
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert [row[3] for row in table(page)] == hashes(codec, data)
+    assert MODEL == "model.json"
+
+
+def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
+    ends = bitstream.read(data).ends
+    foreign = data[:5] + b"\xc0\xff\xee\x42" + data[9:]
+    header = (
+        len(data) - len(data[9:]) + 3 + 2
+    )  # identity ends at 9; coder, bits, layers; width and height of a byte each
+    foreign = foreign[:header] + bitstream.checksum(foreign[:header]) + foreign[header + 2 :]
+    damaged = bytearray(data)
+    damaged[ends[0] + 5] ^= 1
+    cases = {
+        "cut.rnnc": (data[: ends[1] + 3], "Layer 3 of 3 was cut", 2),
+        "damaged.rnnc": (bytes(damaged), "Layer 2 of 3 is damaged", 1),
+        "start.rnnc": (data[: ends[0] - 1], "Nothing can be decoded: layer 1 of 3 was cut", 0),
+        "foreign.rnnc": (foreign, "written with the model c0ffee42", 0),
+        "text.rnnc": (b"hello", "not an .rnnc file", 0),
+        "text.jpg": (b"hello", "neither an .rnnc file nor a picture", 0),
+    }
+    page = site.open()
+    for name, (content, message, layers) in cases.items():
+        give(page, name, content)
+        page.wait_for_selector(f"#error:not([hidden]):has-text('{message}')", timeout=30_000)
+        assert page.locator("#result").is_hidden() == (layers == 0)
+        assert len(table(page)) == layers
+    missing = site.open("?src=none.rnnc")
+    missing.wait_for_selector("#error:has-text('its server says 404')", timeout=30_000)
+
+
+def test_page_works_without_a_network_once_it_is_loaded(site: Site, data: bytes) -> None:
+    page = site.open()
+    page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    loaded = site.server.requests.count("ort-wasm-simd-threaded.wasm")
+    assert loaded == 1
+    page.wait_for_function("navigator.serviceWorker.controller !== null", timeout=30_000)
+    site.context.set_offline(True)
+    page.reload()
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    give(page, "photo.rnnc", data)
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert len(table(page)) == LAYERS

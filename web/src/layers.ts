@@ -1,0 +1,79 @@
+/** The codes of a layer ↔ its payload, as docs/FORMAT.md specifies. */
+
+import type { ContextModel, PictureContext } from "./contexts";
+import { FormatError } from "./errors";
+import type { Codes } from "./predictor";
+import { RangeDecoder, RangeEncoder } from "./range_coder";
+
+const SLACK = 16;
+
+/** The least bytes of a code word of so many bits. */
+function leastSize(bits: number): number {
+  return Math.max(0, Math.floor((bits * Math.log2(65536 / 65535)) / 8) - SLACK);
+}
+
+/** The layers of one picture, in order. Without a context model the payloads hold raw bits. */
+export class Layers {
+  private readonly context: PictureContext | null;
+
+  constructor(
+    private readonly bits: number,
+    private readonly h: number,
+    private readonly w: number,
+    context: ContextModel | null,
+  ) {
+    this.context = context && context.start();
+  }
+
+  decode(payload: Uint8Array): Codes {
+    const count = this.bits * this.h * this.w;
+    const raw = Math.ceil(count / 8);
+    let codes: Codes;
+    if (this.context === null || payload.length >= raw) {
+      if (payload.length !== raw) {
+        throw new FormatError(`A layer has ${payload.length} bytes; its picture needs ${raw}.`);
+      }
+      codes = this.unpack(payload);
+    } else {
+      if (payload.length < leastSize(count)) {
+        throw new FormatError(`A layer has ${payload.length} bytes, too few for a picture of the size in its header.`);
+      }
+      codes = { values: new Int8Array(count), h: this.h, w: this.w };
+      this.context.run(new RangeDecoder(payload), codes);
+    }
+    this.context?.remember(codes);
+    return codes;
+  }
+
+  encode(codes: Codes): Uint8Array {
+    const raw = this.pack(codes);
+    if (this.context === null) return raw;
+    const coder = new RangeEncoder();
+    this.context.run(coder, { ...codes, values: codes.values.slice() });
+    this.context.remember(codes);
+    const coded = coder.finish();
+    return leastSize(codes.values.length) <= coded.length && coded.length < raw.length ? coded : raw;
+  }
+
+  private unpack(payload: Uint8Array): Codes {
+    const { bits, h, w } = this;
+    const values = new Int8Array(bits * h * w);
+    for (let c = 0, i = 0; c < bits; c++) {
+      for (let place = 0; place < h * w; place++, i++) {
+        values[place * bits + c] = (payload[i >> 3] >> (7 - (i & 7))) & 1 ? 1 : -1;
+      }
+    }
+    return { values, h, w };
+  }
+
+  private pack(codes: Codes): Uint8Array {
+    const { bits, h, w } = this;
+    const payload = new Uint8Array(Math.ceil((bits * h * w) / 8));
+    for (let c = 0, i = 0; c < bits; c++) {
+      for (let place = 0; place < h * w; place++, i++) {
+        if (codes.values[place * bits + c] > 0) payload[i >> 3] |= 128 >> (i & 7);
+      }
+    }
+    return payload;
+  }
+}

@@ -1,0 +1,27 @@
+/** What the page and its worker say to each other. `job` is the number of the file at hand; older ones are dropped. */
+
+export type Order =
+  | { type: "open"; job: number; source: Blob | string }
+  | { type: "compress"; job: number; pixels: Uint8ClampedArray; width: number; height: number; layers: number };
+
+export type Report =
+  | { type: "loading"; bytes: number }
+  | { type: "ready" }
+  | { type: "broken"; message: string }
+  | { type: "progress"; job: number; received: number; total: number | null }
+  | { type: "header"; job: number; width: number; height: number; layers: number }
+  | { type: "layer"; job: number; layer: Layer }
+  | { type: "done"; job: number; file: Uint8Array<ArrayBuffer>; warning: string | null }
+  | { type: "error"; job: number; message: string };
+
+/** The picture after a layer. */
+export interface Layer {
+  pixels: ImageData;
+  /** Bytes of the file up to the end of this layer. */
+  bytes: number;
+  /** The first half of the SHA-256 of its codes, as int8 in the order channel, row, column; null without https. */
+  hash: string | null;
+}
+
+/** The page takes no larger pictures: the network needs up to 500 bytes a pixel, and WebAssembly has 4 GB at most. */
+export const MAX_PIXELS = 4_000_000;

@@ -1,0 +1,266 @@
+/** The page: takes photos and files, and shows what the worker reports. */
+
+import { Reader, write } from "./bitstream";
+import { Jpegs } from "./jpeg";
+import { Layer, MAX_PIXELS, Order, Report } from "./messages";
+
+const LAYERS = 8;
+
+function element<T extends HTMLElement>(id: string): T {
+  return document.getElementById(id) as T;
+}
+
+const [choose, save, savePng] = ["choose", "save", "save-png"].map((id) => element<HTMLButtonElement>(id));
+const input = element<HTMLInputElement>("file");
+const slider = element<HTMLInputElement>("layer");
+const canvas = element<HTMLCanvasElement>("picture");
+const jpegImage = element<HTMLImageElement>("jpeg");
+const bar = element<HTMLProgressElement>("progress");
+
+/** The file that is shown. */
+interface Shown {
+  name: string;
+  /** Show each new layer; not once the user has chosen an older one. */
+  follow: boolean;
+  layers: Layer[];
+  count: number;
+  jpegs: Jpegs | null;
+  file: Uint8Array<ArrayBuffer> | null;
+  note: string;
+}
+
+let job = 0;
+let shown: Shown | null = null;
+const worker = new Worker("worker.js", { type: "module" });
+
+function order(message: Order, transfer: Transferable[] = []): void {
+  worker.postMessage(message, transfer);
+}
+
+let loaded = 0;
+
+worker.onmessage = ({ data }: MessageEvent<Report>) => {
+  if ("job" in data && data.job !== job) return;
+  switch (data.type) {
+    case "loading":
+      loaded += data.bytes;
+      say(`Loading the network: ${megabytes(loaded)} …`);
+      break;
+    case "ready":
+      document.body.dataset.ready = "yes";
+      choose.disabled = false;
+      bar.hidden = true;
+      say("");
+      keepForOffline();
+      start();
+      break;
+    case "broken":
+      fail(`The page could not be loaded: ${data.message}`);
+      break;
+    case "progress":
+      bar.hidden = false;
+      if (data.total) bar.value = data.received / data.total;
+      else bar.removeAttribute("value");
+      say(`${bytes(data.received)}${data.total ? ` of ${bytes(data.total)}` : ""} have arrived.`);
+      break;
+    case "header":
+      shown!.count = data.layers;
+      canvas.width = data.width;
+      canvas.height = data.height;
+      break;
+    case "layer":
+      addLayer(data.layer);
+      break;
+    case "done":
+      shown!.file = data.file;
+      save.disabled = false;
+      bar.hidden = true;
+      say(shown!.note);
+      if (data.warning) fail(data.warning);
+      document.body.dataset.done = String(job);
+      break;
+    case "error":
+      fail(`${shown!.name}: ${data.message}`);
+      break;
+  }
+};
+worker.onerror = (event) => fail(`The page could not be loaded: ${event.message}`);
+
+/** Begin with another file. */
+function begin(name: string, jpegs: Jpegs | null, note = ""): void {
+  job++;
+  shown = { name, follow: true, layers: [], count: 0, jpegs, file: null, note };
+  element("error").hidden = true;
+  element("result").hidden = true;
+  element("beside").hidden = true;
+  element("table").replaceChildren();
+  save.disabled = true;
+  bar.hidden = false;
+  bar.removeAttribute("value");
+}
+
+function openFile(source: Blob | string, name: string): void {
+  begin(name, null);
+  say(`Opening ${name} …`);
+  order({ type: "open", job, source });
+}
+
+async function openPhoto(file: File): Promise<void> {
+  begin(file.name, null);
+  const mine = job;
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+  } catch {
+    if (mine === job) fail(`${file.name}: It is neither an .rnnc file nor a picture that this browser can read.`);
+    return;
+  }
+  if (mine !== job) return;
+  const photo = document.createElement("canvas");
+  const scale = Math.min(1, Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height)));
+  photo.width = Math.max(1, Math.floor(bitmap.width * scale));
+  photo.height = Math.max(1, Math.floor(bitmap.height * scale));
+  const context = photo.getContext("2d", { willReadFrequently: true })!;
+  context.fillStyle = "white"; // under transparent parts
+  context.fillRect(0, 0, photo.width, photo.height);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, photo.width, photo.height);
+  const { data } = context.getImageData(0, 0, photo.width, photo.height);
+  begin(file.name, new Jpegs(photo), scale < 1 ? `The photo was scaled down to ${photo.width}×${photo.height}.` : "");
+  say(`Compressing ${file.name} …`);
+  order(
+    { type: "compress", job, pixels: data, width: photo.width, height: photo.height, layers: LAYERS },
+    [data.buffer],
+  );
+}
+
+async function take(file: File): Promise<void> {
+  const head = new Uint8Array(await file.slice(0, 4).arrayBuffer());
+  const isOurs = file.name.endsWith(".rnnc") || new TextDecoder("latin1").decode(head) === "RNNC";
+  await (isOurs ? openFile(file, file.name) : openPhoto(file));
+}
+
+function addLayer(layer: Layer): void {
+  const { layers, count, follow, jpegs } = shown!;
+  layers.push(layer);
+  const row = document.createElement("tr");
+  for (const text of [layers.length, bytes(layer.bytes, ""), bpp(layer), layer.hash ?? "–"]) {
+    row.appendChild(document.createElement("td")).textContent = String(text);
+  }
+  element("table").append(row);
+  slider.max = String(layers.length);
+  element("result").hidden = false;
+  if (jpegs) {
+    bar.value = layers.length / count;
+    say(`Layer ${layers.length} of ${count} is written.`);
+  }
+  if (follow) slider.value = String(layers.length);
+  draw();
+}
+
+function chosen(): { number: number; layer: Layer } {
+  const number = Number(slider.value);
+  return { number, layer: shown!.layers[number - 1] };
+}
+
+function draw(): void {
+  const { number, layer } = chosen();
+  const { name, count, jpegs } = shown!;
+  canvas.getContext("2d")!.putImageData(layer.pixels, 0, 0);
+  canvas.setAttribute("aria-label", `${name}, layer ${number}`);
+  canvas.dataset.layer = String(number);
+  element("layer-number").textContent = `${number} of ${count}`;
+  element("caption").textContent = `rnncodec: layer ${number} of ${count}, ${bytes(layer.bytes)}, ${bpp(layer)} bpp`;
+  if (jpegs) void drawJpeg(jpegs, layer);
+}
+
+async function drawJpeg(jpegs: Jpegs, layer: Layer): Promise<void> {
+  const file = await jpegs.ofSize(layer.bytes);
+  if (shown?.jpegs !== jpegs || chosen().layer !== layer) return; // another one is wanted by now
+  URL.revokeObjectURL(jpegImage.src);
+  jpegImage.src = URL.createObjectURL(file);
+  jpegImage.alt = `${shown.name}, as JPEG`;
+  const rate = (8 * file.size) / (canvas.width * canvas.height);
+  const smallest = file.size > layer.bytes ? ", the smallest that this browser writes" : "";
+  element("jpeg-caption").textContent = `JPEG: ${bytes(file.size)}, ${rate.toFixed(3)} bpp${smallest}`;
+  element("beside").hidden = false;
+}
+
+function download(content: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+/** The file of the layers up to the chosen one; with all of them, the file as it came. */
+function truncated(): Uint8Array<ArrayBuffer> {
+  if (chosen().number === shown!.count) return shown!.file!;
+  const reader = new Reader();
+  reader.push(shown!.file!);
+  const payloads = [];
+  while (payloads.length < chosen().number) payloads.push(reader.next()!);
+  return write(reader.header!, payloads);
+}
+
+function stem(): string {
+  return shown!.name.split("/").pop()!.replace(/\.[^.]*$/, "");
+}
+
+function bytes(count: number, unit = " bytes"): string {
+  return count.toLocaleString("en") + unit;
+}
+
+function megabytes(count: number): string {
+  return `${(count / 1e6).toFixed(1)} MB`;
+}
+
+function bpp(layer: Layer): string {
+  return ((8 * layer.bytes) / (layer.pixels.width * layer.pixels.height)).toFixed(3);
+}
+
+function say(text: string): void {
+  element("status").textContent = text;
+}
+
+function fail(text: string): void {
+  element("error").textContent = text;
+  element("error").hidden = false;
+  bar.hidden = true;
+  say("");
+}
+
+/** Open the file that the address of the page names. */
+function start(): void {
+  const source = new URLSearchParams(location.search).get("src");
+  if (source) openFile(new URL(source, location.href).href, source);
+}
+
+/** Let the browser keep the page's files, so that it works without a network. It does so over https and on localhost. */
+function keepForOffline(): void {
+  navigator.serviceWorker?.register("service_worker.js", { updateViaCache: "none" }).catch(() => undefined);
+}
+
+choose.onclick = () => input.click();
+input.onchange = () => {
+  if (input.files?.[0]) void take(input.files[0]);
+  input.value = "";
+};
+slider.oninput = () => {
+  shown!.follow = Number(slider.value) === shown!.layers.length;
+  draw();
+};
+save.onclick = () => download(new Blob([truncated()]), `${stem()}.rnnc`);
+savePng.onclick = () => canvas.toBlob((blob) => blob && download(blob, `${stem()}.png`));
+window.ondragover = (event) => {
+  event.preventDefault();
+  document.body.classList.add("over");
+};
+window.ondragleave = () => document.body.classList.remove("over");
+window.ondrop = (event) => {
+  event.preventDefault();
+  document.body.classList.remove("over");
+  const file = event.dataTransfer?.files[0];
+  if (file && !choose.disabled) void take(file);
+};

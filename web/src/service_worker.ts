@@ -1,0 +1,35 @@
+/** Keeps the files of the page, so that it works without a network. */
+
+interface Scope extends ServiceWorkerGlobalScope {
+  /** The names of these files, and a name for this version of them all: files.js has both. */
+  FILES: string[];
+  VERSION: string;
+}
+
+const scope = self as unknown as Scope;
+scope.importScripts("files.js");
+
+async function keep(): Promise<void> {
+  const cache = await caches.open(scope.VERSION);
+  for (const name of scope.FILES) if (!(await cache.match(name))) await cache.add(name);
+  await scope.skipWaiting();
+}
+
+async function forgetOthers(): Promise<void> {
+  const names = await caches.keys();
+  await Promise.all(names.filter((name) => name !== scope.VERSION).map((name) => caches.delete(name)));
+  await scope.clients.claim();
+}
+
+async function answer(request: Request): Promise<Response> {
+  const cache = await caches.open(scope.VERSION);
+  return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request);
+}
+
+scope.oninstall = (event) => event.waitUntil(keep());
+scope.onactivate = (event) => event.waitUntil(forgetOthers());
+scope.onfetch = (event) => {
+  const { url, method } = event.request;
+  const isOurs = scope.FILES.some((name) => new URL(name, scope.registration.scope).href === url.replace(/[?#].*/, ""));
+  if (method === "GET" && isOurs) event.respondWith(answer(event.request));
+};

@@ -1,0 +1,207 @@
+/** The codec, in a thread of its own: reads files while they arrive, and compresses photos. */
+
+import { Header, positions, Reader, write } from "./bitstream";
+import { FormatError } from "./errors";
+import { Layers } from "./layers";
+import { MAX_PIXELS, Order, Report } from "./messages";
+import { Fetch, Model } from "./model";
+import type { Codes } from "./predictor";
+
+const scope = self as unknown as DedicatedWorkerGlobalScope;
+
+function report(message: Report, transfer: Transferable[] = []): void {
+  scope.postMessage(message, transfer);
+}
+
+const fetchOwn: Fetch = async (name, onBytes = () => {}) => {
+  const address = new URL(name, scope.location.href).href;
+  const response = await fetch(address);
+  if (!response.ok || !response.body) throw new Error(`${name} cannot be loaded: ${response.status}.`);
+  const parts: Uint8Array[] = [];
+  for await (const part of pieces(response.body)) {
+    parts.push(part);
+    onBytes(part.length);
+  }
+  const content = joined(parts);
+  await keep(address, content).catch(() => undefined); // there may be no room; then the page works online alone
+  return content;
+};
+
+/** Keeps a file where the service worker looks for it, so that it is not loaded twice. */
+async function keep(address: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
+  if (!("caches" in scope)) return; // without https
+  await import(new URL("files.js", scope.location.href).href); // sets VERSION
+  const cache = await caches.open((scope as unknown as { VERSION: string }).VERSION);
+  await cache.put(address, new Response(content));
+}
+
+const model = Model.load(fetchOwn, (bytes) => report({ type: "loading", bytes }));
+model.then(
+  () => report({ type: "ready" }),
+  (error) => report({ type: "broken", message: String(error.message ?? error) }),
+);
+
+let current = 0;
+let stop = new AbortController();
+
+scope.onmessage = async ({ data: order }: MessageEvent<Order>) => {
+  const { job } = order;
+  current = job;
+  stop.abort();
+  stop = new AbortController();
+  try {
+    await (order.type === "open" ? open(order.source, job, stop.signal) : compress(order));
+  } catch (error) {
+    if (job !== current) return;
+    const known = error instanceof FormatError;
+    report({ type: "error", job, message: known ? error.message : `This went wrong: ${(error as Error).message ?? error}` });
+  }
+};
+
+/** Decodes a file layer by layer, each as soon as its bytes have arrived. */
+async function open(source: Blob | string, job: number, signal: AbortSignal): Promise<void> {
+  const { stream, total } = typeof source === "string" ? await request(source, signal) : { stream: source.stream(), total: source.size };
+  const reader = new Reader();
+  const parts: Uint8Array[] = [];
+  const arriving = pieces(stream);
+  // The bytes are read on while the network works on a layer.
+  let waiting: Promise<IteratorResult<Uint8Array>> | null = arriving.next();
+  let show: ((payload: Uint8Array) => Promise<void>) | null = null;
+  while (waiting) {
+    const { done, value }: IteratorResult<Uint8Array> = await waiting;
+    if (job !== current) return;
+    waiting = done ? null : arriving.next();
+    if (!done) {
+      parts.push(value);
+      reader.push(value);
+      report({ type: "progress", job, received: reader.received, total });
+    }
+    if (reader.header && !show) show = await decoder(reader.header, job, () => reader.end);
+    if (!show) continue;
+    for (let payload = reader.next(); payload; payload = reader.next()) {
+      await show(payload);
+      if (job !== current) return;
+    }
+  }
+  report({ type: "done", job, file: joined(parts), warning: reader.finish() });
+}
+
+async function request(source: string, signal: AbortSignal): Promise<{ stream: ReadableStream<Uint8Array>; total: number | null }> {
+  let response;
+  try {
+    response = await fetch(source, { signal });
+  } catch {
+    throw new FormatError(`${source} cannot be loaded: there is no such server, or it does not let other sites read it.`);
+  }
+  if (!response.ok || !response.body) throw new FormatError(`${source} cannot be loaded: its server says ${response.status}.`);
+  const packed = response.headers.get("Content-Encoding"); // then the length is not that of the file
+  const length = packed ? null : response.headers.get("Content-Length");
+  return { stream: response.body, total: length === null ? null : Number(length) };
+}
+
+/** A function that decodes and reports the next layer of a file. */
+async function decoder(header: Header, job: number, end: () => number): Promise<(payload: Uint8Array) => Promise<void>> {
+  const { width, height, coder, bits } = header;
+  if (width * height > MAX_PIXELS) {
+    throw new FormatError(`Its ${width}×${height} pixels are more than the ${MAX_PIXELS.toLocaleString("en")} that this page takes.`);
+  }
+  const loaded = await model;
+  const { description } = loaded;
+  const context = loaded.contextOf(coder);
+  if (context === undefined || description.identities[coder] !== header.model || bits !== loaded.bits) {
+    const known = Object.values(description.identities).join(" or ");
+    throw new FormatError(`It was written with the model ${header.model}, coder ${coder}; this page has the model ${known}.`);
+  }
+  report({ type: "header", job, width, height, layers: header.layers });
+  const { h, w } = positions(header);
+  const layers = new Layers(bits, h, w, context);
+  const run = loaded.start(h, w);
+  return async (payload) => {
+    const bytes = end();
+    const codes = layers.decode(payload);
+    await show(job, await run.decode(codes), codes, header, bytes);
+  };
+}
+
+/** Compresses a photo, and reports the picture after each layer. */
+async function compress({ job, pixels, width, height, layers: count }: Order & { type: "compress" }): Promise<void> {
+  const loaded = await model;
+  const { h, w } = positions({ width, height });
+  const identity = loaded.description.identities[loaded.coder];
+  const header: Header = { model: identity, coder: loaded.coder, bits: loaded.bits, layers: count, width, height };
+  report({ type: "header", job, width, height, layers: count });
+  const picture = padded(pixels, width, height, 16 * h, 16 * w);
+  const layers = new Layers(loaded.bits, h, w, loaded.context);
+  const run = loaded.start(h, w);
+  const payloads: Uint8Array[] = [];
+  for (let t = 0; t < count; t++) {
+    const codes = await run.encode(picture);
+    payloads.push(layers.encode(codes));
+    const shown = await run.decode(codes);
+    if (job !== current) return;
+    await show(job, shown, codes, header, write(header, payloads).length);
+  }
+  report({ type: "done", job, file: write(header, payloads), warning: null });
+}
+
+/** 8-bit RGBA to planes in [0, 1] minus ½; the last row and column are repeated. */
+function padded(pixels: Uint8ClampedArray, width: number, height: number, rows: number, columns: number): Float32Array {
+  const planes = new Float32Array(3 * rows * columns);
+  for (let c = 0, i = 0; c < 3; c++) {
+    for (let y = 0; y < rows; y++) {
+      const row = Math.min(y, height - 1) * width;
+      for (let x = 0; x < columns; x++) {
+        planes[i++] = Math.fround(pixels[4 * (row + Math.min(x, width - 1)) + c] / 255) - 0.5;
+      }
+    }
+  }
+  return planes;
+}
+
+async function show(
+  job: number,
+  shown: Uint8ClampedArray<ArrayBuffer>,
+  codes: Codes,
+  { width, height }: Header,
+  bytes: number,
+): Promise<void> {
+  const pixels = new ImageData(width, height);
+  const columns = 16 * codes.w;
+  for (let y = 0; y < height; y++) {
+    pixels.data.set(shown.subarray(4 * y * columns, 4 * (y * columns + width)), 4 * y * width);
+  }
+  const hash = await digest(codes);
+  report({ type: "layer", job, layer: { pixels, bytes, hash } }, [pixels.data.buffer]);
+}
+
+async function digest({ values, h, w }: Codes): Promise<string | null> {
+  if (!crypto.subtle) return null;
+  const places = h * w;
+  const bits = values.length / places;
+  const ordered = new Int8Array(values.length);
+  for (let place = 0; place < places; place++) {
+    for (let c = 0; c < bits; c++) ordered[c * places + place] = values[place * bits + c];
+  }
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", ordered)).subarray(0, 8);
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The pieces of a stream, as they arrive. */
+async function* pieces(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    yield value;
+  }
+}
+
+function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
