@@ -158,7 +158,8 @@ class Search:
             table.add_row(*row)
         console = Console()
         console.print(table)
-        best = [f"{name}={value}" for name, value in (self.study.best_trial.params | fixed).items()]
+        others = {name: value for name, value in fixed.items() if name not in ("sweep", "+sweep")}
+        best = [f"{name}={value}" for name, value in (self.study.best_trial.params | others).items()]
         console.print(f"Best:    python train.py {shlex.join(best)}", soft_wrap=True, highlight=False)
         console.print(f"Trials:  {self.folder / TRIALS}", soft_wrap=True, highlight=False)
         if len(complete) > 3 and len(names) > 1:

@@ -16,7 +16,7 @@ from rnncodec.training.interruption import STOPPED, interruption
 from rnncodec.training.launch import launch, launch_apart
 from rnncodec.training.outcome import read_result, started_again, write_failure
 from rnncodec.training.prepare import prepare, resume
-from rnncodec.training.processes import connect, from_first, local_world_size, world_size
+from rnncodec.training.processes import connect, disconnect, from_first, local_world_size, world_size
 from rnncodec.training.processes import rank as number
 from rnncodec.training.saved_config import load_config
 from rnncodec.training.slurm import requeue, restarted
@@ -109,4 +109,5 @@ def rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
             if end.code == STOPPED and number() == 0:
                 requeue(interruption)
             raise
+    disconnect()
     return optimized(first)
