@@ -173,7 +173,9 @@ class Search:
         axes = optuna.visualization.matplotlib.plot_param_importances(
             self.study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
         )
-        axes.set_title(f"What mattered for {self.metric}")
+        axes.set_title(f"What mattered for {self.metric}", loc="left")
+        if (legend := axes.get_legend()) is not None:
+            legend.remove()
         with replacing(self.folder / PICTURE) as temporary:
             figure = axes.get_figure(root=True)
             assert figure is not None
