@@ -1,22 +1,31 @@
-"""Measure a codec:  python evaluate.py --help  lists the options; README.md shows what to do with the results."""
+"""Measure a codec:  python evaluate.py --help  lists the options; README.md shows what to do with the results.
+
+python evaluate.py -m model=RUN1,RUN2  measures several, and writes one table and one report.
+"""
 
 from pathlib import Path
 
 import hydra
 from dotenv import load_dotenv
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from rnncodec.errors import RnncodecError
-from rnncodec.evaluation.command import evaluate_and_print
+from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
 
 
 @hydra.main(version_base="1.3", config_path="conf_evaluate", config_name="evaluate")
 def main(config: DictConfig) -> None:
+    hydra_config = HydraConfig.get()
     try:
-        evaluate_and_print(config)
+        if hydra_config.mode == RunMode.MULTIRUN:
+            evaluate_in_multirun(config, Path(hydra_config.runtime.output_dir))
+        else:
+            evaluate_and_print(config)
     except RnncodecError as error:
         raise CompactHydraException(str(error)) from None
 

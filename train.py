@@ -20,16 +20,16 @@ load_dotenv(Path(__file__).resolve().parent / ".env")
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
-def main(config: DictConfig) -> None:
+def main(config: DictConfig) -> float | None:
+    """Returns the figure that ``optimized_metric`` names, for Hydra's sweepers."""
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     try:
         if hydra_config.mode == RunMode.MULTIRUN:
-            job(config, folder)
-        elif world_size() > 1:
-            rank(config, folder, hydra_config.overrides.task)
-        else:
-            single(config, folder, hydra_config.overrides.task)
+            return job(config, folder)
+        if world_size() > 1:
+            return rank(config, folder, hydra_config.overrides.task)
+        return single(config, folder, hydra_config.overrides.task)
     except RnncodecError as error:
         raise CompactHydraException(str(error)) from None
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from rnncodec.data.photos import read_photos
-from rnncodec.data.shards import find_images, write_shards
+from rnncodec.data.shards import ImageSource, find_images, write_shards
 from rnncodec.errors import DataError
 from rnncodec.imaging import Pixels
 
@@ -65,7 +65,7 @@ def three(tmp_path: Path) -> Path:
 def test_a_folder_is_searched_to_the_bottom(three: Path, tmp_path: Path) -> None:
     manifest = write_shards([str(three)], tmp_path / "out")
     assert manifest.photos == 3
-    assert manifest.broken == []
+    assert manifest.broken == {}
     assert all(map(np.array_equal, photos_in(tmp_path / "out"), [picture(seed) for seed in range(3)]))
 
 
@@ -224,7 +224,8 @@ def test_a_broken_image_is_reported_counted_and_skipped(three: Path, tmp_path: P
         [str(three)], tmp_path / "out", on_image=lambda complaint, total: calls.append((complaint, total))
     )
     assert manifest.photos == 2
-    assert manifest.broken == [str(three / "b.png")]
+    assert list(manifest.broken) == [str(three / "b.png")]
+    assert "cannot be read" in manifest.broken[str(three / "b.png")]
     assert [total for _, total in calls] == [3, 3, 3]
     complaints = [complaint for complaint, _ in calls]
     assert complaints[0] == complaints[2] == ""
@@ -235,7 +236,7 @@ def test_an_image_that_vanishes_meanwhile_counts_as_broken(three: Path, tmp_path
     manifest = write_shards(
         [str(three)], tmp_path / "out", on_image=lambda complaint, total: (three / "b.png").unlink(missing_ok=True)
     )
-    assert (manifest.photos, manifest.broken) == (2, [str(three / "b.png")])
+    assert (manifest.photos, list(manifest.broken)) == (2, [str(three / "b.png")])
 
 
 def test_nothing_usable_is_an_error_that_says_why(three: Path, tmp_path: Path) -> None:
@@ -246,14 +247,51 @@ def test_nothing_usable_is_an_error_that_says_why(three: Path, tmp_path: Path) -
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_run_that_is_interrupted_leaves_nothing_behind(three: Path, tmp_path: Path) -> None:
-    def interrupt(complaint: str, total: int) -> None:
-        raise KeyboardInterrupt
+def test_an_interrupted_run_leaves_nothing_in_its_folder_and_goes_on(
+    three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
 
-    before = sorted(tmp_path.rglob("*"))
+    def interrupt(complaint: str, total: int) -> None:
+        seen.append(complaint)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        write_shards([str(three)], tmp_path / "out", on_image=interrupt)
-    assert sorted(tmp_path.rglob("*")) == before
+        write_shards([str(three)], tmp_path / "out", shard_size=1, on_image=interrupt)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(DataError, match="other options"):
+        write_shards([str(three)], tmp_path / "out", shard_size=2)
+    read = []
+    monkeypatch.setattr(ImageSource, "read", lambda image: read.append(image.name) or Path(image.path).read_bytes())
+    assert write_shards([str(three)], tmp_path / "out", shard_size=1).photos == 3
+    assert str(three / "a.png") not in read
+    assert all(map(np.array_equal, photos_in(tmp_path / "out"), [picture(seed) for seed in range(3)]))
+
+
+def test_processes_and_parts_write_the_shards_of_one_run(flat_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for path in flat_dir.glob("*.png"):
+        content = path.read_bytes()
+        (tmp_path / "photos" / path.name).write_bytes(content if path.name != "04.png" else content[:60])
+    sources = [str(tmp_path / "photos")]
+    whole = write_shards(sources, tmp_path / "whole", shard_size=2)
+    parts = [
+        write_shards(sources, tmp_path / "parts", shard_size=2, part=(number, 3), jobs=2 if number == 2 else 1)
+        for number in (3, 1, 2)
+    ]
+    assert stored_files(tmp_path / "parts") == stored_files(tmp_path / "whole")
+    assert sum(part.photos for part in parts) == whole.photos == 11
+    assert sum(len(part.broken) for part in parts) == 1
+    manifests = {path.name for path in (tmp_path / "parts").glob("*.json")}
+    assert manifests == {f"manifest-{number}-of-3.json" for number in (1, 2, 3)}
+    assert write_shards(sources, tmp_path / "parts", shard_size=2, part=(2, 3)) == parts[2]  # is there already
+
+
+@pytest.mark.parametrize("part", [(0, 3), (4, 3)])
+def test_a_part_beyond_the_last_is_refused(three: Path, tmp_path: Path, part: tuple[int, int]) -> None:
+    with pytest.raises(DataError, match="from 1 to the second"):
+        write_shards([str(three)], tmp_path / "out", part=part)
 
 
 def test_nothing_but_shards_and_manifest_is_left_behind(three: Path, tmp_path: Path) -> None:

@@ -2,10 +2,12 @@ import functools
 import http.server
 import shlex
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -150,3 +152,41 @@ def test_a_shard_missing_on_a_web_server_is_an_error_to_go_on_from(server: str) 
     shards = expand_shards([f"{server}/nowhere.tar", f"{server}/shard-000001.tar"])
     assert [int(pixels[0, 0, 0]) // 20 for pixels in read_photos(shards, go_on)] == list(range(5, 10))
     assert errors
+
+
+@pytest.fixture
+def remote(flat_shards: Callable[[int], list[str]]) -> Iterator[str]:
+    """A folder of fsspec's own file system with the flat photos in three shards."""
+    files = fsspec.filesystem("memory")
+    for index, path in enumerate(flat_shards(4)):
+        files.pipe(f"/bucket/train/flat-{index}.tar", Path(path).read_bytes())
+    yield "memory://bucket/train"
+    files.rm("/bucket", recursive=True)
+
+
+@pytest.mark.parametrize("spec", ["", "/", "/flat-*.tar", "/flat-{0..2}.tar"])
+def test_shards_of_a_cloud_are_listed_and_read(remote: str, spec: str) -> None:
+    shards = expand_shards(remote + spec)
+    assert shards == [f"{remote}/flat-{index}.tar" for index in range(3)]
+    assert photo_numbers(shards) == list(range(12))
+
+
+def test_a_shard_that_has_vanished_from_a_cloud_is_counted_and_left_out(remote: str) -> None:
+    shards = expand_shards(remote)
+    fsspec.filesystem("memory").rm("/bucket/train/flat-1.tar")
+    errors: list[Exception] = []
+    read = read_photos(shards, lambda error: errors.append(error) or True)
+    assert [int(pixels[0, 0, 0]) // 20 for pixels in read] == [0, 1, 2, 3, 8, 9, 10, 11]
+    assert "flat-1.tar" in str(errors[0])
+    assert len(errors) == 1
+
+
+def test_a_folder_of_a_cloud_without_shards_is_named(remote: str) -> None:
+    with pytest.raises(DataError, match="no shards found at 'memory://bucket/other'"):
+        expand_shards("memory://bucket/other")
+
+
+def test_a_cloud_whose_package_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(DataError, match=r"rnncodec\[remote\]"):
+        expand_shards("s3://bucket/train")

@@ -227,3 +227,20 @@ def test_area_and_rates_are_logged_under_the_names_that_runs_are_compared_by(res
     )
     assert scalars(halved)["eval/bpp_at_0.90"] == pytest.approx(0.375)
     assert scalars(halved)["eval/bd_rate_jpeg"] == pytest.approx(-50.0)
+
+
+def test_several_models_make_one_table_and_one_report_and_the_broken_one_is_named(
+    evaluate: Evaluate, tiny_weights: Path, context_weights: Path, tmp_path: Path
+) -> None:
+    sweep = tmp_path / "sweep"
+    done = evaluate(
+        "-m", f"model={tiny_weights},nothing,{context_weights}", "baselines=[jpeg]", f"hydra.sweep.dir={sweep}"
+    )
+    assert done.returncode != 0
+    assert "1 of 3 models were not measured" in done.stderr
+    assert "nothing: neither a weights file nor a released model" in done.stderr
+    assert "Traceback" not in done.stderr
+    rows = [line.split("|")[1].strip() for line in (sweep / "summary.md").read_text().splitlines()[2:]]
+    assert rows == ["tiny", "context", "jpeg"]  # what both have measured is there once
+    assert "<html" in (sweep / "report.html").read_text()
+    assert str(sweep / "report.html") in done.stdout

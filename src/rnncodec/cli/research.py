@@ -1,5 +1,6 @@
 """The commands of the research platform: shards, report, ablation."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,17 +23,26 @@ def shards(
     min_size: Annotated[int, typer.Option(min=1, help="Leave out images with a shorter side, in pixels.")] = 32,
     downscale: Annotated[float, typer.Option(min=1.0, help="Divide both sides of each image by this.")] = 1.0,
     shard_size: Annotated[int, typer.Option(min=1, help="Images in a shard.")] = 128,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    part: Annotated[
+        str, typer.Option(metavar="K/N", help="Write every N-th shard from the K-th on: one task of a cluster's array.")
+    ] = "1/1",
 ) -> None:
-    """Write images as WebDataset shards to train on.
+    """Write images as WebDataset shards to train on. A command that was interrupted goes on where it was.
 
     Examples:
 
         rnncodec shards ~/photos --out data/train --min-size 256
 
         rnncodec shards 'raw/*.png' more.tar --out data/train --downscale 2
+
+        rnncodec shards ~/photos --out data/train --jobs 8 --part $SLURM_ARRAY_TASK_ID/100
     """
     from rnncodec.data.shards import write_shards
 
+    numbers = re.fullmatch(r"(\d+)/(\d+)", part)
+    if numbers is None:
+        raise ConfigurationError(f"--part needs two whole numbers, as in 3/100, not {part}")
     with progress() as bar:
         task = bar.add_task("writing shards", total=None)
 
@@ -42,11 +52,19 @@ def shards(
             bar.update(task, advance=1, total=total)
 
         manifest = write_shards(
-            sources, out, min_size=min_size, downscale=downscale, shard_size=shard_size, on_image=on_image
+            sources,
+            out,
+            min_size=min_size,
+            downscale=downscale,
+            shard_size=shard_size,
+            jobs=jobs,
+            part=(int(numbers[1]), int(numbers[2])),
+            on_image=on_image,
         )
     log.print(
         f"{out}: {manifest.photos} images in {len(manifest.shards)} shards; "
-        f"{manifest.too_small} too small, {len(manifest.broken)} broken"
+        f"{manifest.too_small} too small, {len(manifest.broken)} broken",
+        soft_wrap=True,
     )
 
 

@@ -1,17 +1,22 @@
-"""Writing WebDataset shards from folders, globs and tars of images."""
+"""Writing WebDataset shards from folders, globs and tars of images.
+
+The images are found in a fixed order, and each shard holds those of one stretch of this order. So shards can be written
+by several processes, in parts on several machines, and in several runs, and are the same each time.
+"""
 
 import glob
 import hashlib
 import io
 import json
-import math
 import os
 import re
+import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +24,7 @@ import webdataset
 from PIL import Image
 
 from rnncodec.errors import DataError, ImageError
+from rnncodec.files import replacing
 from rnncodec.imaging import is_image_name, open_image, orientation, to_pixels
 
 MANIFEST = "manifest.json"
@@ -26,20 +32,59 @@ MANIFEST = "manifest.json"
 
 @dataclass
 class Manifest:
-    """The contents of the manifest: counts, and the name, photos, bytes and SHA-256 of each shard."""
+    """The contents of the manifest: counts, the reason for each broken image by its name, and the name, photos, bytes
+    and SHA-256 of each shard."""
 
     photos: int = 0
     too_small: int = 0
-    broken: list[str] = field(default_factory=list)
+    broken: dict[str, str] = field(default_factory=dict)
     shards: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, other: "Manifest") -> None:
+        """Append what ``other`` counts."""
+        self.photos += other.photos
+        self.too_small += other.too_small
+        self.broken |= other.broken
+        self.shards += other.shards
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """An image that is not read yet: its name, for messages, and a function that reads its bytes."""
+    """An image that is not read yet: its name, for messages, and where it is: the file at ``path``, or in it, if that
+    is a tar, the ``size`` bytes from ``offset`` on, or, if the tar is compressed, the file ``member``."""
 
     name: str
-    read: Callable[[], bytes]
+    path: str
+    offset: int | None = None
+    size: int = 0
+    member: str | None = None
+
+    def read(self) -> bytes:
+        """Its content. Raises OSError or tarfile.TarError if it cannot be read."""
+        if self.member is not None:
+            file = _compressed(self.path).extractfile(self.member)
+            assert file is not None  # only regular files are found
+            return file.read()
+        with open(self.path, "rb") as stream:
+            if self.offset is None:
+                return stream.read()
+            stream.seek(self.offset)
+            return stream.read(self.size)
+
+
+@lru_cache(4)
+def _compressed(path: str) -> tarfile.TarFile:
+    return tarfile.open(path)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What decides the content of shards: see `write_shards`."""
+
+    name: str
+    min_size: int
+    downscale: float
+    shard_size: int
 
 
 def find_images(sources: Sequence[str]) -> list[ImageSource]:
@@ -64,24 +109,24 @@ def _images_at(path: Path) -> Iterator[ImageSource]:
     if path.is_dir():
         for below in sorted(path.rglob("*")):
             if below.is_file() and is_image_name(below):
-                yield ImageSource(str(below), below.read_bytes)
+                yield ImageSource(str(below), str(below))
     elif tarfile.is_tarfile(path):
-        tar = tarfile.open(path)  # noqa: SIM115 (the readers below need it open)
         try:
-            members = tar.getmembers()
+            with tarfile.open(path) as tar:
+                members = tar.getmembers()
+            with open(path, "rb") as stream:
+                compressed = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7")  # gzip, bzip2, xz
         except (tarfile.TarError, OSError, EOFError) as error:
             raise DataError(f"{path}: a broken tar ({error})") from None
         for member in members:
             if member.isfile() and is_image_name(member.name):
-                yield ImageSource(f"{path}:{member.name}", partial(_read_member, tar, member))
+                name = f"{path}:{member.name}"
+                if compressed:
+                    yield ImageSource(name, str(path), member=member.name)
+                else:
+                    yield ImageSource(name, str(path), member.offset_data, member.size)
     else:
-        yield ImageSource(str(path), path.read_bytes)
-
-
-def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    assert file is not None  # _images_at gives regular files alone
-    return file.read()
+        yield ImageSource(str(path), str(path))
 
 
 def write_shards(
@@ -92,60 +137,157 @@ def write_shards(
     min_size: int = 32,
     downscale: float = 1.0,
     shard_size: int = 128,
+    jobs: int = 1,
+    part: tuple[int, int] = (1, 1),
     on_image: Callable[[str, int], None] = lambda message, total: None,
 ) -> Manifest:
     """Write the images in ``sources`` as ``out/NAME-000000.tar``, …, and ``out/manifest.json``.
 
     Both sides of an image are divided by ``downscale``. Images whose shorter side is then under ``min_size`` pixels are
     left out. A plain RGB JPEG or PNG is copied byte for byte; any other image is stored as a PNG of its pixels (see
-    `to_pixels`). A shard has ``shard_size`` photos. After each image ``on_image`` is called with a complaint, or "",
-    and the number of all images. Nothing appears under ``out`` before everything is written.
+    `to_pixels`). A shard has ``shard_size`` images, less those that are left out. After each image ``on_image`` is
+    called with a complaint, or "", and the number of all images. Nothing appears under ``out`` before everything is
+    written: until then shards are in a hidden folder beside it, from which an interrupted call goes on.
+
+    Args:
+        jobs: the number of processes.
+        part: ``(k, n)`` writes every n-th shard from the k-th on, and ``manifest-k-of-n.json``, so that n machines
+            write all of them. A part that is there already is left as it is.
 
     Raises:
-        DataError: a source does not exist, the sources hold no usable image, or ``out`` holds shards already.
+        DataError: a source does not exist, the sources hold no usable image, ``out`` holds shards already, or those of
+            an interrupted call with other options.
     """
-    out = Path(out)
+    out, options = Path(out), Options(name, min_size, downscale, shard_size)
+    number, parts = part
+    if not 1 <= number <= parts:
+        raise DataError(f"part {number}/{parts}: the first number must be from 1 to the second")
+    if jobs < 1:
+        raise DataError(f"jobs must be at least 1, not {jobs}")
+    suffix = "" if parts == 1 else f"-{number:0{len(str(parts))}d}-of-{parts}"
+    manifest_path = out / f"manifest{suffix}.json"
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; choose a folder")
-    if (out / MANIFEST).exists() or any(out.glob("*.tar")):
+    if parts > 1 and manifest_path.exists():
+        return Manifest(**json.loads(manifest_path.read_text()))
+    if (out / MANIFEST).exists() or (parts == 1 and any(out.glob("*.tar"))):
         raise DataError(f"{out} holds shards already; choose another folder, or remove it first")
     images = find_images(sources)
+    stretches = range((number - 1) * shard_size, len(images), parts * shard_size)
+    tasks = {at // shard_size: images[at : at + shard_size] for at in stretches}
+    total = sum(map(len, tasks.values()))
+
+    staging = out.parent / f".{out.name}{suffix}.part"
+    made = _claim(staging, {**asdict(options), "sources": list(sources), "part": list(part)})
+    try:
+        results = {}
+        for shard, result, complaints in _written(staging, tasks, options, jobs, on_image, total):
+            results[shard] = result
+            for complaint in complaints:
+                on_image(complaint, total)
+        manifest = Manifest()
+        for shard in sorted(results):
+            manifest.add(results[shard])
+        if not manifest.photos and parts == 1:
+            raise DataError(
+                f"no usable image: {len(manifest.broken)} broken, {manifest.too_small} under {min_size} pixels"
+            )
+    except DataError:
+        shutil.rmtree(staging)
+        for folder in made:
+            folder.rmdir()
+        raise
+    out.mkdir(parents=True, exist_ok=True)
+    for entry in manifest.shards:
+        (staging / entry["name"]).rename(out / entry["name"])
+    with replacing(manifest_path) as temporary:  # the manifest last: it says that all shards are there
+        temporary.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
+    shutil.rmtree(staging)
+    return manifest
+
+
+def _claim(staging: Path, options: dict[str, Any]) -> list[Path]:
+    """Make the folder ``staging``, or take up one that was left with the same ``options``. Returns the parents that
+    were made."""
+    record = staging / "options.json"
+    if record.exists() and json.loads(record.read_text()) != options:
+        raise DataError(f"{staging} holds what an interrupted call with other options has left; remove it first")
+    made = [folder for folder in staging.parents if not folder.exists()]
+    staging.mkdir(parents=True, exist_ok=True)
+    with replacing(record) as temporary:
+        temporary.write_text(json.dumps(options))
+    return made
+
+
+def _written(
+    staging: Path,
+    tasks: dict[int, list[ImageSource]],
+    options: Options,
+    jobs: int,
+    on_image: Callable[[str, int], None],
+    total: int,
+) -> Iterator[tuple[int, Manifest, list[str]]]:
+    """Writes the shards of ``tasks`` that are not in ``staging`` yet, and yields each with its part of the manifest and
+    the complaints that ``on_image`` has not seen."""
+    left = {}
+    for shard, images in tasks.items():
+        record = staging / f"{shard:06d}.json"
+        if record.exists():
+            yield shard, Manifest(**json.loads(record.read_text())), [""] * len(images)
+        else:
+            left[shard] = images
+    if jobs == 1:
+        for shard, images in left.items():
+            yield shard, write_shard(staging, shard, images, options, lambda text: on_image(text, total)), []
+        return
+    pool = ProcessPoolExecutor(min(jobs, max(1, len(left))), get_context("spawn"))
+    try:
+        futures = {pool.submit(_write_shard_quietly, staging, *task, options): task[0] for task in left.items()}
+        for future in as_completed(futures):
+            yield futures[future], *future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _write_shard_quietly(
+    staging: Path, shard: int, images: list[ImageSource], options: Options
+) -> tuple[Manifest, list[str]]:
+    complaints: list[str] = []
+    return write_shard(staging, shard, images, options, complaints.append), complaints
+
+
+def write_shard(
+    staging: Path, shard: int, images: Sequence[ImageSource], options: Options, on_image: Callable[[str], None]
+) -> Manifest:
+    """Write the shard of number ``shard`` with ``images``, then a record of it. A shard without photos is not written.
+    ``on_image`` is called with a complaint about each image, or ""."""
     manifest = Manifest()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as temporary:
-        pattern = str(Path(temporary) / name).replace("%", "%%") + "-%06d.tar"
-        with webdataset.ShardWriter(pattern, maxcount=shard_size, maxsize=math.inf, verbose=0, mtime=0) as writer:
-            for image in images:
+    path = staging / f"{options.name}-{shard:06d}.tar"
+    with replacing(path) as temporary:
+        with open(temporary, "wb") as stream, webdataset.TarWriter(stream, mtime=0) as writer:
+            for index, image in enumerate(images, start=shard * options.shard_size):
                 complaint = ""
                 try:
-                    sample = _sample(image, min_size, downscale)
+                    sample = _sample(image, options.min_size, options.downscale)
                 except ImageError as error:
                     complaint = str(error)
-                    manifest.broken.append(image.name)
+                    manifest.broken[image.name] = complaint.removeprefix(f"{image.name}: ")
                 else:
                     if sample is None:
                         manifest.too_small += 1
                     else:
-                        writer.write({"__key__": _key(manifest.photos, image.name), **sample})
+                        writer.write({"__key__": _key(index, image.name), **sample})
                         manifest.photos += 1
-                on_image(complaint, len(images))
-        if not manifest.photos:
-            raise DataError(
-                f"no usable image: {len(manifest.broken)} broken, {manifest.too_small} under {min_size} pixels"
-            )
-        written = sorted(Path(temporary).glob("*.tar"))
-        for at, path in enumerate(written):
-            photos = min(shard_size, manifest.photos - at * shard_size)
-            content = path.read_bytes()
-            checksum = hashlib.sha256(content).hexdigest()
-            manifest.shards.append({"name": path.name, "photos": photos, "bytes": len(content), "sha256": checksum})
-        (Path(temporary) / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n")
-        out.mkdir(exist_ok=True)
-        for path in [
-            *written,
-            Path(temporary) / MANIFEST,
-        ]:  # the manifest last: it says that all shards are there
-            path.rename(out / path.name)
+                on_image(complaint)
+        content = temporary.read_bytes()
+    if manifest.photos:
+        checksum = hashlib.sha256(content).hexdigest()
+        entry = {"name": path.name, "photos": manifest.photos, "bytes": len(content), "sha256": checksum}
+        manifest.shards.append(entry)
+    else:
+        path.unlink()
+    with replacing(staging / f"{shard:06d}.json") as temporary:
+        temporary.write_text(json.dumps(asdict(manifest)))
     return manifest
 
 

@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from rnncodec.errors import RnncodecError
 from rnncodec.evaluation.measurement import Options, evaluate, find_images
 from rnncodec.evaluation.results import SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
+from rnncodec.evaluation.several import FAILURE, RESULTS
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.evaluation.tracking import log_evaluation
 from rnncodec.run_folder import CONFIG
@@ -20,8 +22,21 @@ from rnncodec.terminal import log, progress
 SAMPLES = "samples"
 
 
-def evaluate_and_print(config: DictConfig) -> None:
-    """Evaluate with the options ``config``, show a progress bar, and print the summary.
+def evaluate_in_multirun(config: DictConfig, job: Path) -> None:
+    """Do the same as `evaluate_and_print`, and note in the folder ``job`` where the results are, or why there are none,
+    so that the other models are measured and compared."""
+    for name in (RESULTS, FAILURE):
+        (job / name).unlink(missing_ok=True)
+    try:
+        (job / RESULTS).write_text(f"{evaluate_and_print(config).absolute()}\n")
+    except RnncodecError as error:
+        (job / FAILURE).write_text(f"{error}\n")
+        log.print(f"{config.model}: {error}", soft_wrap=True, markup=False)
+
+
+def evaluate_and_print(config: DictConfig) -> Path:
+    """Evaluate with the options ``config``, show a progress bar, and print the summary. Returns the folder of the
+    results.
 
     Raises:
         RnncodecError: see `rnncodec.evaluation.measurement.evaluate`.
@@ -54,6 +69,7 @@ def evaluate_and_print(config: DictConfig) -> None:
         logger = make_logger(config, name, folder)
         log_evaluation(logger.experiment, evaluation)
         logger.experiment.finish()
+    return folder
 
 
 def make_logger(config: DictConfig, name: str, folder: Path) -> Any:

@@ -78,7 +78,8 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
 
             wandb.finish()
     if trainer.is_global_zero:
-        write_result(folder, trainer.global_step, figures(trainer))
+        pruned = any(getattr(callback, "pruned", False) for callback in callbacks)
+        write_result(folder, trainer.global_step, figures(trainer), pruned)
 
 
 def shares(config: DictConfig, processes: int) -> str:

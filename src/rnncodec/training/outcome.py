@@ -10,15 +10,16 @@ from rnncodec.files import replacing
 from rnncodec.run_folder import CHECKPOINTS, CONFIG, FAILURE, RESULT
 
 
-def write_result(folder: Path, steps: int, metrics: Mapping[str, float]) -> None:
-    """Say that the run in ``folder`` is finished after ``steps`` steps, with ``metrics``."""
-    content = {"steps": steps, "metrics": {name: float(value) for name, value in metrics.items()}}
+def write_result(folder: Path, steps: int, metrics: Mapping[str, float], pruned: bool) -> None:
+    """Say that the run in ``folder`` is finished after ``steps`` steps, with ``metrics``, or that a search has pruned
+    it."""
+    content = {"steps": steps, "pruned": pruned, "metrics": {name: float(value) for name, value in metrics.items()}}
     with replacing(folder / RESULT) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """``{"steps": …, "metrics": {name: value}}`` of a finished run, else None."""
+    """``{"steps": …, "pruned": …, "metrics": {name: value}}`` of a finished run, else None."""
     path = folder / RESULT
     return json.loads(path.read_text()) if path.is_file() else None
 
@@ -37,11 +38,11 @@ def started_again(folder: Path) -> None:
 
 
 def state(folder: Path) -> tuple[str, str]:
-    """``finished``, ``failed``, ``cut off`` or ``not started``, and the figures or the reason."""
+    """``finished``, ``pruned``, ``failed``, ``cut off`` or ``not started``, and the figures or the reason."""
     result = read_result(folder)
     if result is not None:
         loss = result["metrics"].get("val/loss", math.nan)
-        return "finished", f"step {result['steps']}, val/loss {loss:.5f}"
+        return "pruned" if result["pruned"] else "finished", f"step {result['steps']}, val/loss {loss:.5f}"
     if (folder / FAILURE).is_file():
         return "failed", (folder / FAILURE).read_text().strip()
     if (folder / CONFIG).is_file():

@@ -52,6 +52,12 @@ def connect(gpu: bool) -> None:
         distributed.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo", timeout=timedelta(minutes=30))
 
 
+def disconnect() -> None:
+    """End the connection: with one that is open, Python may not come to its end."""
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def from_first(value: T) -> T:
     """The ``value`` of the first process, in all of them."""
     values: list[Any] = [value]

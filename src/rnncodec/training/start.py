@@ -16,13 +16,14 @@ from rnncodec.training.interruption import STOPPED, interruption
 from rnncodec.training.launch import launch, launch_apart
 from rnncodec.training.outcome import read_result, started_again, write_failure
 from rnncodec.training.prepare import prepare, resume
-from rnncodec.training.processes import connect, from_first, local_world_size, world_size
+from rnncodec.training.processes import connect, disconnect, from_first, local_world_size, world_size
 from rnncodec.training.processes import rank as number
+from rnncodec.training.saved_config import load_config
 from rnncodec.training.slurm import requeue, restarted
 from rnncodec.training.sweep import check_same, holds_run
 
 
-def single(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+def single(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
     """Train the run that ``config`` describes in ``folder``, or go on with the run there.
 
     Raises:
@@ -30,6 +31,13 @@ def single(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
     """
     begin(config, folder, overrides)
     launch(folder)
+    return optimized(folder)
+
+
+def optimized(folder: Path) -> float | None:
+    """The figure of a finished run that its option ``optimized_metric`` names; None if it was not measured."""
+    result = read_result(folder)
+    return None if result is None else result["metrics"].get(load_config(folder).get("optimized_metric"))
 
 
 def begin(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
@@ -43,7 +51,7 @@ def begin(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
         prepare(config, folder)
 
 
-def job(config: DictConfig, folder: Path) -> None:
+def job(config: DictConfig, folder: Path) -> float | None:
     """Train a job of a sweep: it is left out if it is finished, and goes on if it was cut off. If it fails, its folder
     says why.
 
@@ -60,6 +68,7 @@ def job(config: DictConfig, folder: Path) -> None:
             launch_apart(folder)
         else:
             log.print(f"{folder} is finished already", soft_wrap=True)
+        return optimized(folder)
     except BusyError:
         raise
     except RnncodecError as error:
@@ -70,7 +79,7 @@ def job(config: DictConfig, folder: Path) -> None:
         raise
 
 
-def rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+def rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
     """Train as one of the processes that torchrun or srun has started, on one machine or on several. The first of them
     makes the folder, and the others use the same.
 
@@ -100,3 +109,5 @@ def rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
             if end.code == STOPPED and number() == 0:
                 requeue(interruption)
             raise
+    disconnect()
+    return optimized(first)

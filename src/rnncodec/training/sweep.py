@@ -10,15 +10,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import rnncodec.training.resolvers  # noqa: F401
 from rnncodec.errors import ConfigurationError
 from rnncodec.run_folder import CONFIG
 from rnncodec.training.hangup import survive_hangup
 from rnncodec.training.outcome import state
 from rnncodec.training.saved_config import load_config
 
-# Used by conf/base/run.yaml. Registered here, because launchers import this module before they read the config.
-OmegaConf.register_new_resolver("either", lambda first, second: first or second, replace=True)
-
+# The resolvers are imported for the processes of launchers, which import this module before they read the config.
 OWN = ("run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices")
 
 
@@ -45,7 +44,7 @@ def print_table(sweep: Path) -> None:
     console = Console()
     console.print(table)
     console.print(f"Sweep:   {sweep}", soft_wrap=True, highlight=False)
-    if any(kind != "finished" for kind, _ in states.values()):
+    if any(kind not in ("finished", "pruned") for kind, _ in states.values()):
         console.print(
             f"Go on:   the same command with  hydra.sweep.dir={sweep}  runs what is not finished",
             soft_wrap=True,

@@ -9,6 +9,7 @@ from rnncodec.training.callbacks.iteration_table import IterationTable
 from rnncodec.training.callbacks.progress import StepProgressBar
 from rnncodec.training.callbacks.stop import StopOnSignal
 from rnncodec.training.callbacks.strips import ImageStrips
+from rnncodec.training.callbacks.trial import ReportTrial
 from rnncodec.training.callbacks.validation import ValidateEveryEpoch
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ExportWeights",
     "ImageStrips",
     "IterationTable",
+    "ReportTrial",
     "StepProgressBar",
     "StopOnSignal",
     "TrainingClock",

@@ -1,0 +1,71 @@
+"""The patches a second that shards give to one training process, for each number of loader workers.
+
+python benchmarks/data.py data.train=data/train
+python benchmarks/data.py data.train=data/train data.patch_size=64 data.sampling=random --workers 1 2 4 --seconds 20
+"""
+
+import argparse
+import os
+import time
+from itertools import islice
+
+from omegaconf import DictConfig
+from torch.utils.data import DataLoader
+
+from benchmarks.training import composed
+from rnncodec.data.loader import Batches
+from rnncodec.data.sampling import SAMPLERS
+from rnncodec.data.stream import PatchStream
+from rnncodec.data.urls import expand_shards
+
+
+def stream(data: DictConfig) -> PatchStream:
+    """The stream of the options ``data``, of a run with one process."""
+    return PatchStream(
+        expand_shards(data.train),
+        sampler=SAMPLERS[data.sampling],
+        patch_size=data.patch_size,
+        growth=[1],
+        epochs=1,
+        batch_size=data.batch_size,
+        patches_per_photo=data.patches_per_photo,
+        shuffle_buffer=data.shuffle_buffer,
+        flip=data.flip,
+        seed=0,
+        rank=0,
+        world_size=1,
+    )
+
+
+def speed(data: DictConfig, workers: int, seconds: float) -> tuple[float, float]:
+    """The seconds before the first batch of each worker, and the patches a second after them."""
+    started = time.perf_counter()
+    batches = iter(DataLoader(Batches(stream(data)), batch_size=None, num_workers=workers))
+    for _ in islice(batches, max(1, workers)):
+        pass
+    first = time.perf_counter() - started
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() < started + seconds:
+        next(batches)
+        count += 1
+    return first, count * data.batch_size / (time.perf_counter() - started)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("overrides", nargs="*", help="options of train.py")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, os.cpu_count() or 1])
+    parser.add_argument("--seconds", type=float, default=15)
+    options = parser.parse_intermixed_args()
+    data = composed(["data=shards", *options.overrides]).data
+    print(
+        f"{len(expand_shards(data.train))} shards; patches of {data.patch_size}×{data.patch_size}, "
+        f"{data.patches_per_photo} of a photo, {data.sampling}; {os.cpu_count()} cores"
+    )
+    for workers in options.workers:
+        first, patches = speed(data, workers, options.seconds)
+        print(f"{workers} workers: {patches:,.0f} patches/s, after {first:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Functions that the options in conf/ call, as in ``${cores:…}``. Importing this module registers them."""
+
+import warnings
+
+from omegaconf import OmegaConf
+
+
+def gpus(accelerator: str, devices: int | str) -> int | None:
+    """The GPUs that a job of a cluster asks for; None if it trains on a CPU."""
+    return cores(devices, 0) if accelerator in ("cuda", "gpu") else None
+
+
+def cores(devices: int | str, workers: int) -> int:
+    """The cores that a job of a cluster asks for: one for each process and for each of its loader workers."""
+    return (1 if devices == "auto" else int(devices)) * (1 + workers)
+
+
+OmegaConf.register_new_resolver("either", lambda first, second: first or second, replace=True)
+OmegaConf.register_new_resolver("gpus", gpus, replace=True)
+OmegaConf.register_new_resolver("cores", cores, replace=True)
+
+# The presets in conf/hydra/launcher have the names of Hydra's plugins. Hydra checks them against the plugins' options,
+# and warns that it will not do so for ever.
+warnings.filterwarnings("ignore", message="(?s).*automatic_schema_matching")

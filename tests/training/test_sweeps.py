@@ -1,0 +1,148 @@
+"""Sweeps under Hydra's launchers, with real processes: they are killed, preempted, and lose their terminal."""
+
+import os
+import pty
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rnncodec.run_folder import CHECKPOINTS, CONFIG, RESULT
+from tests.training import slurm
+from tests.training.test_runs import ROOT, TINY, Trainer, assert_equal_weights
+
+SWEPT = [
+    *TINY,
+    "logger=csv",
+    "evaluate_at_end=false",
+    "data.steps_per_epoch=50",
+    "data.num_workers=0",
+    "model.binarizer=stochastic",
+    "trainer.max_steps=150",
+    "callbacks.last.every_n_train_steps=7",
+]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory, shards_dir: Path) -> Path:
+    """The run that every job below must equal."""
+    train = Trainer(tmp_path_factory.mktemp("alone"), shards_dir)
+    done = train(*SWEPT)
+    assert done.returncode == 0, done.stderr
+    return train.runs()[0]
+
+
+@pytest.fixture
+def train(tmp_path: Path, shards_dir: Path) -> Trainer:
+    return Trainer(tmp_path, shards_dir)
+
+
+def start(train: Trainer, *options: str, terminal: int | None = None, **environment: str) -> subprocess.Popen[bytes]:
+    """Starts train.py in a session of its own, whose terminal is ``terminal``."""
+    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal} if terminal is not None else {}
+    command = [sys.executable, str(ROOT / "train.py"), *options]
+    if terminal is not None:
+        command = ["setsid", "--ctty", "--wait", *command]
+    return subprocess.Popen(command, env=train.environment | environment, **streams)  # type: ignore[call-overload]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 240) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+def has_checkpoint(job: Path) -> bool:
+    return any((job / CHECKPOINTS).glob("*.ckpt"))
+
+
+def test_killed_sweep_goes_on_and_says_at_its_end_which_job_failed_and_why(train: Trainer, unbroken: Path) -> None:
+    sweep = train.outputs / "sweep"
+    job = sweep / "0-gru-additive"
+    options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=joblib", f"hydra.sweep.dir={sweep}"]
+    first = start(train, *options)
+    wait_for((job / CONFIG).is_file if random.random() < 0.5 else lambda: has_checkpoint(job))
+    time.sleep(random.random())
+    first.kill()
+    first.wait()
+    done = train(*options)
+    assert done.returncode != 0
+    lines = [line for line in done.stdout.splitlines() if "-gru-additive" in line]
+    assert "finished" in next(line for line in lines if "│ 0-gru" in line), done.stdout
+    assert "failed" in next(line for line in lines if "│ 1-gru" in line)
+    assert "seed must be a whole number" in done.stdout
+    assert f"hydra.sweep.dir={sweep}" in done.stdout
+    assert_equal_weights(job, unbroken)
+
+
+def test_sweep_goes_on_when_its_terminal_closes(train: Trainer, unbroken: Path) -> None:
+    sweep = train.outputs / "sweep"
+    ours, theirs = pty.openpty()
+    process = start(
+        train, "-m", *SWEPT, "seed=0", "hydra/launcher=submitit_local", f"hydra.sweep.dir={sweep}", terminal=theirs
+    )
+    os.close(theirs)
+    wait_for((sweep / "0-gru-additive" / CONFIG).is_file)
+    os.close(ours)
+    assert process.wait(240) == 0
+    assert "finished" in (sweep / "output.log").read_text()
+    assert_equal_weights(sweep / "0-gru-additive", unbroken)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
+    (tmp_path / "slurm").mkdir()
+    with slurm.cluster(tmp_path / "slurm") as environment:
+        yield environment
+
+
+@pytest.mark.skipif(slurm.missing() != "", reason=slurm.missing())
+def test_preempted_job_of_slurm_saves_returns_to_the_queue_and_goes_on(
+    train: Trainer, unbroken: Path, cluster: dict[str, str]
+) -> None:
+    sweep = train.outputs / "sweep"
+    job = sweep / "0-gru-additive"
+    options = ["seed=0", "hydra/launcher=submitit_slurm", f"hydra.sweep.dir={sweep}", "hydra.launcher.timeout_min=90"]
+    submitter = start(train, "-m", *SWEPT, *options, **cluster)
+    wait_for(lambda: has_checkpoint(job))
+    submitter.kill()  # the job does not need it
+    submitter.wait()
+    environment = os.environ | cluster
+    subprocess.run(["scancel", "--signal=USR2", "--name=rnncodec"], env=environment, check=True)
+    wait_for((job / RESULT).is_file)
+    (printed,) = sweep.glob(".submitit/*/*_0_log.out")
+    assert "stopped by a signal" in printed.read_text()
+    assert "Requeued" in printed.read_text()
+    assert_equal_weights(job, unbroken)
+
+
+def test_two_torchruns_of_one_process_train_as_one_of_two(train: Trainer) -> None:
+    together = train(*SWEPT, "trainer=ddp_cpu", "trainer.max_steps=20", "hydra.run.dir=" + str(train.outputs / "one"))
+    assert together.returncode == 0, together.stderr
+    (port,) = slurm.free_ports(1)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nnodes=2",
+        "--nproc-per-node=1",
+        f"--master-port={port}",
+    ]
+    agents = [
+        subprocess.Popen(
+            [*command, f"--node-rank={node}", "--master-addr=127.0.0.1", str(ROOT / "train.py"), *SWEPT,
+             "trainer=ddp_cpu", "trainer.max_steps=20"],
+            env=train.environment, stderr=subprocess.PIPE, text=True,
+        )
+        for node in range(2)
+    ]  # fmt: skip
+    errors = [agent.communicate(timeout=240)[1] for agent in agents]
+    assert [agent.returncode for agent in agents] == [0, 0], errors
+    assert "2 processes, 1 on each machine: 4 patches a step each, 8 together" in errors[0] + errors[1]
+    (run,) = (train.outputs / "runs").iterdir()  # one folder, though each process has read the clock
+    assert_equal_weights(run, train.outputs / "one")
