@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup train report test lint types clean
+.PHONY: help setup train report figures test lint types clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -13,6 +13,9 @@ train: setup  ## Set up, then train a narrow codec on embedded sample photos: th
 report: setup  ## Set up, then measure the packaged network on sample photos: a page to look at, report.html
 	$(BIN)/python evaluate.py images=samples 'baselines=[jpeg,webp]' folder=outputs/evaluations/small-samples
 	$(BIN)/rnncodec report outputs/evaluations/small-samples -o report.html --overwrite
+
+figures: setup  ## Make the figures of the README in docs/figures; PHOTOS=FOLDER draws the curves of other photos
+	$(BIN)/python -m benchmarks.figures $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 test: setup lint types  ## Set up, then lint, check types and run the tests
 	$(BIN)/pytest -n auto --dist worksteal

@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks import figures
+from rnncodec import bitstream
+from rnncodec.codec import IterativeCodec
+from rnncodec.compression import Compressor
+from rnncodec.evaluation.curves import Curve
+from rnncodec.imaging import Pixels
+
+
+@pytest.fixture(scope="module")
+def ours(context_codec: IterativeCodec) -> Compressor:
+    return Compressor(context_codec)
+
+
+def test_the_crop_shows_three_pictures_and_jpeg_has_no_fewer_bytes(
+    ours: Compressor, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    captions: list[str] = []
+    original = figures.caption
+
+    def caption(codec: str, size: int, shown: Pixels, pixels: Pixels) -> str:
+        captions.append(f"{codec} {size}")
+        return original(codec, size, shown, pixels)
+
+    monkeypatch.setattr(figures, "caption", caption)
+    monkeypatch.setattr(figures, "CROP", (10, 20, 110, 90))
+    figure = figures.crop_figure(photos[0], ours)
+    assert figure.size == (3 * 100 + 2 * figures.GAP, 70 + figures.CAPTION)
+    assert figure.crop((0, 0, 100, 70)).tobytes() == Image.fromarray(photos[0]).crop((10, 20, 110, 90)).tobytes()
+    sizes = {codec: int(size) for codec, size in map(str.split, captions)}
+    ends = bitstream.read(ours.compress(photos[0])).ends
+    assert sizes["rnncodec"] in ends
+    assert sizes["JPEG"] >= sizes["rnncodec"]
+
+
+def test_the_layers_are_those_that_the_file_has(ours: Compressor, photos: list[Pixels]) -> None:
+    figure = figures.layers_figure(photos[0], ours)
+    height, width = photos[0].shape[:2]
+    shown = [t for t in figures.LAYERS if t <= ours.trained_iterations]
+    assert figure.size == (len(shown) * (width + figures.GAP) - figures.GAP, height + figures.CAPTION)
+
+
+def test_curves_are_drawn_the_same_every_time(tmp_path: Path) -> None:
+    results = {"bpp": [0.1, 0.5], "ms-ssim-rgb": [0.9, 0.97], "psnr-rgb": [25.0, 30.0]}
+    curves = [Curve("rnncodec", "", results), Curve("jpeg", "", results)]
+    for name in ("first.svg", "second.svg"):
+        figures.draw_curves(curves, "Mean of 1 photo", tmp_path / name)
+    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
+
+
+def test_the_figures_of_the_readme_are_there_and_small() -> None:
+    folder = Path("docs/figures")
+    made = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert made.keys() == {"curves.svg", "crop.jpg", "layers.jpg"}
+    assert sum(made.values()) < 500_000
+    assert all(f"docs/figures/{name}" in Path("README.md").read_text() for name in made)
