@@ -35,7 +35,7 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     """
     config = load_config(folder)
     accelerator, processes = config.trainer.accelerator, world_size()
-    if accelerator == "cpu" and processes > 1:
+    if accelerator == "cpu" and local_world_size() > 1:
         share_cores(local_world_size())
     if accelerator != "cpu":
         torch.set_float32_matmul_precision(config.get("matmul_precision", "highest"))
