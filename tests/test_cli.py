@@ -1,5 +1,6 @@
 """The command line, as a real process."""
 
+import errno
 import io
 import json
 import os
@@ -13,6 +14,8 @@ import pytest
 from PIL import ExifTags, Image
 
 import rnncodec
+from rnncodec.cli.files import check_output, write_output
+from rnncodec.errors import OutputError
 from rnncodec.imaging import srgb_profile
 
 
@@ -159,6 +162,74 @@ def test_one_bad_input_does_not_keep_the_others(
     assert done.returncode == 3
     assert str(broken).encode() in done.stderr
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["odd.rnnc"]
+
+
+def test_a_folder_is_converted_by_several_processes_and_a_second_run_goes_on(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    (tmp_path / "in" / "deeper" / "odd.png").write_bytes(odd_images["odd"].read_bytes())
+    (tmp_path / "in" / "grey.png").write_bytes(odd_images["grey"].read_bytes())
+    (tmp_path / "in" / "broken.png").write_bytes(odd_images["odd"].read_bytes()[:80])
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    arguments = ["compress", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_weights, "--iterations", 1]
+    done = run(*arguments, "--jobs", 2)
+    assert done.returncode == 3
+    assert b"2 files written, 1 failed" in done.stderr
+    assert b"broken.png" in done.stderr
+    written = [tmp_path / "out" / "deeper" / "odd.rnnc", tmp_path / "out" / "grey.rnnc"]
+    assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == written
+    assert written[0].read_bytes() == rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1)
+    written[1].unlink()
+    again = run(*arguments)
+    assert b"1 files written, 1 failed, 1 were finished before" in again.stderr
+    assert written[1].exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_full_disk_ends_in_one_line(odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x.rnnc"
+    file.write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
+    command = [sys.executable, "-m", "rnncodec.cli", "truncate", str(file), "--max-bytes", "999", "-o", "-"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 7
+    (line,) = done.stderr.splitlines()
+    assert "standard output cannot be written: No space left on device" in line
+
+
+def test_output_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, content: bytes) -> None:
+        path.open("wb").write(content[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_output(str(tmp_path / "x.rnnc"), b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_in_which_nothing_can_be_written_is_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="is no folder"):
+        check_output(str(tmp_path / "file" / "x.rnnc"), overwrite=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(OutputError, match="is read-only"):
+        check_output(str(tmp_path / "new" / "x.rnnc"), overwrite=False)
+
+
+def test_region_is_a_part_of_the_picture(odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path) -> None:
+    file, part = tmp_path / "x.rnnc", tmp_path / "part.png"
+    file.write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
+    options = ["decompress", file, "-o", part, "--model", tiny_weights, "--region"]
+    assert run(*options, "30,2,3,15").returncode == 0
+    whole = rnncodec.decompress(file.read_bytes(), model=tiny_weights)
+    assert np.array_equal(np.asarray(Image.open(part)), np.asarray(whole.crop((30, 2, 33, 17))))
+    for wrong, message in (("1,2,3", "four whole numbers"), ("30,2,4,15", "beyond the picture")):
+        refused = run(*options, wrong, "--overwrite")
+        assert (refused.returncode, message in refused.stderr.decode()) == (2, True)
 
 
 def test_every_failure_has_its_exit_code_and_message(

@@ -45,7 +45,7 @@ class Encoder(nn.Module):
         self.out_channels = channels[-1]
 
     def forward(self, x: Tensor, states: list[Any] | None) -> tuple[Tensor, list[Any]]:
-        x = self.conv(functional.pixel_unshuffle(x, self.fold))
+        x = self.conv(functional.pixel_unshuffle(x.to(self.conv.weight.dtype), self.fold))
         new_states = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(x, state)
@@ -79,7 +79,7 @@ class Decoder(nn.Module):
         self.output = nn.Conv2d(inputs[-1], 3 * self.fold**2, kernel, padding=kernel // 2)
 
     def forward(self, codes: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
-        x = self.conv(codes, t)
+        x = self.conv(codes.to(self.conv.weight.dtype), t)
         new_states = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(x, state)

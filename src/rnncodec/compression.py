@@ -27,6 +27,7 @@ from rnncodec.imaging import Pixels, open_image, to_pixels
 from rnncodec.limits import MAX_PIXELS, too_large
 from rnncodec.metadata import NO_METADATA, Metadata
 from rnncodec.model_file import find_model, load_model, model_identity
+from rnncodec.precision import convert, fastest
 from rnncodec.quality import Quality, spread_sample
 from rnncodec.rate import Target, bits_per_pixel
 from rnncodec.tiles import Region, Tile, Tiling, Window, overlap, scaled, within
@@ -43,7 +44,8 @@ class Compressor:
 
     Pixels are uint8 ``[H, W, 3]``, RGB, of any size from 1×1. They are padded to multiples of 16 by repeating the last
     row and column; the decoder crops this padding away. The network runs on one tile of a large picture at a time, for
-    all layers, so that its memory does not grow with the picture; ``tiling`` says what is large.
+    all layers, so that its memory does not grow with the picture; ``tiling`` says what is large. ``dtype`` is the
+    precision of the network; by default the `fastest` of the device.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Compressor:
         codec: IterativeCodec,
         device: str | torch.device = "cpu",
         tiling: Tiling = Tiling(),  # noqa: B008 (it cannot change)
+        dtype: torch.dtype | None = None,
     ) -> None:
         self.context = codec.context
         self.identities = {bitstream.RAW: model_identity(codec)}  # by coder id
@@ -66,6 +69,7 @@ class Compressor:
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
         self.device = torch.device(device)
+        convert(self.codec, fastest(self.device) if dtype is None else dtype)
 
     @property
     def identity(self) -> bytes:
@@ -328,7 +332,7 @@ def _place(picture: Tensor, tile: Tile, shown: Pixels, area: Window) -> None:
 
 def _signs(codes: Tensor) -> Codes:
     """Codes ``[1, bits, h, w]`` of the network as the entropy coder takes them."""
-    return np.where(codes[0].cpu().numpy() > 0, np.int8(1), np.int8(-1))
+    return np.where((codes[0] > 0).cpu().numpy(), np.int8(1), np.int8(-1))
 
 
 def compressor(model: str = DEFAULT_MODEL, device: str = "cpu") -> Compressor:

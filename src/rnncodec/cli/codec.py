@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from rnncodec.cli.info import describe, table
 from rnncodec.cli.options import (
     Device,
     Inputs,
+    Jobs,
     MaxBytes,
     MaxPixels,
     Output,
@@ -25,7 +27,7 @@ from rnncodec.cli.options import (
 )
 from rnncodec.errors import ConfigurationError, FormatError, OutputError
 from rnncodec.image_metadata import encode, metadata_of
-from rnncodec.imaging import open_image, to_pixels
+from rnncodec.imaging import is_image_name, open_image, to_pixels
 from rnncodec.limits import MAX_PIXELS
 from rnncodec.metadata import NO_METADATA
 from rnncodec.rate import Target, bits_per_pixel
@@ -58,6 +60,7 @@ def compress(
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
     strip: Strip = False,
+    jobs: Jobs = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Compress images to .rnnc files.
@@ -66,9 +69,14 @@ def compress(
     transparency is flattened onto white, 16-bit samples become 8-bit. EXIF and XMP metadata are kept, without the
     thumbnail, unless --strip is given.
 
+    Of a folder all images are compressed, those in its folders too. When the command is run again, it goes on with
+    those that are left.
+
     Examples:
 
         rnncodec compress photo.jpg
+
+        rnncodec compress photos/ -o compressed/ --jobs 4
 
         rnncodec compress *.png -o compressed/ --bpp 0.5
 
@@ -76,26 +84,30 @@ def compress(
     """
     goal = Target(bpp, max_bytes, psnr, ms_ssim)
 
-    def load() -> Convert:
-        from rnncodec import compression  # imports torch
+    load = partial(compressing, model, device, goal, iterations, max_pixels, strip)
+    convert_all(files, output, SUFFIX, overwrite, load, is_image_name, jobs)
 
-        compressor = compression.compressor(model, device)
 
-        def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
-            content = read_input(source)
-            image = open_image(io.BytesIO(content), max_pixels)
-            pixels, notes = to_pixels(image)
-            metadata, left_out = (NO_METADATA, []) if strip else metadata_of(image, pixels)
-            for note in notes + left_out:
-                warn(source, note)
-            on_work = step(iterations or compressor.most_layers(goal))
-            data = compressor.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work)
-            rate = bits_per_pixel(len(data), pixels)
-            return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
+def compressing(model: str, device: str, goal: Target, iterations: int | None, max_pixels: int, strip: bool) -> Convert:
+    """The function that compresses a file with these options."""
+    from rnncodec import compression  # imports torch
 
-        return convert
+    compressor = compression.compressor(model, device)
 
-    convert_all(files, output, SUFFIX, overwrite, load)
+    def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
+        content = read_input(source)
+        image = open_image(io.BytesIO(content), max_pixels)
+        pixels, notes = to_pixels(image)
+        metadata, left_out = (NO_METADATA, []) if strip else metadata_of(image, pixels)
+        del image  # its memory
+        for note in notes + left_out:
+            warn(source, note)
+        on_work = step(iterations or compressor.most_layers(goal))
+        data = compressor.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work)
+        rate = bits_per_pixel(len(data), pixels)
+        return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
+
+    return convert
 
 
 @app.command()
@@ -111,6 +123,7 @@ def decompress(
     ] = None,
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
+    jobs: Jobs = 1,
     overwrite: Overwrite = False,
 ) -> None:
     """Decompress .rnnc files to images: PNG, or the format that the ending of the output names.
@@ -130,31 +143,36 @@ def decompress(
     """
     part = None if region is None else parse_region(region)
 
-    def load() -> Convert:
-        from rnncodec import compression  # imports torch
+    load = partial(decompressing, model, device, iterations, part, max_pixels)
+    convert_all(files, output, ".png", overwrite, load, is_ours, jobs)
 
-        def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
-            format_name = picture_format(target)
-            reader = bitstream.Reader(read_chunks(source))
-            compression.check_size(reader.header, max_pixels)
-            decoder = compression.compressor_for(reader.header, model, device)
-            most = min(reader.header.layers, iterations or reader.header.layers)
-            payloads = iter(reader)
-            pixels = decoder.picture(reader.header, compression.first_layers(payloads, iterations), part, step(most))
-            for _ in payloads:  # to the metadata
-                pass
-            if pixels is None:
-                raise FormatError(f"nothing can be decoded: {reader.damage}")
-            if reader.damage:
-                warn(source, reader.damage)
-            picture, notes = encode(Image.fromarray(pixels), format_name, reader.metadata)
-            for note in notes:
-                warn(source, note)
-            return picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers"
 
-        return convert
+def decompressing(
+    model: str | None, device: str, iterations: int | None, part: Region | None, max_pixels: int
+) -> Convert:
+    """The function that decompresses a file with these options."""
+    from rnncodec import compression  # imports torch
 
-    convert_all(files, output, ".png", overwrite, load)
+    def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
+        format_name = picture_format(target)
+        reader = bitstream.Reader(read_chunks(source))
+        compression.check_size(reader.header, max_pixels)
+        decoder = compression.compressor_for(reader.header, model, device)
+        most = min(reader.header.layers, iterations or reader.header.layers)
+        payloads = iter(reader)
+        pixels = decoder.picture(reader.header, compression.first_layers(payloads, iterations), part, step(most))
+        for _ in payloads:  # to the metadata
+            pass
+        if pixels is None:
+            raise FormatError(f"nothing can be decoded: {reader.damage}")
+        if reader.damage:
+            warn(source, reader.damage)
+        picture, notes = encode(Image.fromarray(pixels), format_name, reader.metadata)
+        for note in notes:
+            warn(source, note)
+        return picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers"
+
+    return convert
 
 
 @app.command()
@@ -179,7 +197,7 @@ def truncate(
         kept = bitstream.truncate(content, max_bytes, strip)
         return kept, f"{len(content):,} → {len(kept):,} bytes, {len(bitstream.read(kept).layers)} layers"
 
-    convert_all(files, output, SUFFIX, overwrite, lambda: convert)
+    convert_all(files, output, SUFFIX, overwrite, lambda: convert, is_ours)
 
 
 @app.command()
@@ -221,8 +239,14 @@ def info(
         else:
             Console(highlight=False).print(table(described))
 
-    if exit_code := run_each(files or [], show):
+    _, exit_code = run_each(files or [], show)
+    if exit_code:
         raise typer.Exit(exit_code)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a file has the ending of our files."""
+    return path.suffix.lower() == SUFFIX
 
 
 def parse_region(text: str) -> Region:

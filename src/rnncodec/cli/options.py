@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-Inputs = Annotated[list[str], typer.Argument(metavar="FILE...", help="Files; - is standard input.", show_default=False)]
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="FILE...", help="Files and folders; - is standard input.", show_default=False)
+]
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output", help="Output file, or a folder for several inputs; - is standard output."),
@@ -14,3 +16,4 @@ Device = Annotated[str, typer.Option(help="The device that the network runs on: 
 MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse pictures of more pixels (width × height).")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist.")]
 Strip = Annotated[bool, typer.Option("--strip", help="Leave out metadata: EXIF, XMP, and the colour tag.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Processes, each on one file at a time.")]

@@ -98,7 +98,7 @@ class RecurrentIntegerContext:
                     table,
                 )
             )
-        self._read: tuple[list[Codes], list[Values]] = ([], [])  # the codes read last, and the memory after each
+        self._read: tuple[list[Codes], Values | None] = ([], None)  # the codes read last, and the memory after them
 
     def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
         """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
@@ -118,21 +118,19 @@ class RecurrentIntegerContext:
     def _memory(self, history: Sequence[Codes]) -> Values:
         """The memory ``[h · w, memory]`` after the codes of ``history``. It is kept, with the codes. So when a picture
         is coded layer by layer, each layer is read once."""
-        read, memories = self._read
-        same = 0
-        while same < min(len(read), len(history)) and read[same] is history[same]:
-            same += 1
-        memories = memories[:same]
-        for t in range(same, len(history)):
+        read, memory = self._read
+        if len(read) > len(history) or any(old is not new for old, new in zip(read, history, strict=False)):
+            read, memory = [], None
+        for t in range(len(read), len(history)):
             weights = self._weights[self._set(t)]
             sums = convolve(positions_first(history[t]), weights["codes"])
-            if memories:
-                picture = memories[-1].reshape(*history[t].shape[1:], -1)
-                sums += convolve(picture, weights["state"])
+            if memory is not None:
+                sums += convolve(memory.reshape(*history[t].shape[1:], -1), weights["state"])
             sums += weights["memory_bias"]
-            memories.append(whole(sums, 0, TOP_LEVEL))
-        self._read = (list(history), memories)
-        return memories[-1]
+            memory = whole(sums, 0, TOP_LEVEL)
+        assert memory is not None  # there are codes
+        self._read = (list(history), memory)
+        return memory
 
 
 def _largest(tensors: Mapping[str, NDArray[np.integer]]) -> int:

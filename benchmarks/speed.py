@@ -1,0 +1,197 @@
+"""The time and memory of encoding and decoding photos, beside the codecs of Pillow, as Markdown tables.
+
+python benchmarks/speed.py path/to/kodak --first 4
+python benchmarks/speed.py path/to/kodak --large      # and a picture of 12 megapixels, made of these photos
+
+Ours is measured with 1, 2, 4 and 8 layers, the others at the setting that comes nearest to 0.5 bpp.
+Seconds are means over the photos, without the start of the process, which loads the network. The memory is the most
+that the process had, without what it had after the start. Thousands of multiply–accumulates (kMAC) are those of the
+network, for each pixel. The last table has the difference of pixels where a file is decoded in bfloat16 and in float32.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from rnncodec import bitstream
+from rnncodec.errors import ConfigurationError
+from rnncodec.evaluation.classical import classical
+from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.rate import bits_per_pixel
+from rnncodec.weights import DEFAULT_MODEL
+
+LAYERS = (1, 2, 4, 8)
+OTHERS = ("jpeg", "webp", "avif", "jxl")
+NEAR = 0.5  # bpp
+TRIAL, TRIALS = 768, 8  # pixels a side, and pictures, on which a setting for this rate is chosen
+LARGE = (3000, 4000)  # rows and columns
+
+
+class Row(NamedTuple):
+    """What was measured of one codec at one setting: bits a pixel, seconds, megabytes, kMAC to encode and to decode."""
+
+    setting: float
+    bpp: float
+    encode: float
+    decode: float
+    memory: float
+    macs: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("images", type=Path, help="a folder")
+    parser.add_argument("--first", type=int, help="only so many of its images")
+    parser.add_argument("--large", action="store_true", help="measure a picture of 12 megapixels too")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args()
+    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
+    if not paths:
+        parser.error(f"no images in {options.images}")
+    photos = [read_pixels(path) for path in paths]
+    print(f"{platform.machine()}, {os.cpu_count()} cores; {len(photos)} photos.")
+    for title, pictures in [("photos", photos)] + ([("12 megapixels", [mosaic(photos)])] if options.large else []):
+        print(f"\n| {title} | threads | setting | bpp | ratio | encode (s) | decode (s) | memory (MB) | kMAC |")
+        print("| --- |" + " ---: |" * 8)
+        for threads in options.threads:
+            show(options.model, threads, alone(threads, ours, options.model, pictures))
+        for name in OTHERS:
+            try:
+                rows = alone(1, others, name, pictures)
+            except ConfigurationError as error:
+                print(f"| {name}: {error} |")
+                continue
+            show(name, 1, rows)
+    print("\n| layers | largest difference | mean difference | PSNR lost (dB) |\n| ---: | ---: | ---: | ---: |")
+    for layers, largest, mean, lost in alone(max(options.threads), precisions, options.model, photos):
+        print(f"| {layers} | {largest:.0f} | {mean:.3f} | {lost:+.4f} |")
+
+
+def show(name: str, threads: int, rows: list[Row]) -> None:
+    for row in rows:
+        print(
+            f"| {name} | {threads} | {row.setting:g} | {row.bpp:.3f} | {24 / row.bpp:.0f} | {row.encode:.2f} | "
+            f"{row.decode:.2f} | {row.memory:.0f} | {row.macs} |",
+            flush=True,
+        )
+
+
+def alone(threads: int, action: Callable[..., list], *arguments: object) -> list:
+    """The result of ``action`` in a process of its own, on so many threads."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # the new process inherits it
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(action, *arguments).result()
+
+
+def ours(model: str, pictures: list[Pixels]) -> list[Row]:
+    from rnncodec.compression import Compressor
+    from rnncodec.cost import cost
+    from rnncodec.model_file import load_model
+
+    codec = load_model(model)
+    compressor, macs = Compressor(codec), cost(codec.config)
+    file = bitstream.read(compressor.compress(pictures[0][:128, :128], 2))  # the first run prepares what later ones use
+    compressor.picture(file.header, file.layers)
+    before, rows = peak(), []
+    for layers in LAYERS:
+        contents, encode = timed(lambda layers=layers: [compressor.compress(pixels, layers) for pixels in pictures])
+        files = [bitstream.read(content) for content in contents]
+        _, decode = timed(lambda files=files: [compressor.picture(file.header, file.layers) for file in files])
+        bpp = mean_rate(contents, pictures)
+        kilo = f"{layers * macs.encoder + (layers - 1) * macs.decoder:.0f} / {layers * macs.decoder:.0f}"
+        count = len(pictures)
+        rows.append(Row(layers, bpp, encode / count, decode / count, peak() - before, kilo))
+    return rows
+
+
+def others(name: str, pictures: list[Pixels]) -> list[Row]:
+    codec = classical(name)
+    codec.check()
+    sample = [pixels[:TRIAL, :TRIAL] for pixels in pictures[:TRIALS]]
+    rates = {
+        setting: mean_rate([codec.encode(pixels, setting) for pixels in sample], sample) for setting in codec.settings
+    }
+    setting = min(rates, key=lambda each: abs(rates[each] - NEAR))
+    before = peak()
+    contents, encode = timed(lambda: [codec.encode(pixels, setting) for pixels in pictures])
+    _, decode = timed(lambda: [codec.decode(content) for content in contents])
+    return [
+        Row(
+            setting, mean_rate(contents, pictures), encode / len(pictures), decode / len(pictures), peak() - before, "–"
+        )
+    ]
+
+
+def precisions(model: str, photos: list[Pixels]) -> list[tuple[int, float, float, float]]:
+    """For each number of layers: the largest and the mean difference, in 1/255, of the pictures that bfloat16 and
+    float32 give of a file written in bfloat16; and the mean PSNR that float32 gives more."""
+    import torch
+
+    from rnncodec.compression import Compressor
+    from rnncodec.model_file import load_model
+
+    codec = load_model(model)
+    fast, exact = (Compressor(codec, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
+    found: list[list[tuple[float, float, float]]] = [[] for _ in range(max(LAYERS))]
+    for pixels in photos:
+        file = bitstream.read(fast.compress(pixels, max(LAYERS)))
+        for t, (first, second) in enumerate(zip(fast.decode(file), exact.decode(file), strict=True)):
+            difference = np.abs(first.astype(int) - second)
+            found[t].append((difference.max(), difference.mean(), psnr(second, pixels) - psnr(first, pixels)))
+    rows = []
+    for layers in LAYERS:
+        largest, mean, lost = zip(*found[layers - 1], strict=True)
+        rows.append((layers, float(max(largest)), float(np.mean(mean)), float(np.mean(lost))))
+    return rows
+
+
+def mean_rate(contents: list[bytes], pictures: list[Pixels]) -> float:
+    """The mean bits per pixel of files."""
+    rates = [bits_per_pixel(len(content), pixels) for content, pixels in zip(contents, pictures, strict=True)]
+    return float(np.mean(rates))
+
+
+def psnr(shown: Pixels, original: Pixels) -> float:
+    return float(10 * np.log10(255**2 / np.mean((shown.astype(float) - original) ** 2)))
+
+
+def mosaic(photos: list[Pixels]) -> Pixels:
+    """A picture of LARGE pixels: the photos, twice as large, side by side."""
+    height, width = LARGE
+    canvas = Image.new("RGB", (width, height))
+    x = y = row = 0
+    index = 0
+    while y < height:
+        photo = Image.fromarray(photos[index % len(photos)])
+        photo = photo.resize((2 * photo.width, 2 * photo.height), Image.Resampling.BICUBIC)
+        canvas.paste(photo, (x, y))
+        x, row, index = x + photo.width, max(row, photo.height), index + 1
+        if x >= width:
+            x, y, row = 0, y + row, 0
+    return np.asarray(canvas)
+
+
+def timed(action: Callable[[], list]) -> tuple[list, float]:
+    """The result of ``action``, and the seconds that it took."""
+    start = time.perf_counter()
+    return action(), time.perf_counter() - start
+
+
+def peak() -> float:
+    """The most memory that this process had so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
