@@ -79,7 +79,7 @@ class Decoder(nn.Module):
         self.output = nn.Conv2d(inputs[-1], 3 * self.fold**2, kernel, padding=kernel // 2)
 
     def forward(self, codes: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
-        x = self.conv(codes.to(self.conv.weight.dtype), t)
+        x = self.conv(codes.to(self.output.weight.dtype), t)
         new_states = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(x, state)

@@ -56,7 +56,8 @@ def evaluate(tmp_path: Path, tiny_weights: Path, images: Path) -> Evaluate:
     common = [f"model={tiny_weights}", f"images={images}", "workers=1"]
 
     def start(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, str(ROOT / "evaluate.py"), *common, *options]
+        flags_first = sorted([*common, *options], key=lambda option: not option.startswith("-"))
+        command = [sys.executable, str(ROOT / "evaluate.py"), *flags_first]
         return subprocess.run(
             command,
             env=kept | ours | environment,

@@ -22,7 +22,14 @@ from tests.defaults import checkerboard_config, codec_config, patches
 
 
 def module(codec: IterativeCodec, context: Checkerboard | None = None, **options: object) -> CodecModule:
-    settings = {"iterations": 2, "curriculum": None, "iteration_decay": 1.0, "rate_weight": [0.0], "warmup_steps": 1}
+    settings = {
+        "iterations": 2,
+        "curriculum": None,
+        "iteration_decay": 1.0,
+        "rate_weight": [0.0],
+        "rate_power": 2.0,
+        "warmup_steps": 1,
+    }
     settings |= {"final_lr": 0.1, "compile": False, "seed": 0} | options
     return CodecModule(codec, L1(), context, partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
 

@@ -52,7 +52,11 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
     parameters = OmegaConf.load(ROOT / "conf" / "sweep" / f"{sweep}.yaml").hydra.sweeper.params
     for option, values in parameters.items():
         override = OverridesParser.create().parse_override(f"{option}={values}")
-        for value in override.sweep_string_iterator() if override.is_sweep_override() else [values]:
+        if override.is_interval_sweep():
+            tried = [f"{end:g}" for end in (override.value().start, override.value().end)]
+        else:
+            tried = override.sweep_string_iterator() if override.is_sweep_override() else [values]
+        for value in tried:
             composed = config(f"+sweep={sweep}", f"{option}={value}")
             assert composed.group == sweep
             check(composed)
@@ -261,7 +265,7 @@ def test_weights_trained_with_noise_go_on_deterministic_and_primed(
     assert (codec.config.binarizer, codec.config.priming) == ("deterministic", 2)
     assert all(torch.equal(value, tiny_codec.state_dict()[name]) for name, value in codec.state_dict().items())
     features = torch.randn(1, codec.encoder.out_channels, 4, 4)
-    assert torch.equal(codec.train().binarizer(features), tiny_codec.binarizer(features))
+    assert torch.equal(codec.train().binarizer(features, 0), tiny_codec.binarizer(features, 0))
 
 
 def test_weights_go_on_with_larger_kernels_on_the_states(

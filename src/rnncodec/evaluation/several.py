@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from rich.console import Console
@@ -34,7 +33,8 @@ def compare(folder: Path) -> None:
     """Print and write the table and the report of the jobs in ``folder``.
 
     Raises:
-        CompactHydraException: a model could not be measured; the others are in the table.
+        SystemExit: a model could not be measured; the others are in the table. (Of any other exception in a callback
+            Hydra makes a warning.)
     """
     jobs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
     results = [Path((job / RESULTS).read_text().strip()) for job in jobs if (job / RESULTS).is_file()]
@@ -55,7 +55,7 @@ def compare(folder: Path) -> None:
         console.print(f"Table:   {folder / TABLE}", f"Report:  {folder / REPORT}", sep="\n", soft_wrap=True)
     failures = [f"{(job / FAILURE).read_text().strip()}" for job in jobs if (job / FAILURE).is_file()]
     if failures:
-        raise CompactHydraException(f"{len(failures)} of {len(jobs)} models were not measured:\n" + "\n".join(failures))
+        raise SystemExit(f"{len(failures)} of {len(jobs)} models were not measured:\n" + "\n".join(failures))
 
 
 def table(curves: list[Curve], compare_to: str | None) -> tuple[list[str], list[list[str]]]:
