@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 from rnncodec import bitstream
 from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.binary_rnn import BinaryRNN, freeze
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import ConfigurationError, OutputError
 from rnncodec.export import (
     DECODER,
     ENCODER,
@@ -174,3 +174,16 @@ def test_a_context_model_in_floats_is_refused(tiny_codec: IterativeCodec, tmp_pa
     with pytest.raises(ConfigurationError, match="floating point"):
         export(codec, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_command_keeps_what_exists(tiny_weights: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from rnncodec.cli import app
+
+    (tmp_path / DECODER).write_bytes(b"mine")
+    for command in ("export", "web"):
+        done = CliRunner().invoke(app, [command, str(tiny_weights), "-o", str(tmp_path)])
+        assert isinstance(done.exception, OutputError)
+        assert "--overwrite" in str(done.exception)
+    assert (tmp_path / DECODER).read_bytes() == b"mine"
