@@ -12,6 +12,7 @@ from torch.nn import functional
 from rnncodec.binarizer import BINARIZERS
 from rnncodec.cells import cell_named
 from rnncodec.codec_config import CodecConfig
+from rnncodec.patches import PatchDecoder
 from rnncodec.projection import Projection
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
@@ -27,6 +28,8 @@ class Encoder(nn.Module):
 
     In the paper there are three cells, and the convolution has stride 2. With fewer cells it has a larger stride: the
     pixels are folded into channels first.
+
+    With ``patches`` the residual itself follows behind the features, each 16×16 block of it as 768 channels.
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -42,14 +45,18 @@ class Encoder(nn.Module):
                 channels[:-1], channels[1:], config.encoder_hidden_kernels, strict=True
             )
         )
-        self.out_channels = channels[-1]
+        self.patches = config.patches
+        self.out_channels = channels[-1] + (3 * STRIDE**2 if config.patches else 0)
 
     def forward(self, x: Tensor, states: list[Any] | None) -> tuple[Tensor, list[Any]]:
-        x = self.conv(functional.pixel_unshuffle(x.to(self.conv.weight.dtype), self.fold))
+        residual = x.to(self.conv.weight.dtype)
+        x = self.conv(functional.pixel_unshuffle(residual, self.fold))
         new_states = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(x, state)
             new_states.append(state)
+        if self.patches:
+            x = torch.cat([x, functional.pixel_unshuffle(residual, STRIDE)], dim=1)
         return x, new_states
 
 
@@ -60,6 +67,8 @@ class Decoder(nn.Module):
     In the paper there are four cells, and the convolution is 1×1. With fewer cells it is 3×3, and depth-to-space
     unfolds its output to pixels. The paper ends with a tanh. It is left out here, because residuals divided by their
     scale can exceed ±1.
+
+    With ``patches`` the output of a `PatchDecoder` is added, whose features are those of the first cell.
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -77,15 +86,21 @@ class Decoder(nn.Module):
         self.fold = STRIDE >> len(self.cells)
         kernel = 1 if self.fold == 1 else 3
         self.output = nn.Conv2d(inputs[-1], 3 * self.fold**2, kernel, padding=kernel // 2)
+        self.patches = PatchDecoder(config.bits, channels[1], STRIDE, config.projections) if config.patches else None
 
     def forward(self, codes: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
-        x = self.conv(codes.to(self.output.weight.dtype), t)
-        new_states = []
+        codes = codes.to(self.output.weight.dtype)
+        x = self.conv(codes, t)
+        outputs, new_states = [], []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(x, state)
+            outputs.append(x)
             x = functional.pixel_shuffle(x, 2)
             new_states.append(state)
-        return functional.pixel_shuffle(self.output(x), self.fold), new_states
+        pixels = functional.pixel_shuffle(self.output(x), self.fold)
+        if self.patches is not None:
+            pixels = pixels + self.patches(codes, outputs[0], t)
+        return pixels, new_states
 
 
 class IterativeCodec(nn.Module):

@@ -13,7 +13,7 @@ from rnncodec.reconstruction import RECONSTRUCTIONS
 
 # Options that older weights files do not name, with the value that holds for these files. Today an option with this
 # value is still left out of the file, so that the identity of such weights stays the same.
-ADDED = {"priming": 0, "diffusion": 0, "copies": 4, "projections": 1}
+ADDED = {"priming": 0, "diffusion": 0, "copies": 4, "projections": 1, "patches": False}
 
 MOST_CELLS = 4  # of the encoder, and of the decoder: each is a factor of two between the pixels and the codes
 MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
@@ -42,6 +42,9 @@ class CodecConfig(Config):
         copies: how many copies the memory of the associative LSTM keeps.
         projections: the number of iterations that have a projection of their own to the bits and from the bits; see
             :mod:`rnncodec.projection`.
+        patches: give each position a linear path from its 16×16 block of the residual to its bits, and from its bits
+            to this block of the reconstruction. Without it all iterations see the residual through the same features
+            of the encoder, far fewer than the block has values, and what these leave out is never coded.
 
     Raises:
         ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
@@ -63,6 +66,7 @@ class CodecConfig(Config):
     diffusion: int
     copies: int
     projections: int
+    patches: bool
 
     def __post_init__(self) -> None:
         for name, choices in (
@@ -91,8 +95,9 @@ class CodecConfig(Config):
             value = getattr(self, name)
             if not is_whole(value, least, most):
                 raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, not {value}")
-        if not isinstance(self.residual_normalization, bool):
-            raise ConfigurationError(f"residual_normalization must be true or false, not {self.residual_normalization}")
+        for name in ("residual_normalization", "patches"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name} must be true or false, not {getattr(self, name)}")
         largest = max(*self.channels(self.encoder_channels), *self.channels(self.decoder_channels))
         if largest > MOST_CHANNELS or max(self.encoder_hidden_kernels + self.decoder_hidden_kernels) > MOST_KERNEL:
             raise ConfigurationError(

@@ -57,9 +57,10 @@ class _Step(nn.Module):
     def __init__(self, codec: IterativeCodec) -> None:
         super().__init__()
         self.codec = copy.deepcopy(codec)
-        for part in (self.codec.binarizer, self.codec.decoder):
-            if part.conv.iterations > 1:
-                part.conv = OpenProjection(part.conv)  # type: ignore[assignment]
+        for part in list(self.codec.modules()):
+            for name, child in list(part.named_children()):
+                if isinstance(child, Projection) and child.iterations > 1:
+                    setattr(part, name, OpenProjection(child))
 
     def amplification(self, previous: Tensor, t: Tensor) -> Tensor:
         """As `IterativeCodec.amplification`, for a ``t`` that is not known when the graph is made."""

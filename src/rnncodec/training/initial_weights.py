@@ -3,22 +3,26 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from rnncodec.codec import IterativeCodec
 from rnncodec.errors import ConfigurationError
 from rnncodec.model_file import load_model
+from rnncodec.projection import Projection
 
-# Options of the network that may change from one run to the next, because the same weights fit.
-FREE = ("binarizer", "priming", "diffusion", "encoder_hidden_kernels", "decoder_hidden_kernels")
+# Options of the network that may change from one run to the next, because the same weights fit, or can be made to.
+FREE = (
+    "binarizer", "priming", "diffusion", "encoder_hidden_kernels", "decoder_hidden_kernels", "projections", "patches",
+)  # fmt: skip
 
 
 def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
     """Give ``codec`` the weights that ``weights`` names: a released name, a weights file or a run's folder.
 
     The config of both networks must be the same, but for the options in FREE. A convolution of the states may have a
-    larger kernel than before; it starts as the smaller one with zeros around.
+    larger kernel than before; it starts as the smaller one with zeros around. More iterations may have projections of
+    their own than before; the new ones start as the last of the old ones. The weights of `patches` may be new.
 
     Raises:
         ConfigurationError: the file holds another network.
@@ -26,12 +30,30 @@ def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
     """
     start = load_model(weights)
     wanted = codec.config
-    kernels = [config.encoder_hidden_kernels + config.decoder_hidden_kernels for config in (start.config, wanted)]
-    shrinks = any(old > new for old, new in zip(*kernels, strict=True))
+    sizes = [
+        (*config.encoder_hidden_kernels, *config.decoder_hidden_kernels, config.projections, config.patches)
+        for config in (start.config, wanted)
+    ]
+    shrinks = any(old > new for old, new in zip(*sizes, strict=True))
     if shrinks or replace(start.config, **{name: getattr(wanted, name) for name in FREE}) != wanted:
         raise ConfigurationError(f"{weights} holds another network than the one asked for: {start.config}")
-    shapes = {name: tensor.shape for name, tensor in codec.state_dict().items()}
-    codec.load_state_dict({name: padded(tensor, shapes[name]) for name, tensor in start.state_dict().items()})
+    extend(start.binarizer.conv, codec.binarizer.conv)
+    extend(start.decoder.conv, codec.decoder.conv)
+    random = codec.state_dict()
+    tensors = {name: padded(tensor, random[name].shape) for name, tensor in start.state_dict().items()}
+    codec.load_state_dict(random | tensors)
+
+
+@torch.no_grad()
+def extend(old: Projection, new: Projection) -> None:
+    """Give ``old`` the iterations and the inputs of ``new``: its own come first, as they are; further iterations are
+    its last one, and further inputs have the weights that they have in ``new``."""
+    assert old.bias is not None
+    own = torch.arange(new.iterations).clamp(max=old.iterations - 1)
+    bias = old.bias.unflatten(0, (old.iterations, -1))[own].flatten(0, 1)
+    weight = old.weight.unflatten(0, (old.iterations, -1))[own].flatten(0, 1)
+    weight = torch.cat([weight, new.weight[:, weight.shape[1] :]], dim=1)
+    old.weight, old.bias = nn.Parameter(weight), nn.Parameter(bias)
 
 
 def padded(tensor: Tensor, shape: torch.Size) -> Tensor:

@@ -73,6 +73,8 @@ class ExportWeights(L.Callback):
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
         assert isinstance(pl_module, CodecModule)
+        if pl_module.context is not None:  # that of the rate term
+            pl_module.codec.context = CONTEXTS[pl_module.context.config.name].freeze(pl_module.context)
         save_model(pl_module.codec, path, training, self.half)
 
     def _options(self) -> dict[str, Any]:
