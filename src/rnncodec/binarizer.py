@@ -12,15 +12,19 @@ def sign(x: Tensor) -> Tensor:
 
 
 class Binarizer(nn.Module):
-    """``sign(tanh(conv_t(x)))`` with the gradient of the identity: ``[B, C, h, w] -> [B, bits, h, w]``; conv_t is a
-    `Projection`."""
+    """``sign(tanh(conv_t(x)))``, in two parts: `project` is ``tanh(conv_t(x))``, ``[B, C, h, w] -> [B, bits, h, w]``,
+    where conv_t is a `Projection`; `forward` is the sign, with the gradient of the identity."""
 
     def __init__(self, in_channels: int, bits: int, projections: int) -> None:
         super().__init__()
         self.conv = Projection(in_channels, bits, projections)
 
-    def forward(self, features: Tensor, t: int) -> Tensor:
-        activations = self.conv(features, t).tanh()
+    def project(self, features: Tensor, t: int) -> Tensor:
+        """The activations, from -1 to 1, of the features in iteration t; the first is 0."""
+        return self.conv(features, t).tanh()
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """The codes of the activations."""
         codes = self.binarize(activations).detach()
         return codes + (activations - activations.detach())  # adds exactly 0: the codes stay exactly -1 or +1
 

@@ -20,6 +20,9 @@ from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
 if TYPE_CHECKING:
     from rnncodec.entropy.contract import Context
 
+Step = Callable[[Tensor], tuple[Tensor, list[Any]]]
+Search = Callable[[Tensor, Step], Tensor]
+
 STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
 
 
@@ -129,12 +132,17 @@ class IterativeCodec(nn.Module):
         self.reconstruction = RECONSTRUCTIONS[config.reconstruction]()
         self.normalization = ResidualNormalization() if config.residual_normalization else Unnormalized()
 
-    def iterate(self, images: Tensor) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+    def iterate(
+        self, images: Tensor, search: Search | None = None
+    ) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
         """The loop. Yields, for t = 1, 2, … without end, the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and a
         function that returns the reconstruction x̂_t ``[B, 3, H, W]``. Stop when you have enough.
 
         The decoder runs only when x̂_t is asked for, or when the next iteration needs it. So it does not run after the
         last iteration if nobody looks at the reconstruction.
+
+        If there is a ``search``, it chooses the codes: from the activations of the binarizer, and from the decoder's
+        step, a function from codes to the reconstruction and the decoder's new states.
 
         Raises:
             ValueError: H or W is not a multiple of 16.
@@ -147,8 +155,12 @@ class IterativeCodec(nn.Module):
         reconstruction, residual = torch.zeros_like(target), target
         for t in count():
             amplification = self.amplification(reconstruction, t, scales)
-            codes, encoder_states = self.encode_step(residual * amplification, encoder_states, t)
-            decode = cache(partial(self.decode_step, codes, reconstruction, amplification, decoder_states, t))
+            activations, encoder_states = self.encode_step(residual * amplification, encoder_states, t)
+            step = partial(
+                self.decode_step, previous=reconstruction, amplification=amplification, states=decoder_states, t=t
+            )
+            codes = self.binarizer(activations) if search is None else search(activations, step)
+            decode = cache(partial(step, codes))
             yield codes, partial(_picture, decode)
             reconstruction, decoder_states = decode()
             residual = target - reconstruction
@@ -165,11 +177,12 @@ class IterativeCodec(nn.Module):
         return self.config.priming if t == 0 else self.config.diffusion
 
     def encode_step(self, residual: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
-        """The codes ``B(E_t(r))`` of iteration t (the first is 0) and the encoder's new states."""
+        """The activations ``[B, bits, h, w]`` of iteration t (the first is 0), whose signs are the codes, and the
+        encoder's new states."""
         for _ in range(self.extra_runs(t)):
             _, states = self.encoder(residual, states)
         features, states = self.encoder(residual, states)
-        return self.binarizer(features, t), states
+        return self.binarizer.project(features, t), states
 
     def decode_step(
         self, codes: Tensor, previous: Tensor, amplification: Tensor, states: list[Any] | None, t: int

@@ -76,7 +76,7 @@ class EncoderStep(_Step):
     def forward(self, picture: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
         residual = (picture - previous) * self.amplification(previous, t)
         features, new_states = self.codec.encoder(residual, states)
-        return self.codec.binarizer(features, t), *pytree.tree_leaves(new_states)
+        return self.codec.binarizer(self.codec.binarizer.project(features, t)), *pytree.tree_leaves(new_states)
 
 
 class DecoderStep(_Step):
@@ -128,8 +128,8 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
 def example_states(codec: IterativeCodec) -> tuple[Any, Any]:
     """The states of encoder and decoder, as the cells have them, after an iteration on the example's pictures."""
     pictures = torch.zeros(BATCH, 3, STRIDE * ROWS, STRIDE * COLUMNS)
-    codes, encoder = codec.encode_step(pictures, None, 0)
-    _, decoder = codec.decode_step(codes, pictures, pictures.new_ones(()), None, 0)
+    activations, encoder = codec.encode_step(pictures, None, 0)
+    _, decoder = codec.decode_step(codec.binarizer(activations), pictures, pictures.new_ones(()), None, 0)
     return encoder, decoder
 
 

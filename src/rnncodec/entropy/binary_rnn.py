@@ -66,7 +66,8 @@ class LineLSTM(LSTM):
 
 class BinaryRNN(nn.Module):
     """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
-    on the positions before its own in raster order, and on all positions of earlier iterations.
+    on the positions before its own in raster order, and on all positions of earlier iterations. With ``start`` only the
+    logits from this iteration on are computed, ``[T - start, B, bits, h, w]``; the first is 0.
 
     A masked 7×7 convolution reads the codes of this iteration. An LSTM of 1×1 convolutions summarises the codes of
     earlier iterations. The line LSTM reads both, and two 1×1 convolutions give the logits of all bits of a position.
@@ -84,9 +85,10 @@ class BinaryRNN(nn.Module):
         self.line = LineLSTM(2 * maps, maps)
         self.output = nn.Sequential(nn.Conv2d(maps, maps, kernel_size=1), nn.Tanh(), nn.Conv2d(maps, config.bits, 1))
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, codes: Tensor, start: int = 0) -> Tensor:
         codes = codes.to(self.line.hidden_gates.weight.dtype)
-        earlier = torch.stack(list(self.summaries(codes))[:-1])
+        earlier = torch.stack(list(self.summaries(codes))[start:-1])
+        codes = codes[start:]
         features = torch.cat([self.neighbours(codes.flatten(0, 1)), self.earlier(earlier.flatten(0, 1))], dim=1)
         rows, state = [], None
         for row in features.split(1, dim=2):
@@ -155,3 +157,8 @@ def freeze(network: BinaryRNN) -> BinaryRNNContext:
     """The context that codes files, from a trained network."""
     tensors = {name: value.float().cpu().numpy().copy() for name, value in network.state_dict().items()}
     return BinaryRNNContext(network.config, tensors)
+
+
+def thaw(context: BinaryRNNContext) -> BinaryRNN:
+    """The network of a context."""
+    return context.network

@@ -21,7 +21,8 @@ TOP = 16.0  # activations are clipped here
 
 class Checkerboard(nn.Module):
     """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
-    only on bits that are coded earlier.
+    only on bits that are coded earlier. With ``start`` only the logits from this iteration on are computed,
+    ``[T - start, B, bits, h, w]``; the first is 0.
 
     The features of a position are the sum of three linear maps: of its neighbours of earlier stages in this iteration
     (``window``); of its neighbours in the two iterations before and of the sum of all older codes at the position
@@ -51,15 +52,17 @@ class Checkerboard(nn.Module):
             visible[group, : channels.start] = 1.0
         self.register_buffer("visible", visible, persistent=False)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        iterations, height, width = len(codes), *codes.shape[-2:]
+    def forward(self, codes: Tensor, start: int = 0) -> Tensor:
+        height, width = codes.shape[-2:]
+        t = torch.arange(start, len(codes), device=codes.device).clamp(max=self.config.iterations - 1)
         codes = codes.to(self.output.dtype)
         stage = stage_grid(height, width, codes.device)
-        t = torch.arange(iterations, device=codes.device).clamp(max=self.config.iterations - 1)
-        features = self.window(neighbours(codes, stage, self.config.radius))  # [T, B, N, first]
-        features = features + self.past(self._past(codes))
+        past = self._past(codes)[start:]
+        codes = codes[start:]
+        features = self.window(neighbours(codes, stage, self.config.radius))  # [T - start, B, N, first]
+        features = features + self.past(past)
         features = features + self.stage[stage.flatten()] + self.iteration[t][:, None, None]
-        own = codes.flatten(3).transpose(2, 3)  # [T, B, N, bits]
+        own = codes.flatten(3).transpose(2, 3)  # [T - start, B, N, bits]
         logits = []
         for group, channels in enumerate(self.channels):
             seen = own @ (self.centre[group] * self.visible[group]) + self.group[group]

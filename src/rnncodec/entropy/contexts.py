@@ -3,8 +3,10 @@
 A context model is a config, a network that trains, and a context that codes files (`contract.Context`):
 
 - ``network(config)``: an nn.Module with the attribute ``config``. It maps codes ``[T, B, bits, h, w]`` in {-1, +1} to
-  the logits of P(bit = 1), of the same shape. Each logit may depend only on bits that are coded earlier.
+  the logits of P(bit = 1), of the same shape. Each logit may depend only on bits that are coded earlier. With a second
+  argument ``start`` it gives the logits from this iteration on.
 - ``freeze(network)``: the context that codes files, from a trained network.
+- ``thaw(context)``: a network whose logits are those of the context, with gradients.
 - ``context(config, tensors)``: the same context, from the contents of a weights file.
 
 To add one, write a file like ``binary_rnn.py``, name its parts in ``CONTEXTS``, and add a file to ``conf/context``.
@@ -13,12 +15,12 @@ To add one, write a file like ``binary_rnn.py``, name its parts in ``CONTEXTS``,
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNConfig, BinaryRNNContext, freeze
+from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNConfig, BinaryRNNContext, freeze, thaw
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.config import CheckerboardConfig, ContextConfig, RecurrentCheckerboardConfig
 from rnncodec.entropy.contract import Context
 from rnncodec.entropy.integers import IntegerContext
-from rnncodec.entropy.quantization import quantize, quantize_recurrent
+from rnncodec.entropy.quantization import dequantize, dequantize_recurrent, quantize, quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
 from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
 from rnncodec.errors import ConfigurationError
@@ -32,15 +34,22 @@ class ContextModel(NamedTuple):
     config: type[ContextConfig]
     network: Callable[[Any], Network]
     freeze: Callable[[Any], Context]
+    thaw: Callable[[Any], Network]
     context: Callable[[Any, Mapping[str, Any]], Context]
 
 
 CONTEXTS = {
     model.config.name: model
     for model in (
-        ContextModel(CheckerboardConfig, Checkerboard, quantize, IntegerContext),
-        ContextModel(RecurrentCheckerboardConfig, RecurrentCheckerboard, quantize_recurrent, RecurrentIntegerContext),
-        ContextModel(BinaryRNNConfig, BinaryRNN, freeze, BinaryRNNContext),
+        ContextModel(CheckerboardConfig, Checkerboard, quantize, dequantize, IntegerContext),
+        ContextModel(
+            RecurrentCheckerboardConfig,
+            RecurrentCheckerboard,
+            quantize_recurrent,
+            dequantize_recurrent,
+            RecurrentIntegerContext,
+        ),
+        ContextModel(BinaryRNNConfig, BinaryRNN, freeze, thaw, BinaryRNNContext),
     )
 }
 

@@ -1,8 +1,10 @@
-"""From a trained context model to the same model in integers.
+"""From a trained context model to the same model in integers, and back.
 
 Activations are rounded to multiples of 2^-6. The weights of a layer are rounded to multiples of a power of two: the
 smallest with which every sum of the layer stays exact.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -98,10 +100,7 @@ def _quantize_iteration(model: RecurrentCheckerboard, t: int) -> dict[str, NDArr
     logits = (TOP * size["output"].sum(1) + size["output_bias"]) * 2**ACTIVATION_BITS
     logit_scale = _scale(logits, [weights["output"]])
 
-    scales = dict.fromkeys(("codes", "memory_bias"), memory_scale) | {"state": memory_scale - ACTIVATION_BITS}
-    scales |= dict.fromkeys(("window", "past", "centre", "stage", "group"), first_scale)
-    scales |= {"recall": first_scale - ACTIVATION_BITS, "hidden": second_scale, "output": logit_scale}
-    scales |= {"hidden_bias": second_scale + ACTIVATION_BITS, "output_bias": logit_scale + ACTIVATION_BITS}
+    scales = _recurrent_exponents(memory_scale, first_scale, second_scale, logit_scale)
     tensors: dict[str, NDArray[np.integer]] = {name: _whole(weights[name], scale) for name, scale in scales.items()}
     shifts = [
         memory_scale - ACTIVATION_BITS,
@@ -115,6 +114,56 @@ def _quantize_iteration(model: RecurrentCheckerboard, t: int) -> dict[str, NDArr
     for name in ("codes", "state", "window", "past", "recall", "centre", "hidden", "output"):
         tensors[name] = tensors[name].astype(np.int16)
     return tensors
+
+
+@torch.no_grad()
+def dequantize(context: IntegerContext) -> Checkerboard:
+    """A network in floats whose logits are those of ``context``, but for the rounding of its activations."""
+    model = Checkerboard(context.config)
+    tensors, shifts = context.tensors, context.tensors["shifts"].tolist()
+    first, second, third = shifts[0] + ACTIVATION_BITS, shifts[1], shifts[2] - ACTIVATION_BITS + LOGIT_BITS
+    exponents = dict.fromkeys(("window", "past", "centre", "iteration", "stage", "group"), first)
+    exponents |= {"hidden": second, "hidden_bias": second + ACTIVATION_BITS}
+    exponents |= {"output": third, "output_bias": third + ACTIVATION_BITS}
+    values = _floats(tensors, exponents, {"group": shifts[0], "hidden_bias": shifts[1]})
+    for layer in ("window", "past", "hidden"):
+        values[f"{layer}.weight"] = values.pop(layer).T
+    values["hidden.bias"] = values.pop("hidden_bias")
+    model.load_state_dict(values)
+    return model.eval()
+
+
+@torch.no_grad()
+def dequantize_recurrent(context: RecurrentIntegerContext) -> RecurrentCheckerboard:
+    """A network in floats whose logits are those of ``context``, but for the rounding of its activations."""
+    model = RecurrentCheckerboard(context.config)
+    iterations = []
+    for t, shifts in enumerate(context.tensors["shifts"].tolist()):
+        memory, first = shifts[0] + ACTIVATION_BITS, shifts[1] + ACTIVATION_BITS
+        second, third = shifts[2], shifts[3] - ACTIVATION_BITS + LOGIT_BITS
+        exponents = _recurrent_exponents(memory, first, second, third)
+        halves = dict(zip(("memory_bias", "group", "hidden_bias"), shifts, strict=False))
+        iterations.append(_floats({name: context.tensors[name][t] for name in exponents}, exponents, halves))
+    model.load_state_dict({name: torch.stack([each[name] for each in iterations]) for name in iterations[0]})
+    return model.eval()
+
+
+def _recurrent_exponents(memory: int, first: int, second: int, third: int) -> dict[str, int]:
+    """The exponents of the tensors of an iteration, from those of its four layers."""
+    exponents = dict.fromkeys(("codes", "memory_bias"), memory) | {"state": memory - ACTIVATION_BITS}
+    exponents |= dict.fromkeys(("window", "past", "centre", "stage", "group"), first)
+    exponents |= {"recall": first - ACTIVATION_BITS, "hidden": second, "output": third}
+    return exponents | {"hidden_bias": second + ACTIVATION_BITS, "output_bias": third + ACTIVATION_BITS}
+
+
+def _floats(
+    tensors: Mapping[str, NDArray[np.integer]], exponents: dict[str, int], halves: dict[str, int]
+) -> dict[str, torch.Tensor]:
+    """The inverse of `_whole`. ``halves`` names the tensors to which the `_half` of a shift was added."""
+    return {
+        name: torch.from_numpy((tensors[name] - _half(halves.get(name, 0))) * 2.0**-exponent).float()
+        for name, exponent in exponents.items()
+    }
 
 
 def _table() -> NDArray[np.int32]:

@@ -23,7 +23,8 @@ REACH = 1  # positions around a position that a step of the memory, and the part
 
 class RecurrentCheckerboard(nn.Module):
     """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
-    only on bits that are coded earlier. T is at most ``config.iterations``.
+    only on bits that are coded earlier. T is at most ``config.iterations``. With ``start`` only the logits from this
+    iteration on are computed, ``[T - start, B, bits, h, w]``; the first is 0.
 
     The memory before iteration t, of which it has ``config.memory`` channels, is m_0 = 0,
 
@@ -61,26 +62,29 @@ class RecurrentCheckerboard(nn.Module):
             visible[group, : channels.start] = 1.0
         self.register_buffer("visible", visible, persistent=False)
 
-    def forward(self, codes: Tensor) -> Tensor:
-        iterations, (height, width) = len(codes), codes.shape[-2:]
+    def forward(self, codes: Tensor, start: int = 0) -> Tensor:
+        own_iterations, (height, width) = slice(start, len(codes)), codes.shape[-2:]
         codes = codes.to(self.output.dtype)
         stage = stage_grid(height, width, codes.device)
         around = surroundings(codes, REACH)  # [T, B, N, 9 · bits]
         before = torch.cat([torch.zeros_like(around[:1]), around[:-1]])
+        memories = self.memories(around, height, width)[start:]
+        codes = codes[start:]
         features = (
-            linear(neighbours(codes, stage, self.config.radius), self.window)
-            + linear(before, self.past)
-            + linear(self.memories(around, height, width), self.recall)
-            + self.stage[:iterations, None, stage.flatten()]
-        )  # [T, B, N, first]
-        own = codes.flatten(3).transpose(2, 3)  # [T, B, N, bits]
-        bias = self.hidden_bias[:iterations, None, None]
+            linear(neighbours(codes, stage, self.config.radius), self.window[own_iterations])
+            + linear(before[start:], self.past[own_iterations])
+            + linear(memories, self.recall[own_iterations])
+            + self.stage[own_iterations, None, stage.flatten()]
+        )  # [T - start, B, N, first]
+        own = codes.flatten(3).transpose(2, 3)  # [T - start, B, N, bits]
+        hidden_bias, output_bias = (bias[own_iterations, None, None] for bias in (self.hidden_bias, self.output_bias))
         logits = []
         for group, channels in enumerate(self.channels):
-            seen = linear(own, self.centre[:, group] * self.visible[group]) + self.group[:iterations, None, None, group]
-            hidden = activate(linear(activate(features + seen), self.hidden) + bias)
-            output = linear(hidden, self.output[:, channels].transpose(1, 2))
-            logits.append(output + self.output_bias[:iterations, None, None, channels])
+            seen = linear(own, self.centre[own_iterations, group] * self.visible[group])
+            seen = seen + self.group[own_iterations, None, None, group]
+            hidden = activate(linear(activate(features + seen), self.hidden[own_iterations]) + hidden_bias)
+            output = linear(hidden, self.output[own_iterations, channels].transpose(1, 2))
+            logits.append(output + output_bias[..., channels])
         return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
 
     def memories(self, around: Tensor, height: int, width: int) -> Tensor:
@@ -103,5 +107,5 @@ def weights(iterations: int, inputs: int, outputs: int) -> nn.Parameter:
 
 
 def linear(x: Tensor, maps: Tensor) -> Tensor:
-    """``[T, B, N, inputs]`` by the first T of ``maps``, each iteration by its own: ``[T, B, N, outputs]``."""
-    return (x.flatten(1, 2) @ maps[: len(x)]).unflatten(1, x.shape[1:3])
+    """``[T, B, N, inputs]`` by ``maps`` ``[T, inputs, outputs]``, each iteration by its own: ``[T, B, N, outputs]``."""
+    return (x.flatten(1, 2) @ maps).unflatten(1, x.shape[1:3])

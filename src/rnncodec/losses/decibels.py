@@ -27,7 +27,8 @@ class Decibels(nn.Module):
         self.share = FallingShare(share, fall)
         self.l2, self.ms_ssim = L2(), MSSSIM()
 
-    def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:
+    def forward(self, reconstructions: Tensor, images: Tensor, start: int = 0) -> Tensor:
+        """The loss of each iteration; ``start`` iterations come before the first of them."""
         l2, ms_ssim = self.l2(reconstructions.float(), images), self.ms_ssim(reconstructions, images)
-        share = self.share(l2)
+        share = self.share(l2, start)
         return share * ms_ssim.clamp(min=LEAST).log() + (1.0 - share) * l2.clamp(min=LEAST).log()

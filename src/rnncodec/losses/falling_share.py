@@ -19,6 +19,6 @@ class FallingShare:
                 raise ConfigurationError(f"loss.{name} must be from 0 to 1, not {value}")
         self.share, self.fall = share, fall
 
-    def __call__(self, losses: Tensor) -> Tensor:
-        """The weights of iterations 1 to T, for ``losses`` ``[T]``."""
-        return self.share * self.fall ** torch.arange(len(losses), device=losses.device)
+    def __call__(self, losses: Tensor, start: int = 0) -> Tensor:
+        """The weights of iterations start + 1 to start + T, for ``losses`` ``[T]``."""
+        return self.share * self.fall ** torch.arange(start, start + len(losses), device=losses.device)

@@ -17,7 +17,7 @@ from rnncodec.entropy.contexts import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.metrics import ms_ssim, psnr
 from rnncodec.terminal import log
-from rnncodec.training.cross_entropy import bits_per_bit
+from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.training.learning_rate import scheduled
 
 
