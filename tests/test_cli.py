@@ -260,32 +260,35 @@ def test_every_failure_has_its_exit_code_and_message(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["beheaded.rnnc", "good.rnnc", "newer.rnnc"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_interrupted_while_it_writes_leaves_no_file(
-    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path, number: signal.Signals
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 2)])
+def test_a_command_interrupted_while_it_writes_leaves_no_file_and_no_process(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path, number: signal.Signals, jobs: int
 ) -> None:
-    slow_disk = """
+    slow_disk = tmp_path / "slow_disk.py"  # processes that the command starts import it too
+    slow_disk.write_text("""
 import pathlib, time, rnncodec.cli
 whole = pathlib.Path.write_bytes
 def half(path, content):
     whole(path, content[: len(content) // 2])
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 pathlib.Path.write_bytes = half
-rnncodec.cli.main()
-"""
-    arguments = ["compress", str(odd_images["odd"]), "-o", str(tmp_path / "x.rnnc"), "--model", str(tiny_weights)]
-    command = [sys.executable, "-c", slow_disk, *arguments]
+if __name__ == "__main__":
+    rnncodec.cli.main()
+""")
+    images = [odd_images["odd"], odd_images["grey"]][:jobs]
+    arguments = ["compress", *images, "-o", f"{tmp_path}/out/", "--model", tiny_weights, "--jobs", jobs]
+    command = [sys.executable, slow_disk, *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline() == b"writing\n"
-        assert len(list(tmp_path.iterdir())) == 1
+        for _ in images:
+            assert process.stdout.readline() == b"writing\n"
+        assert len(list((tmp_path / "out").iterdir())) == jobs
         process.send_signal(number)
-        assert process.wait(timeout=60) == 128 + number
-        (line,) = process.stderr.read().decode().splitlines()
-    assert line == f"interrupted by {number.name}; finished files are kept"
-    assert list(tmp_path.iterdir()) == []
+        _, errors = process.communicate(timeout=60)  # until all processes that could write to its output have ended
+    assert process.returncode == 128 + number
+    assert errors.decode().splitlines()[-1] == f"interrupted by {number.name}; finished files are kept"
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_help_gives_examples() -> None:

@@ -92,7 +92,6 @@ class Decoder(nn.Module):
         self.patches = PatchDecoder(config.bits, channels[1], STRIDE, config.projections) if config.patches else None
 
     def forward(self, codes: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
-        codes = codes.to(self.output.weight.dtype)
         x = self.conv(codes, t)
         outputs, new_states = [], []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
@@ -100,7 +99,7 @@ class Decoder(nn.Module):
             outputs.append(x)
             x = functional.pixel_shuffle(x, 2)
             new_states.append(state)
-        pixels = functional.pixel_shuffle(self.output(x), self.fold)
+        pixels = functional.pixel_shuffle(self.output(x.to(self.output.weight.dtype)), self.fold)
         if self.patches is not None:
             pixels = pixels + self.patches(codes, outputs[0], t)
         return pixels, new_states

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rnncodec.cells.sums import wide
 from rnncodec.projection import Projection
 
 
@@ -27,5 +28,5 @@ class PatchDecoder(nn.Module):
     def forward(self, codes: Tensor, features: Tensor, t: int) -> Tensor:
         """``[B, bits, h, w]`` and ``[B, features, h, w]`` to ``[B, 3, side · h, side · w]``, in iteration t; the first
         is 0."""
-        strength = functional.softplus(self.strength(features, t))
+        strength = functional.softplus(wide(self.strength(features, t)))
         return functional.pixel_shuffle(self.patterns(codes * strength, t), self.side)

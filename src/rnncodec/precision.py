@@ -1,11 +1,18 @@
 """The precision in which the network runs on pictures.
 
-In bfloat16 a processor that computes in it runs the network about twice as fast. The encoder, the binarizer and the
-decoder run in it; residuals, gains and reconstructions stay in float32. A file decodes to nearly the same pixels in
-both; ``benchmarks/speed.py`` measures how they differ.
+In bfloat16 a processor that computes in it runs the network about twice as fast. A file must decode to nearly the same
+pixels in both precisions, whichever it was written in. Therefore
+
+- the convolutions have the same weights, rounded to bfloat16, in both;
+- the sums and the states of the cells, the convolutions that give pixels, residuals, gains and reconstructions are in
+  float32 in both.
+
+``benchmarks/speed.py`` measures how pictures differ.
 """
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from rnncodec.codec import IterativeCodec
 
@@ -20,6 +27,23 @@ def fastest(device: torch.device) -> torch.dtype:
 
 
 def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
-    """Let the encoder, the binarizer and the decoder of ``codec`` run in ``dtype``."""
+    """Let the convolutions of ``codec`` run in ``dtype``, with weights rounded to bfloat16. Those that give pixels, and
+    those of the gain network, keep float32."""
+    decoder = codec.decoder
+    last = [decoder.output] if decoder.patches is None else [decoder.output, decoder.patches.patterns]
     for part in (codec.encoder, codec.binarizer, codec.decoder):
-        part.to(dtype)
+        for module in part.modules():
+            if module not in last:
+                for parameter in module.parameters(recurse=False):
+                    parameter.data = parameter.data.to(torch.bfloat16).to(dtype)
+            if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
+                module.register_forward_hook(_again_if_narrow)
+
+
+def _again_if_narrow(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """The output of a convolution with a stride. If it is one column wide, it is computed again with zeros on the right
+    of the input: oneDNN, in torch 2.13 for processors with AMX, leaves parts of such a column in bfloat16 unset."""
+    if output.shape[-1] > 1:
+        return output
+    assert isinstance(conv, nn.Conv2d)
+    return conv.forward(functional.pad(*inputs, (0, conv.stride[1])))[..., :1]

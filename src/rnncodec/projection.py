@@ -22,4 +22,4 @@ class Projection(nn.Conv2d):
         assert self.bias is not None
         start = min(t, self.iterations - 1) * self.channels
         own = slice(start, start + self.channels)
-        return functional.conv2d(x, self.weight[own], self.bias[own])
+        return functional.conv2d(x.to(self.weight.dtype), self.weight[own], self.bias[own])

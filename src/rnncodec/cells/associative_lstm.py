@@ -9,6 +9,8 @@ import random
 import torch
 from torch import Tensor, nn
 
+from rnncodec.cells.sums import summed, wide
+
 
 def bound(real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
     """``z / max(1, |z|)``: a complex number pulled back into the unit disc."""
@@ -54,9 +56,8 @@ class AssociativeLSTM(nn.Module):
     def forward(
         self, x: Tensor, state: tuple[Tensor, tuple[Tensor, Tensor]] | None
     ) -> tuple[Tensor, tuple[Tensor, tuple[Tensor, Tensor]]]:
-        gates = self.input_gates(x)
-        if state is not None:
-            gates = gates + self.hidden_gates(state[0])
+        inputs = self.input_gates(x)
+        gates = wide(inputs) if state is None else summed(inputs, self.hidden_gates(state[0]))
         f, i, o, *pairs = gates.chunk(9, dim=1)
         j, input_key, output_key = (bound(*pairs[at : at + 2]) for at in (0, 2, 4))
         i = i.sigmoid()
@@ -67,5 +68,5 @@ class AssociativeLSTM(nn.Module):
         read = multiply(self.permuted(output_key), written)
         real, imaginary = bound(read[0].mean(dim=1), read[1].mean(dim=1))
         o = o.sigmoid()
-        output = torch.cat([o * real, o * imaginary], dim=1)
+        output = torch.cat([o * real, o * imaginary], dim=1).to(x.dtype)
         return output, (output, written)

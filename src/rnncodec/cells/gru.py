@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rnncodec.cells.sums import summed, wide
+
 
 class GRU(nn.Module):
     """``h' = (1-z)⊙h + z⊙tanh(W x + U(r⊙h))``; the output is ``h'``.
@@ -18,11 +20,12 @@ class GRU(nn.Module):
         self.hidden_candidate = nn.Conv2d(channels, channels, hidden_kernel, padding=padding, bias=False)
 
     def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        z, r, candidate = self.input_gates(x).chunk(3, dim=1)
+        inputs = self.input_gates(x)
         if state is None:
+            z, _, candidate = wide(inputs).chunk(3, dim=1)
             h = z.sigmoid() * candidate.tanh()
         else:
-            hidden_z, hidden_r = self.hidden_gates(state).chunk(2, dim=1)
-            z, r = (z + hidden_z).sigmoid(), (r + hidden_r).sigmoid()
-            h = torch.lerp(state, (candidate + self.hidden_candidate(r * state)).tanh(), z)
-        return h, h
+            gates, candidate = inputs.tensor_split([2 * state.shape[1]], dim=1)
+            z, r = summed(gates, self.hidden_gates(state.to(x.dtype))).sigmoid_().chunk(2, dim=1)
+            h = torch.lerp(state, summed(candidate, self.hidden_candidate((r * state).to(x.dtype))).tanh_(), z)
+        return h.to(x.dtype), h

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rnncodec.cells.sums import summed, wide
+
 
 class LSTM(nn.Module):
     """``c' = f⊙c + i⊙j``, ``h' = o⊙tanh(c')``; the output is ``h'``.
@@ -18,13 +20,13 @@ class LSTM(nn.Module):
             self.input_gates.bias[:channels] = 1.0  # type: ignore[index]
 
     def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        gates = self.input_gates(x)
+        inputs = self.input_gates(x)
         if state is None:
-            _, i, o, j = gates.chunk(4, dim=1)
+            _, i, o, j = wide(inputs).chunk(4, dim=1)
             c = i.sigmoid() * j.tanh()
         else:
             h, c = state
-            f, i, o, j = (gates + self.hidden_gates(h)).chunk(4, dim=1)
+            f, i, o, j = summed(inputs, self.hidden_gates(h)).chunk(4, dim=1)
             c = f.sigmoid() * c + i.sigmoid() * j.tanh()
-        h = o.sigmoid() * c.tanh()
+        h = (o.sigmoid() * c.tanh()).to(x.dtype)
         return h, (h, c)

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rnncodec.cells.sums import summed, wide
+
 
 class MinimalGRU(nn.Module):
     """``h' = (1-f)⊙h + f⊙tanh(W x + U(f⊙h))``; the output is ``h'``. One gate ``f`` does the work of the GRU's two, at
@@ -21,8 +23,8 @@ class MinimalGRU(nn.Module):
     def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         f, candidate = self.input_gates(x).chunk(2, dim=1)
         if state is None:
-            h = f.sigmoid() * candidate.tanh()
+            h = wide(f).sigmoid() * wide(candidate).tanh()
         else:
-            f = (f + self.hidden_gates(state)).sigmoid()
-            h = torch.lerp(state, (candidate + self.hidden_candidate(f * state)).tanh(), f)
-        return h, h
+            f = summed(f, self.hidden_gates(state.to(x.dtype))).sigmoid_()
+            h = torch.lerp(state, summed(candidate, self.hidden_candidate((f * state).to(x.dtype))).tanh_(), f)
+        return h.to(x.dtype), h

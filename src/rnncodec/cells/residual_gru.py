@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from rnncodec.cells.sums import summed, wide
+
 ALPHA = 0.1  # α_h and α_x of the paper: the weight of the linear paths of the state and of the input
 
 
@@ -22,9 +24,10 @@ class ResidualGRU(nn.Module):
     def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         z, r, candidate, input_path = self.input_gates(x).chunk(4, dim=1)
         if state is None:
-            h = z.sigmoid() * candidate.tanh()
+            h = wide(z).sigmoid() * wide(candidate).tanh()
         else:
-            hidden_z, hidden_r, hidden_path = self.hidden_gates(state).chunk(3, dim=1)
-            z, r = (z + hidden_z).sigmoid(), (r + hidden_r).sigmoid()
-            h = torch.lerp(state, (candidate + self.hidden_candidate(r * state)).tanh(), z) + ALPHA * hidden_path
-        return h + ALPHA * input_path, h
+            hidden_z, hidden_r, hidden_path = self.hidden_gates(state.to(x.dtype)).chunk(3, dim=1)
+            z, r = summed(z, hidden_z).sigmoid_(), summed(r, hidden_r).sigmoid_()
+            candidate = summed(candidate, self.hidden_candidate((r * state).to(x.dtype))).tanh_()
+            h = torch.lerp(state, candidate, z) + ALPHA * hidden_path
+        return (h + ALPHA * input_path).to(x.dtype), h
