@@ -112,8 +112,6 @@ def rate_learner(rate_weight: list[float]) -> CodecModule:
 class Pieces(L.LightningDataModule):
     """The same images in every step, and nothing to validate on."""
 
-    corrupt = 0
-
     def __init__(self, images: torch.Tensor, batches: int) -> None:
         super().__init__()
         self.batches = [images] * batches

@@ -16,6 +16,7 @@ import rnncodec
 from rnncodec.evaluation.report.sources import read_log
 from rnncodec.evaluation.results import read_evaluation
 from rnncodec.model_file import model_identity
+from rnncodec.training.outcome import read_result
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import history, records
 
@@ -122,19 +123,24 @@ def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Traine
     assert not (train.outputs / "runs").exists()  # no rank has started a run or a sweep of its own
 
 
-@pytest.mark.parametrize("killed_at", [8, 10])
+KILLS = [{"KILL_AT_STEP": "8"}, {"KILL_AT_STEP": "10"}, {"KILL_AT_END": "validation"}, {"KILL_AT_END": "export"}]
+
+
+@pytest.mark.parametrize("kill", KILLS, ids=lambda kill: "-".join(kill.values()))
 def test_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(
-    train: Trainer, tmp_path_factory: pytest.TempPathFactory, unbroken: Path, killed_at: int
+    train: Trainer, tmp_path_factory: pytest.TempPathFactory, unbroken: Path, kill: dict[str, str]
 ) -> None:
-    killed = train(*RESUMABLE, KILL_AT_STEP=str(killed_at))
+    killed = train(*RESUMABLE, **kill)
     assert killed.returncode != 0
     (run,) = train.runs()
     assert_last_averaged_weights_exported(run)
     moved = run.rename(tmp_path_factory.mktemp("elsewhere") / "run")
     resumed = train(f"resume={moved}")
     assert resumed.returncode == 0, resumed.stderr
+    assert "MS-SSIM" in resumed.stdout
     assert train.runs() == []  # it went on in its own folder
     assert_equal_weights(moved, unbroken)
+    assert read_result(moved) == read_result(unbroken)
     clock = dict(read_log(moved)["train/seconds"])  # of a step that was repeated, the second time
     assert list(clock.values()) == sorted(clock.values())  # the clock continued, too
 
@@ -144,7 +150,7 @@ RESUMABLE = [
     "logger=csv",
     "model.binarizer=stochastic",
     "rate_weight=[0.05]",
-    "trainer.max_steps=13",
+    "trainer.max_steps=12",  # a checkpoint is saved after the last step, before its validation
     "callbacks.last.every_n_train_steps=3",
     "callbacks.export.at_checkpoints=true",
     "+callbacks.kill._target_=tests.training.kill_at.KillAt",

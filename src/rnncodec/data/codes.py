@@ -61,6 +61,11 @@ class CodesDataModule(L.LightningDataModule):
         codes = [self._encode(images) for images in self._shown(iter(crops), len(crops))]
         return DataLoader(codes, batch_size=None)  # type: ignore[arg-type]
 
+    @property
+    def corrupt(self) -> int:
+        """The number of broken photos and shards that this rank has met."""
+        return self.photos.corrupt
+
     @torch.inference_mode()
     def _encode(self, images: Tensor) -> Tensor:
         """The codes of images, uint8 ``[B, 3, H, W]``, on the CPU."""

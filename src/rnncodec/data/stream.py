@@ -15,6 +15,8 @@ from rnncodec.data.schedule import value_at
 from rnncodec.errors import DataError, ImageError
 from rnncodec.imaging import Pixels
 
+EMPTY_PASSES = 10  # in a row, without a photo for a reader, before this is an error
+
 
 class PatchStream:
     """Endless batches of patches, uint8 ``[batch_size / g², 3, g · patch_size, g · patch_size]``, where g is the value
@@ -22,8 +24,8 @@ class PatchStream:
 
     Each consumer (a worker of a rank) reads its own share of the shards or, if there are fewer shards than consumers,
     its own share of the photos of each shard. A photo is decoded once for ``patches_per_photo`` patches. A buffer of
-    ``shuffle_buffer / g²`` patches mixes the patches of many photos. A broken photo or a truncated shard gives a
-    warning, is counted in `corrupt`, and is skipped.
+    ``shuffle_buffer / g²`` patches mixes the patches of many photos. A broken photo, and a shard that is truncated or
+    has vanished, gives a warning, is counted in `corrupt`, and is skipped.
     """
 
     def __init__(
@@ -94,9 +96,10 @@ class PatchStream:
 
     def _places(self, epoch: int, consumer: int, consumers: int, size: int) -> Iterator["_Place"]:
         """The places of the patches of this consumer's photos, in endless passes over them. Each pass has its own order
-        of the shards."""
+        of the shards. A consumer may have no photo in a pass, where the only shards of its share are broken."""
+        empty = 0
         for number in count():
-            found = False
+            found, corrupt = False, self.corrupt
             order = np.random.default_rng([self.seed, epoch, number]).permutation(len(self.shards))
             if by_shard := len(self.shards) >= consumers:
                 order = order[consumer::consumers]
@@ -116,7 +119,8 @@ class PatchStream:
                 photo = _Photo(name, content, partial(self._sample, size, rng), self._warn)
                 yield from (_Place(photo, patch) for patch in range(self.patches_per_photo))
                 found |= not photo.broken
-            if not found:
+            empty = 0 if found else empty + 1
+            if empty == EMPTY_PASSES or (empty and self.corrupt == corrupt):
                 raise DataError(
                     f"a pass over {len(self.shards)} shards gave reader {consumer + 1} of {consumers} no photo of at "
                     f"least {size}×{size} pixels; use fewer workers or devices, or more photos"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+import rnncodec.resolvers  # noqa: F401
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.report.page import render, report_curves
 from rnncodec.evaluation.report.sources import read_sources

@@ -71,6 +71,8 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     # the callback StopOnSignal asks less often, and without the GPU.
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    if "val/loss" not in trainer.callback_metrics:  # the checkpoint was of the last step: nothing was left to train
+        trainer.validate(module, datamodule=data, verbose=False)
     for each in trainer.loggers:
         each.finalize("success")
         if isinstance(each, WandbLogger):

@@ -126,9 +126,6 @@ class CodecModule(L.LightningModule):
         self.log("train/loss", loss)
         return loss
 
-    def on_train_epoch_end(self) -> None:
-        self.log("data/corrupt", float(self.trainer.datamodule.corrupt), reduce_fx="sum", sync_dist=True)  # type: ignore[attr-defined]
-
     def on_validation_start(self) -> None:
         torch.compiler.set_stance("force_eager")  # compiling for the size of whole pictures takes minutes
 

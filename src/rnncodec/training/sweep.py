@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import rnncodec.training.resolvers  # noqa: F401
+import rnncodec.resolvers  # noqa: F401
 from rnncodec.errors import ConfigurationError
 from rnncodec.run_folder import CONFIG
 from rnncodec.training.hangup import survive_hangup

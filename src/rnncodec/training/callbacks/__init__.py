@@ -7,6 +7,7 @@ from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
 from rnncodec.training.callbacks.iteration_table import IterationTable
 from rnncodec.training.callbacks.progress import StepProgressBar
+from rnncodec.training.callbacks.skipped import CountSkipped
 from rnncodec.training.callbacks.stop import StopOnSignal
 from rnncodec.training.callbacks.strips import ImageStrips
 from rnncodec.training.callbacks.trial import ReportTrial
@@ -15,6 +16,7 @@ from rnncodec.training.callbacks.validation import ValidateEveryEpoch
 __all__ = [
     "AverageWeights",
     "ContextTable",
+    "CountSkipped",
     "EvaluateAtEnd",
     "ExportContext",
     "ExportWeights",

@@ -25,6 +25,12 @@ class AverageWeights(WeightAveraging):
         if stage == "fit":
             self._average_model = MovingAverage(pl_module, self.decay)
 
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The averaged weights replace the others, also in a run that goes on from a checkpoint of its last step, where
+        Lightning calls ``on_train_end`` of no callback."""
+        assert self._average_model is not None
+        self._copy_average_to_current(pl_module)
+
 
 class MovingAverage(AveragedModel):
     """The exponential moving average of the parameters of ``model``, which starts as a copy of it."""

@@ -15,7 +15,7 @@ class ContextTable(L.Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Prints in teardown, when the progress bar has left the terminal."""
-        if stage != "fit" or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, ContextModule)
         metrics = trainer.callback_metrics
@@ -27,7 +27,7 @@ class ContextTable(L.Callback):
         for t in range(1, pl_module.iterations + 1):
             bits, saved = metrics.get(f"val/bits_t{t:02d}"), metrics.get(f"val/saved_t{t:02d}")
             if bits is None or saved is None:
-                return  # interrupted before its first validation
+                return  # no validation yet
             table.add_row(str(t), f"{bits:.4f}", f"{saved:.1%}")
         console = Console()
         console.print(table)

@@ -19,7 +19,7 @@ class IterationTable(L.Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Prints in teardown, when the progress bar has left the terminal."""
-        if stage != "fit" or not trainer.is_global_zero:
+        if not trainer.is_global_zero:
             return
         assert isinstance(pl_module, CodecModule)
         metrics = trainer.callback_metrics
@@ -30,7 +30,7 @@ class IterationTable(L.Callback):
             bpp = t * pl_module.codec.config.bits / STRIDE**2
             psnr, ms_ssim = metrics.get(f"val/psnr_t{t:02d}"), metrics.get(f"val/ms_ssim_t{t:02d}")
             if psnr is None or ms_ssim is None:
-                return  # interrupted before its first validation
+                return  # no validation yet
             table.add_row(str(t), f"{bpp:.3f}", f"{psnr:.2f}", f"{ms_ssim:.4f}")
         console = Console()
         console.print(table)

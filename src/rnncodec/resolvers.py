@@ -1,4 +1,4 @@
-"""Functions that the options in conf/ call, as in ``${cores:…}``. Importing this module registers them."""
+"""Functions that the options in conf/ and conf_evaluate/ call, as in ``${cores:…}``. Importing this module registers them."""
 
 import warnings
 
@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 
 
 def gpus(accelerator: str, devices: int | str) -> int | None:
-    """The GPUs that a job of a cluster asks for; None if it trains on a CPU."""
+    """The GPUs that a job of a cluster asks for; None if it runs on a CPU."""
     return cores(devices, 0) if accelerator in ("cuda", "gpu") else None
 
 
@@ -19,6 +19,6 @@ OmegaConf.register_new_resolver("either", lambda first, second: first or second,
 OmegaConf.register_new_resolver("gpus", gpus, replace=True)
 OmegaConf.register_new_resolver("cores", cores, replace=True)
 
-# The presets in conf/hydra/launcher have the names of Hydra's plugins. Hydra checks them against the plugins' options,
+# The presets in hydra/launcher have the names of Hydra's plugins. Hydra checks them against the plugins' options,
 # and warns that it will not do so for ever.
 warnings.filterwarnings("ignore", message="(?s).*automatic_schema_matching")
