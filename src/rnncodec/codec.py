@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnncodec.binarizer import BINARIZERS
+from rnncodec.bitstream import STRIDE
 from rnncodec.cells import cell_named
 from rnncodec.codec_config import CodecConfig
 from rnncodec.patches import PatchDecoder
@@ -19,8 +20,6 @@ from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
 
 if TYPE_CHECKING:
     from rnncodec.entropy.contract import Context
-
-STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
 
 
 class Encoder(nn.Module):
