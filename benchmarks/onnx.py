@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.progress import track
@@ -25,7 +24,7 @@ from rich.progress import track
 from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.export import export
-from rnncodec.exported import ENCODER, Exported, Floats, step, zero_states
+from rnncodec.exported import ENCODER, Exported, Floats, session, step, zero_states
 from rnncodec.imaging import is_image_name, read_pixels
 from rnncodec.model_file import load_model
 from rnncodec.precision import fastest
@@ -144,12 +143,6 @@ def onnx_codes(network: Exported, folder: Path, image: Floats, encoder: Any = No
         yield codes
         previous = step(network.graph, network.model["config"], t, {"codes": codes, "previous": previous}, decoding)
         t += 1
-
-
-def session(path: Path, threads: int) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def padded(compressor: Compressor, path: Path) -> Floats:

@@ -20,11 +20,11 @@ from rnncodec.decompression import decoder_for
 from rnncodec.entropy import contexts
 from rnncodec.entropy.binary_rnn import BinaryRNNConfig
 from rnncodec.errors import ConfigurationError, ModelError, WrongModelError
-from rnncodec.exported import CONTEXTS, DECODER, ENCODER, MODEL, Exported, step, zero_states
+from rnncodec.exported import CONTEXTS, DECODER, ENCODER, MODEL, Exported, session, step, zero_states
 from rnncodec.imaging import Pixels
 from rnncodec.tiles import Tiling
 
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 
 LAYERS = 3
 TILES = Tiling(side=4, halo=2)
@@ -75,7 +75,7 @@ def test_a_file_that_the_graphs_encode_decodes_to_its_codes_everywhere(
 ) -> None:
     """The codes may be others than torch finds: rounding decides the sign of a number very near 0."""
     decoder = Exported(exported)
-    encoder = onnxruntime.InferenceSession(exported / ENCODER, providers=["CPUExecutionProvider"])
+    encoder = session(exported / ENCODER, threads=1)
     image = in_torch._images(photo).numpy()
     previous = np.zeros_like(image)
     h, w = image.shape[-2] // 16, image.shape[-1] // 16

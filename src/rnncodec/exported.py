@@ -5,6 +5,7 @@ import base64
 import functools
 import json
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +49,10 @@ class Exported(Decoder[Floats]):
     """
 
     def __init__(self, folder: Path, tiling: Tiling = Tiling(), threads: int = 0) -> None:  # noqa: B008 (it cannot change)
-        try:
-            import onnxruntime
-        except ModuleNotFoundError:
+        if find_spec("onnxruntime") is None:
             raise ConfigurationError(
                 f"{folder} holds an exported network, which needs onnxruntime: pip install 'rnncodec[onnx]'"
-            ) from None
+            )
         try:
             self.model = json.loads((folder / MODEL).read_text())
             if self.model["format"] != FORMAT:
@@ -62,10 +61,8 @@ class Exported(Decoder[Floats]):
             super().__init__(identities, context_of(self.model), self.model["config"]["bits"], tiling)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{folder / MODEL} is not the description of an exported network ({error})") from None
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
         try:
-            self.graph = onnxruntime.InferenceSession(folder / DECODER, options, providers=["CPUExecutionProvider"])
+            self.graph = session(folder / DECODER, threads)
         except Exception as error:  # onnxruntime has a class of errors for each cause
             raise ModelError(f"{folder / DECODER} cannot be loaded ({error})") from None
 
@@ -102,6 +99,17 @@ def context_of(model: dict[str, Any]) -> Context | None:
     }
     made: Context = context(config.from_mapping(described["config"]), tensors)
     return made
+
+
+def session(graph: Path, threads: int) -> Any:
+    """The graph in onnxruntime, on so many threads; 0 is one a core."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Threads that wait sleep: else those of one graph take the cores from the other one, and from other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def zero_states(described: list[dict[str, Any]], h: int, w: int) -> list[Floats]:
