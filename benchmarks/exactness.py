@@ -149,7 +149,7 @@ def stored_codes(folder: Path, context: IntegerContext) -> dict[str, list[Codes]
 
 def decoded(data: bytes) -> Pixels:
     """The picture in a file; this alone needs torch."""
-    from rnncodec.compression import decompress
+    from rnncodec.decompression import decompress
 
     return np.asarray(decompress(data))
 

@@ -1,13 +1,15 @@
-"""The exported network in onnxruntime against torch, on the images in a folder: codes, pixels and seconds.
+"""The exported network in onnxruntime against torch, on the photos in a folder.
 
-rnncodec export small -o small-onnx
-python benchmarks/onnx.py path/to/kodak --exported small-onnx --threads 1
+python -m benchmarks.onnx exactness path/to/kodak --model light          # codes and pixels, against torch in float32
+python -m benchmarks.onnx speed path/to/kodak --model light --first 4    # seconds a photo, and of a whole process
 
-Run it once for each number of threads. The model must be the exported one.
+Needs the packages of  pip install 'rnncodec[onnx]'.
 """
 
 import argparse
-import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -15,133 +17,147 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from rich.console import Console
 from rich.progress import track
 
 from rnncodec.codec import STRIDE, IterativeCodec
-from rnncodec.export import DECODER, ENCODER, MODEL
+from rnncodec.compression import Compressor
+from rnncodec.export import export
+from rnncodec.exported import ENCODER, Exported, Floats, session, step, zero_states
 from rnncodec.imaging import is_image_name, read_pixels
-from rnncodec.model_file import load_model, model_identity
+from rnncodec.model_file import load_model
+from rnncodec.precision import fastest
 from rnncodec.weights import DEFAULT_MODEL
+
+LAYERS = 8
+RUNS = 3  # of a process; the fastest counts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", type=Path, help="a folder")
-    parser.add_argument("--exported", type=Path, required=True, help="the folder that the model was exported to")
+    parser.add_argument("what", choices=("exactness", "speed"))
+    parser.add_argument("photos", type=Path, help="a folder")
     parser.add_argument("--model", default=DEFAULT_MODEL)
-    parser.add_argument("--first", type=int, help="only so many of the images")
-    parser.add_argument("--iterations", type=int, default=8)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--first", type=int, help="only so many of the photos")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="for speed")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    codec = load_model(options.model).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network = Network(options.exported, options.threads)
-    if network.model["identities"]["0"] != model_identity(codec).hex():
-        parser.error(f"{options.exported} does not hold {options.model}")
-    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
+    paths = sorted(path for path in options.photos.iterdir() if is_image_name(path))[: options.first]
     if not paths:
-        parser.error(f"no images in {options.images}")
-    found = [
-        measure(codec, network, path, options.iterations)
-        for path in track(paths, "measuring", console=Console(stderr=True), transient=True)
-    ]
-    total = {name: np.sum([each[name] for each in found], axis=0) for name in found[0]}
-    print(f"{len(paths)} images, {options.iterations} iterations, {options.threads} threads.\n")
-    print("| | torch (s) | onnxruntime (s) |\n| --- | ---: | ---: |")
-    for what in ("encode", "decode"):
-        seconds = total[what] / len(paths)
-        print(f"| {what}, first iteration | {seconds[0, 0]:.3f} | {seconds[1, 0]:.3f} |")
-        print(f"| {what}, all | {seconds[0].sum():.3f} | {seconds[1].sum():.3f} |")
-    worst, share = max(each["pixels"] for each in found), total["differing"] / total["samples"]
-    print(f"\nDecoding the same codes: pixels differ by {worst} of 255 at most; {share:.4%} of the samples do.")
-    flipped = f"{total['flipped']:,} of {total['codes']:,}"
-    print(f"\nEncoding: {flipped} codes differ, in {total['changed']} of {len(paths)} images.")
+        parser.error(f"no photos in {options.photos}")
+    codec = load_model(options.model)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        export(codec, folder)
+        if options.what == "exactness":
+            exactness(codec, folder, paths)
+        else:
+            for threads in options.threads:
+                speed(codec, folder, paths, threads)
+            starts(codec, options.model, folder, paths[0])
 
 
-class Network:
-    """The two graphs, on so many threads."""
-
-    def __init__(self, folder: Path, threads: int) -> None:
-        self.model: dict[str, Any] = json.loads((folder / MODEL).read_text())
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.encoder, self.decoder = (
-            onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
-            for name in (ENCODER, DECODER)
-        )
-
-    def states(self, kind: str, h: int, w: int) -> list[np.ndarray]:
-        return [
-            np.zeros((1, *state["channels"], state["scale"] * h, state["scale"] * w), np.float32)
-            for state in self.model[f"{kind}_states"]
-        ]
-
-    def step(self, graph: Any, states: list[np.ndarray], t: int, **inputs: np.ndarray) -> np.ndarray:
-        """The output; ``states`` become the new ones."""
-        for _ in range(1 + self.model["config"]["diffusion" if t else "priming"]):
-            named = {f"state_{i}": state for i, state in enumerate(states)}
-            output, *states[:] = graph.run(None, inputs | named | {"t": np.array(t)})
-        return output
-
-    def iterate(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        """The codes of each iteration, without end."""
-        h, w = images.shape[-2] // STRIDE, images.shape[-1] // STRIDE
-        encoder, decoder = self.states("encoder", h, w), self.states("decoder", h, w)
-        picture, previous, t = images - np.float32(0.5), np.zeros_like(images), 0
-        while True:
-            codes = self.step(self.encoder, encoder, t, picture=picture, previous=previous)
-            yield codes
-            previous = self.step(self.decoder, decoder, t, codes=codes, previous=previous)
-            t += 1
-
-    def decode(self, layers: np.ndarray) -> Iterator[np.ndarray]:
-        """The reconstruction after each of the layers ``[T, 1, bits, h, w]``."""
-        h, w = layers.shape[-2:]
-        decoder, previous = self.states("decoder", h, w), np.zeros((1, 3, STRIDE * h, STRIDE * w), np.float32)
-        for t, codes in enumerate(layers):
-            previous = self.step(self.decoder, decoder, t, codes=codes, previous=previous)
-            yield previous + np.float32(0.5)
+def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
+    """Encode each photo by both, and decode the codes of torch by both."""
+    compressor, network = Compressor(codec, dtype=torch.float32), Exported(folder)
+    counts: dict[str, list[int]] = {"codes": [], "flipped": [], "samples": [], "differing": [], "pixels": []}
+    for path in shown(paths):
+        image = padded(compressor, path)
+        codes = np.stack(list(islice(torch_codes(compressor, image), LAYERS)))
+        others = np.stack(list(islice(onnx_codes(network, folder, image), LAYERS)))
+        counts["codes"].append(codes.size)
+        counts["flipped"].append(int((codes != others).sum()))
+        for wanted, found in zip(
+            compressor.codec.decode(torch.from_numpy(codes)), network.decode_codes(codes[:, 0]), strict=True
+        ):
+            whole = (slice(0, image.shape[-2]), slice(0, image.shape[-1]))
+            difference = np.abs(compressor._cut(wanted, whole).astype(int) - network._cut(found, whole))
+            counts["samples"].append(difference.size)
+            counts["differing"].append(int((difference > 0).sum()))
+            counts["pixels"].append(int(difference.max()))
+    flipped = f"{sum(counts['flipped']):,} of {sum(counts['codes']):,}"
+    changed = sum(count > 0 for count in counts["flipped"])
+    print(f"Encoding: {flipped} codes differ, in {changed} of {len(paths)} photos.")
+    print(f"Decoding the same codes: pixels differ by at most {max(counts['pixels'])} of 255, ", end="")
+    print(f"in {sum(counts['differing']) / sum(counts['samples']):.4%} of the samples.")
 
 
-def timed(steps: Iterator[Any]) -> tuple[list[Any], np.ndarray]:
-    """What ``steps`` yields, and the seconds that each step took."""
-    found, times = [], [time.perf_counter()]
-    for each in steps:
-        found.append(each)
-        times.append(time.perf_counter())
-    return found, np.diff(times)
+def speed(codec: IterativeCodec, folder: Path, paths: list[Path], threads: int) -> None:
+    """Seconds of the network for a photo of eight layers."""
+    torch.set_num_threads(threads)
+    network = Exported(folder, threads=threads)
+    dtypes = {"torch.float32": torch.float32, str(fastest(torch.device("cpu"))): fastest(torch.device("cpu"))}
+    compressors = {name.replace(".", ", "): Compressor(codec, dtype=dtype) for name, dtype in dtypes.items()}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ["onnxruntime", *compressors]}
+    encoder = session(folder / ENCODER, threads)
+    for path in shown(paths):
+        for name, compressor in compressors.items():
+            image = padded(compressor, path)
+            codes, encode = timed(islice(torch_codes(compressor, image), LAYERS))
+            _, decode = timed(compressor.codec.decode(map(torch.from_numpy, codes)))
+            seconds[name].append((encode, decode))
+        codes, encode = timed(islice(onnx_codes(network, folder, image, encoder), LAYERS))
+        _, decode = timed(network.decode_codes(each[0] for each in codes))
+        seconds["onnxruntime"].append((encode, decode))
+    print(f"| {threads} threads | encode (s) | decode (s) |\n| --- | ---: | ---: |")
+    for name, found in seconds.items():
+        encode, decode = np.mean(found, axis=0)
+        print(f"| {name} | {encode:.3f} | {decode:.3f} |")
+    print()
 
 
-def eight_bits(reconstruction: np.ndarray) -> np.ndarray:
-    return (reconstruction.clip(0.0, 1.0) * np.float32(255.0)).round().astype(np.int64)
+def starts(codec: IterativeCodec, model: str, folder: Path, path: Path) -> None:
+    """Seconds from the start of `rnncodec decompress` to its end, for the first layer and for all layers."""
+    print("| rnncodec decompress | first layer (s) | all layers (s) |\n| --- | ---: | ---: |")
+    file = folder / "photo.rnnc"
+    file.write_bytes(Compressor(codec).compress(read_pixels(path), LAYERS))
+    for name, given in (("onnxruntime", str(folder)), ("torch", model)):
+        found = []
+        for layers in (1, LAYERS):
+            command = [sys.executable, "-m", "rnncodec.cli", "decompress", str(file), "--model", given]
+            command += ["--iterations", str(layers), "-o", str(folder / "photo.png"), "--overwrite"]
+            runs = []
+            for _ in range(RUNS):
+                started = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                runs.append(time.perf_counter() - started)
+            found.append(f"{min(runs):.2f}")
+        print(f"| {name} | {' | '.join(found)} |")
 
 
 @torch.inference_mode()
-def measure(codec: IterativeCodec, network: Network, path: Path, iterations: int) -> dict[str, Any]:
-    pixels = read_pixels(path)
-    height, width = (side // STRIDE * STRIDE for side in pixels.shape[:2])
-    images = torch.from_numpy(pixels[:height, :width].copy()).permute(2, 0, 1)[None].float().contiguous() / 255.0
-    codes, torch_encode = timed(codes for codes, _ in islice(codec.iterate(images), iterations))
-    others, onnx_encode = timed(islice(network.iterate(images.numpy()), iterations))
-    layers = torch.stack(codes)
-    wanted, torch_decode = timed(codec.decode(layers))
-    found, onnx_decode = timed(network.decode(layers.numpy()))
-    differences = [np.abs(eight_bits(a.numpy()) - eight_bits(b)) for a, b in zip(wanted, found, strict=True)]
-    flipped = int((layers.numpy() != np.stack(others)).sum())
-    return {
-        "encode": np.stack([torch_encode, onnx_encode]),
-        "decode": np.stack([torch_decode, onnx_decode]),
-        "pixels": max(int(difference.max()) for difference in differences),
-        "differing": sum(int((difference > 0).sum()) for difference in differences),
-        "samples": sum(difference.size for difference in differences),
-        "codes": layers.numel(),
-        "flipped": flipped,
-        "changed": int(flipped > 0),
-    }
+def torch_codes(compressor: Compressor, image: Floats) -> Iterator[np.ndarray]:
+    """The codes ``[1, bits, h, w]`` of each iteration, without end."""
+    for codes, _ in compressor.codec.iterate(torch.from_numpy(image)):
+        yield codes.float().numpy()
+
+
+def onnx_codes(network: Exported, folder: Path, image: Floats, encoder: Any = None) -> Iterator[np.ndarray]:
+    """As `torch_codes`, by the exported graphs."""
+    encoder = encoder or session(folder / ENCODER, 0)
+    h, w = image.shape[-2] // STRIDE, image.shape[-1] // STRIDE
+    picture, previous, t = image - np.float32(0.5), np.zeros_like(image), 0
+    encoding, decoding = (zero_states(network.model[f"{kind}_states"], h, w) for kind in ("encoder", "decoder"))
+    while True:
+        codes = step(encoder, network.model["config"], t, {"picture": picture, "previous": previous}, encoding)
+        yield codes
+        previous = step(network.graph, network.model["config"], t, {"codes": codes, "previous": previous}, decoding)
+        t += 1
+
+
+def padded(compressor: Compressor, path: Path) -> Floats:
+    return compressor._images(read_pixels(path)).numpy()
+
+
+def shown(paths: list[Path]) -> Any:
+    return track(paths, "measuring", console=Console(stderr=True), transient=True)
+
+
+def timed(steps: Iterator[Any]) -> tuple[list[Any], float]:
+    """What ``steps`` yields, and the seconds that it took."""
+    started = time.perf_counter()
+    found = list(steps)
+    return found, time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""The page in Chromium, on .rnnc files: the codes of each layer, the pixels, and when the first picture shows.
+"""The page in Chromium against Python in float32, on the photos in a folder: codes, pixels, and the first picture.
 
-rnncodec web -o site
-rnncodec compress path/to/kodak/*.png -o kodak
-python benchmarks/page.py kodak/*.rnnc --site site
+python -m benchmarks.page path/to/kodak --model light
 
-Of each file a tenth is sent at first, and the rest when a picture shows, or after WAIT seconds. Needs  pip install
-playwright  and a Chromium; the variable CHROMIUM names it, if it is not found.
+Each photo is compressed to eight layers and opened from a local server, which sends a tenth of the file at first, and
+the rest when a picture shows, or after WAIT seconds. The exit code is 1 if codes differ, if pixels differ by more than
+1 of 255, or if a tenth of a file shows no picture. Seconds count from when the page has loaded the network.
+
+Needs the packages of  pip install 'rnncodec[onnx,dev]'  and a Chromium; the variable CHROMIUM names it, if it is not
+found.
 """
 
 import argparse
@@ -14,24 +16,43 @@ import hashlib
 import io
 import os
 import shutil
+import sys
+import tempfile
 import threading
 import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from rich.console import Console
+from rich.progress import track
 
 from rnncodec import bitstream
-from rnncodec.compression import Compressor, compressor
-from rnncodec.imaging import Pixels
+from rnncodec.compression import Compressor
+from rnncodec.export import export
+from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.model_file import load_model
+from rnncodec.web import write_page
 from rnncodec.weights import DEFAULT_MODEL
 
+LAYERS = 8
 SHARE = 0.1  # of a file that is sent at first
 WAIT = 30.0  # seconds
+COLUMNS = (
+    "photo",
+    "bytes",
+    "layer 1 of it",
+    "codes",
+    "pixels differ by",
+    "shown at a tenth",
+    "first picture (s)",
+    "all (s)",
+)
 
 
 class Server(ThreadingHTTPServer):
@@ -65,41 +86,65 @@ class Handler(SimpleHTTPRequestHandler):
         pass
 
 
+class Found(NamedTuple):
+    """What the page did with one file."""
+
+    bytes: int
+    share: float  # of the file, that the first layer takes
+    codes_equal: bool
+    difference: int  # of pixels, the largest over all layers
+    early: bool  # a picture showed before more than a tenth was sent
+    first: float  # seconds
+    whole: float  # seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", type=Path, nargs="+", help=".rnnc files")
-    parser.add_argument("--site", type=Path, required=True, help="the folder that rnncodec web has written")
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="the network of the site")
+    parser.add_argument("photos", type=Path, help="a folder")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--first", type=int, help="only so many of the photos")
     options = parser.parse_args()
     named = [os.environ.get("CHROMIUM"), *map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))]
     chromium = next((path for path in named if path), None)
     if chromium is None:
         parser.error("no Chromium: set CHROMIUM to its path")
-    codec = compressor(options.model)
-    server = Server(options.site)
-    columns = (
-        "file",
-        "bytes",
-        "layer 1 of it",
-        "codes",
-        "pixels differ by",
-        "shown at a tenth",
-        "after (s)",
-        "all (s)",
-    )
-    print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}")
-    with sync_playwright() as playwright:
+    if not options.photos.is_dir():
+        parser.error(f"{options.photos}: no such folder")
+    paths = sorted(path for path in options.photos.iterdir() if is_image_name(path))[: options.first]
+    if not paths:
+        parser.error(f"no photos in {options.photos}")
+    codec = load_model(options.model)
+    compressor = Compressor(codec, dtype=torch.float32)
+    print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
+    found = []
+    with tempfile.TemporaryDirectory() as site, sync_playwright() as playwright:
+        export(codec, site)
+        write_page(site)
+        server = Server(Path(site))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        for path in options.files:
+        for path in track(paths, "opening", console=Console(stderr=True), transient=True):
             page = browser.new_page()
-            row = [path.stem, *measure(page, server, codec, path.read_bytes())]
-            print(f"| {' | '.join(row)} |", flush=True)
+            found.append(measure(page, server, compressor, compressor.compress(read_pixels(path), LAYERS)))
+            print(f"| {path.stem} | {' | '.join(cells(found[-1]))} |", flush=True)
             page.close()
         browser.close()
+    print(f"\n{options.model}, {len(found)} photos: ", end="")
+    print(f"codes equal in {sum(each.codes_equal for each in found)}, ", end="")
+    print(f"pixels differ by at most {max(each.difference for each in found)} of 255, ", end="")
+    print(f"a picture at a tenth of the file in {sum(each.early for each in found)}, ", end="")
+    print(f"after {min(each.first for each in found):.2f} to {max(each.first for each in found):.2f} s")
+    sys.exit(not all(each.codes_equal and each.difference <= 1 and each.early for each in found))
 
 
-def measure(page: Any, server: Server, codec: Compressor, content: bytes) -> list[str]:
-    """A row of the table. The seconds count from when the page has loaded the network."""
+def cells(found: Found) -> list[str]:
+    """A row of the table."""
+    equal, early = "equal" if found.codes_equal else "DIFFERENT", "yes" if found.early else "no"
+    seconds = [f"{found.first:.2f}", f"{found.whole:.2f}"]
+    return [f"{found.bytes:,}", f"{found.share:.1%}", equal, str(found.difference), early, *seconds]
+
+
+def measure(page: Any, server: Server, compressor: Compressor, content: bytes) -> Found:
+    """Open a file in the page."""
     server.content = content
     server.go_on.clear()
     page.goto(f"http://127.0.0.1:{server.server_port}/?src=photo.rnnc")
@@ -107,22 +152,32 @@ def measure(page: Any, server: Server, codec: Compressor, content: bytes) -> lis
     started = time.perf_counter()
     page.wait_for_selector("canvas[data-layer]", timeout=5000 * WAIT)
     first = time.perf_counter() - started
-    early = "yes" if first < WAIT else "no"
+    early = first < WAIT  # after that the rest is sent
     server.go_on.set()
     page.wait_for_selector("body[data-done]", timeout=600_000)
     whole = time.perf_counter() - started
     file = bitstream.read(content)
-    codes = [hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in codec._codes(file.header, file.layers)]
-    found = [row.locator("td").nth(3).text_content() for row in page.locator("#table tr").all()]
-    *_, wanted = codec.decode(file)
-    difference = np.abs(canvas(page).astype(int) - wanted.astype(int)).max()
-    equal = "equal" if found == codes else "DIFFERENT"
-    share = f"{file.ends[0] / len(content):.1%}"
-    return [f"{len(content):,}", share, equal, str(difference), early, f"{first:.2f}", f"{whole:.2f}"]
+    codes = [hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in compressor._codes(file.header, file.layers)]
+    hashes = [row.locator("td").nth(3).text_content() for row in page.locator("#table tr").all()]
+    differences = [
+        np.abs(shown_at(page, layer).astype(int) - wanted).max()
+        for layer, wanted in enumerate(compressor.decode(file), start=1)
+    ]
+    share = file.ends[0] / len(content)
+    return Found(len(content), share, hashes == codes, int(max(differences)), early, first, whole)
 
 
-def canvas(page: Any) -> Pixels:
-    url = page.evaluate("document.getElementById('picture').toDataURL('image/png')")
+def shown_at(page: Any, layer: int) -> Pixels:
+    """The picture that the page shows when the slider is at ``layer``."""
+    url = page.evaluate(
+        """layer => {
+            const slider = document.getElementById("layer");
+            slider.value = layer;
+            slider.dispatchEvent(new Event("input"));
+            return document.getElementById("picture").toDataURL("image/png");
+        }""",
+        layer,
+    )
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
 
 

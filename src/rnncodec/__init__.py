@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rnncodec.errors import RnncodecError
 
 if TYPE_CHECKING:
-    from rnncodec.compression import compress, decompress, decompress_layers
+    from rnncodec.compression import compress
+    from rnncodec.decompression import decompress, decompress_layers
     from rnncodec.model_file import load_model
     from rnncodec.publishing import push_to_hub
 
@@ -19,8 +20,8 @@ __all__ = ["RnncodecError", "compress", "decompress", "decompress_layers", "load
 
 _HOMES = {
     "compress": "compression",
-    "decompress": "compression",
-    "decompress_layers": "compression",
+    "decompress": "decompression",
+    "decompress_layers": "decompression",
     "load_model": "model_file",
     "push_to_hub": "publishing",
 }

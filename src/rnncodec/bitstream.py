@@ -21,6 +21,7 @@ CODERS = {
     FLOAT_CONTEXT: "context model in floats, of one machine",
     RECURRENT_CONTEXT: "recurrent context model",
 }
+STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
 MAX_SIDE = 2**28  # pixels; a damaged header can claim no more
 MAX_LAYERS = 255
 
@@ -42,8 +43,8 @@ class Header:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The shape of the codes of a layer, ``(bits, h, w)``. A position stands for a block of 16×16 pixels."""
-        return self.bits, -(-self.height // 16), -(-self.width // 16)
+        """The shape of the codes of a layer, ``(bits, h, w)``."""
+        return self.bits, -(-self.height // STRIDE), -(-self.width // STRIDE)
 
     @property
     def raw_size(self) -> int:

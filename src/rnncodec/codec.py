@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnncodec.binarizer import BINARIZERS
+from rnncodec.bitstream import STRIDE
 from rnncodec.cells import cell_named
 from rnncodec.codec_config import CodecConfig
 from rnncodec.patches import PatchDecoder
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 Step = Callable[[Tensor], tuple[Tensor, list[Any]]]
 Search = Callable[[Tensor, Step], Tensor]
-
-STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
 
 
 class Encoder(nn.Module):

@@ -1,15 +1,13 @@
-"""Pictures ↔ files, and the functions `compress` and `decompress` for users."""
+"""Pictures ↔ files in torch, and the function `compress` for users."""
 
 import copy
 import functools
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -19,10 +17,11 @@ from torch import Tensor
 
 from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
+from rnncodec.decoder import Decoder
 from rnncodec.entropy import layers
 from rnncodec.entropy.contract import Codes
-from rnncodec.errors import ConfigurationError, FormatError, ImageError, WrongModelError
-from rnncodec.image_metadata import as_info, metadata_of
+from rnncodec.errors import ConfigurationError, ImageError, WrongModelError
+from rnncodec.image_metadata import metadata_of
 from rnncodec.imaging import Pixels, open_image, to_pixels
 from rnncodec.limits import MAX_PIXELS, too_large
 from rnncodec.metadata import NO_METADATA, Metadata
@@ -30,16 +29,14 @@ from rnncodec.model_file import find_model, load_model, model_identity
 from rnncodec.precision import convert, fastest
 from rnncodec.quality import Quality, spread_sample
 from rnncodec.rate import Target, bits_per_pixel
-from rnncodec.tiles import Region, Tile, Tiling, Window, overlap, scaled, within
+from rnncodec.tiles import Tile, Tiling, Window, scaled
 from rnncodec.weights import DEFAULT_MODEL, released_name
-
-T = TypeVar("T")
 
 DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
 MORE_LAYERS = 2  # that are computed where a target needs more than was estimated
 
 
-class Compressor:
+class Compressor(Decoder[Tensor]):
     """A codec on a device, ready to turn pixels into files and back.
 
     Pixels are uint8 ``[H, W, 3]``, RGB, of any size from 1×1. They are padded to multiples of 16 by repeating the last
@@ -55,14 +52,12 @@ class Compressor:
         tiling: Tiling = Tiling(),  # noqa: B008 (it cannot change)
         dtype: torch.dtype | None = None,
     ) -> None:
-        self.context = codec.context
-        self.identities = {bitstream.RAW: model_identity(codec)}  # by coder id
-        if self.context is not None:
-            self.identities[self.context.coder] = model_identity(codec, self.context)
-        self.coder = max(self.identities)  # of the files that are written
-        self.bits = codec.config.bits
+        identities = {bitstream.RAW: model_identity(codec)}
+        if codec.context is not None:
+            identities[codec.context.coder] = model_identity(codec, codec.context)
+        super().__init__(identities, codec.context, codec.config.bits, tiling)
+        self.coder = max(identities)  # of the files that are written
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
-        self.tiling = tiling
         try:
             own = copy.deepcopy(codec).eval()  # the network of the caller does not change
             self.codec = own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -220,95 +215,13 @@ class Compressor:
         header = bitstream.Header(identity, self.coder, width, height, self.bits, len(payloads))
         return bitstream.write(header, payloads, metadata)
 
-    def decode(self, file: bitstream.File) -> Iterator[Pixels]:
-        """Yields the picture after each layer of ``file``. Raises errors as `picture` does."""
-        return self.decode_layers(file.header, file.layers)
-
-    def decode_layers(self, header: bitstream.Header, payloads: Iterable[bytes]) -> Iterator[Pixels]:
-        """Yields the picture after each of the layers whose ``payloads`` arrive. The states of all tiles are kept from
-        one layer to the next, so that the memory grows with the picture. Raises errors as `picture` does."""
-        area = (slice(0, header.height), slice(0, header.width))
-        codes = Remembered(self._codes(header, payloads))
-        tiles = self._tiles(header.height, header.width)
-        for pictures in zip(*(self._decode_tile(tile, codes) for tile in tiles), strict=True):
-            shown = np.empty((header.height, header.width, 3), np.uint8)
-            for tile, picture in zip(tiles, pictures, strict=True):
-                _place(picture, tile, shown, area)
-            yield shown
-
-    def picture(
-        self,
-        header: bitstream.Header,
-        payloads: Iterable[bytes],
-        region: Region | None = None,
-        on_work: Callable[[float], object] = lambda layers: None,
-    ) -> Pixels | None:
-        """The picture after the last of the layers whose ``payloads`` arrive, or a ``region`` of it; None if there is
-        no layer. Of a large picture the network runs on one tile at a time, and only on those that the region needs.
-        ``on_work`` is called as by `compress`.
-
-        Raises:
-            WrongModelError: the file was written with another network.
-            FormatError: its coder is unknown, or a layer cannot belong to a picture of the size in the header.
-            ConfigurationError: the region is not in the picture.
-        """
-        area = (region or Region(0, 0, header.width, header.height)).window(header.width, header.height)
-        codes = Remembered(self._codes(header, payloads))
-        tiles = [
-            tile for tile in self._tiles(header.height, header.width) if overlap(scaled(tile.middle, STRIDE), area)
-        ]
-        if next(iter(codes), None) is None:
-            return None
-        shown = np.empty((*(part.stop - part.start for part in area), 3), np.uint8)
-        for tile in tiles:
-            for picture in self._decode_tile(tile, codes):  # noqa: B007 (the last one counts)
-                on_work(1.0 / len(tiles))
-            _place(picture, tile, shown, area)
-        return shown
-
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Tensor]:
-        """Yields the picture ``[1, 3, ·, ·]`` of a tile with its halo after each layer of the picture's ``codes``."""
         cut = (torch.from_numpy(each[(..., *tile.whole)].copy())[None].to(self.device) for each in codes)
         return self.codec.decode(cut)
 
-    def _codes(self, header: bitstream.Header, payloads: Iterable[bytes]) -> Iterator[Codes]:
-        """The codes of each layer."""
-        if header.coder not in bitstream.CODERS:
-            raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
-        if header.model != self.identities.get(header.coder) or header.bits != self.bits:
-            known = " or ".join(identity.hex() for identity in self.identities.values())
-            raise WrongModelError(f"written with model {header.model.hex()}, which is not the one at hand ({known})")
-        history: list[Codes] = []
-        for payload in payloads:
-            if header.coder == bitstream.RAW:
-                codes = layers.unpack(payload, header.shape)
-            else:
-                assert self.context is not None  # else it had no identity for this coder
-                codes = layers.decode(payload, header.shape, history, self.context)
-            history.append(codes)
-            yield codes
-
-    def _tiles(self, height: int, width: int) -> list[Tile]:
-        """The tiles of a picture of ``height`` × ``width`` pixels."""
-        return self.tiling.tiles(-(-height // STRIDE), -(-width // STRIDE))
-
-
-class Remembered(Generic[T]):
-    """The values of an iterator, which is read only once. They can be iterated over many times, also at the same
-    time."""
-
-    def __init__(self, values: Iterator[T]) -> None:
-        self._values = values
-        self._seen: list[T] = []
-
-    def __iter__(self) -> Iterator[T]:
-        for number in count():
-            if number == len(self._seen):
-                try:
-                    self._seen.append(next(self._values))
-                except StopIteration:
-                    return
-            yield self._seen[number]
+    @torch.inference_mode()
+    def _cut(self, picture: Tensor, window: Window) -> Pixels:
+        return _pixels(picture[(0, ..., *window)])
 
 
 @torch.inference_mode()
@@ -320,14 +233,6 @@ def _show(picture: Callable[[], Tensor], height: int, width: int) -> Pixels:
 def _pixels(picture: Tensor) -> Pixels:
     """``[3, H, W]`` in [0, 1] as the 8-bit pixels that a decoder shows."""
     return (picture.clamp(0.0, 1.0) * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
-
-
-@torch.inference_mode()
-def _place(picture: Tensor, tile: Tile, shown: Pixels, area: Window) -> None:
-    """Write the part of a tile that lies in ``area`` to ``shown``, which holds the pixels of this area."""
-    part = overlap(scaled(tile.middle, STRIDE), area)
-    assert part is not None
-    shown[within(part, area)] = _pixels(picture[(0, ..., *within(part, scaled(tile.whole, STRIDE)))])
 
 
 def _signs(codes: Tensor) -> Codes:
@@ -402,87 +307,3 @@ def compress(
     pixels = to_pixels(image)[0]
     metadata = NO_METADATA if strip else metadata_of(image, pixels)[0]
     return compressor(str(model), device).compress(pixels, iterations, target=target, metadata=metadata)
-
-
-def decompress(
-    data: bytes,
-    *,
-    iterations: int | None = None,
-    region: tuple[int, int, int, int] | None = None,
-    model: str | os.PathLike[str] | None = None,
-    device: str = "cpu",
-    max_pixels: int = MAX_PIXELS,
-) -> Image.Image:
-    """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one. Its ``info`` has the metadata of the
-    file, as Pillow names them: ``exif``, ``xmp``, and a profile of sRGB if the original had a colour profile.
-
-    For a file that was cut, or damaged behind its header, the whole layers are decoded, with a warning.
-
-    Args:
-        iterations: decode at most so many layers.
-        region: return only this part of the picture, ``(x, y, width, height)`` in pixels from the top left. Of a large
-            picture the network decodes only what the part needs. The pixels are the same as in the whole picture.
-        model: the weights that the file was written with. By default they are looked up among the released ones.
-        max_pixels: refuse a file whose header claims a larger picture; see :mod:`rnncodec.limits`.
-
-    Raises:
-        FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
-        WrongModelError: the file was written with other weights.
-        ConfigurationError: the region is not in the picture, or ``iterations`` is less than 1.
-    """
-    file = bitstream.read(data)
-    check_size(file.header, max_pixels)
-    payloads = list(first_layers(file.layers, iterations))
-    if not payloads:
-        raise FormatError(f"nothing can be decoded: {file.damage}")
-    if file.damage:
-        warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
-    decoder = compressor_for(file.header, None if model is None else str(model), device)
-    pixels = decoder.picture(file.header, payloads, None if region is None else Region(*region))
-    assert pixels is not None  # there is a layer
-    image = Image.fromarray(pixels)
-    image.info.update(as_info(file.metadata))
-    return image
-
-
-def decompress_layers(
-    chunks: Iterable[bytes],
-    *,
-    model: str | os.PathLike[str] | None = None,
-    device: str = "cpu",
-    max_pixels: int = MAX_PIXELS,
-) -> Iterator[Image.Image]:
-    """Yields the picture after each layer of an ``.rnnc`` file whose bytes arrive in ``chunks``, as from a network.
-    Each picture is decoded as soon as its layer is whole. Other arguments are those of `decompress`.
-
-    If the file ends early or is damaged, there are fewer pictures, and a warning. The pictures are without metadata,
-    which come last.
-
-    Raises:
-        FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
-        WrongModelError: the file was written with other weights.
-    """
-    reader = bitstream.Reader(chunks)
-    check_size(reader.header, max_pixels)
-    decoder = compressor_for(reader.header, None if model is None else str(model), device)
-    decoded = 0
-    for pixels in decoder.decode_layers(reader.header, reader):
-        decoded += 1
-        yield Image.fromarray(pixels)
-    if not decoded:
-        raise FormatError(f"nothing can be decoded: {reader.damage}")
-    if reader.damage:
-        warnings.warn(f"decoded {decoded} of {reader.header.layers} layers: {reader.damage}", stacklevel=2)
-
-
-def check_size(header: bitstream.Header, max_pixels: int) -> None:
-    """Raises FormatError if the header claims more than ``max_pixels`` pixels."""
-    if complaint := too_large(header.width, header.height, max_pixels):
-        raise FormatError(complaint)
-
-
-def first_layers(payloads: Iterable[bytes], iterations: int | None) -> Iterator[bytes]:
-    """The first ``iterations`` payloads; all if it is None. Raises ConfigurationError if it is less than 1."""
-    if iterations is not None and iterations < 1:
-        raise ConfigurationError(f"iterations must be at least 1, not {iterations}")
-    return islice(payloads, iterations)

@@ -20,12 +20,11 @@ from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError
+from rnncodec.exported import DECODER, ENCODER, FORMAT, MODEL
 from rnncodec.files import replacing
 from rnncodec.model_file import model_identity
 from rnncodec.projection import Projection
 
-FORMAT = "rnncodec-onnx-1"
-FILES = ENCODER, DECODER, MODEL = "encoder.onnx", "decoder.onnx", "model.json"
 OPSET = 18
 
 # Rows and columns of codes, and pictures, of the example that is traced: all different, so that none of these sizes is

@@ -62,15 +62,16 @@ class RnncImageFile(ImageFile.ImageFile):
             WrongModelError: it was written with other weights.
         """
         if self.tile:
-            from rnncodec import compression  # imports torch
+            from rnncodec.decoder import check_size  # with the entropy coder
+            from rnncodec.decompression import decoder_for
 
             if not self._file.whole and not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise OSError(f"image file is truncated: {self._file.damage}")
             header, layers = self._file.header, self._file.layers
-            compression.check_size(header, MAX_PIXELS)
+            check_size(header, MAX_PIXELS)
             pixels = b""
             if layers:
-                decoder = compression.compressor_for(header, None if MODEL is None else str(MODEL), DEVICE)
+                decoder = decoder_for(header, None if MODEL is None else str(MODEL), DEVICE)
                 shown = decoder.picture(header, layers)
                 assert shown is not None  # there is a layer
                 pixels = shown.tobytes()

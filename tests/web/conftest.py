@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from rnncodec.export import FILES
+from rnncodec.exported import FILES
 
 
 class Server(ThreadingHTTPServer):

@@ -119,7 +119,11 @@ def decompress(
         str | None, typer.Option(metavar="X,Y,W,H", help="Decode this part: upper left corner and size, in pixels.")
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="The weights that the file was written with, if they are not released ones.")
+        str | None,
+        typer.Option(
+            help="The weights that the file was written with, if they are not released ones; or the folder that "
+            "`rnncodec export` wrote, which is decoded without torch."
+        ),
     ] = None,
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -151,16 +155,17 @@ def decompressing(
     model: str | None, device: str, iterations: int | None, part: Region | None, max_pixels: int
 ) -> Convert:
     """The function that decompresses a file with these options."""
-    from rnncodec import compression  # imports torch
+    from rnncodec.decoder import check_size, first_layers  # with the entropy coder
+    from rnncodec.decompression import decoder_for
 
     def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
         format_name = picture_format(target)
         reader = bitstream.Reader(read_chunks(source))
-        compression.check_size(reader.header, max_pixels)
-        decoder = compression.compressor_for(reader.header, model, device)
+        check_size(reader.header, max_pixels)
+        decoder = decoder_for(reader.header, model, device)
         most = min(reader.header.layers, iterations or reader.header.layers)
         payloads = iter(reader)
-        pixels = decoder.picture(reader.header, compression.first_layers(payloads, iterations), part, step(most))
+        pixels = decoder.picture(reader.header, first_layers(payloads, iterations), part, step(most))
         for _ in payloads:  # to the metadata
             pass
         if pixels is None:

@@ -8,6 +8,7 @@ import typer
 from rnncodec.cli.app import app
 from rnncodec.cli.options import Overwrite
 from rnncodec.errors import OutputError
+from rnncodec.exported import FILES
 from rnncodec.terminal import log
 from rnncodec.weights import DEFAULT_MODEL
 
@@ -63,7 +64,7 @@ def write_network(model: str, folder: Path, overwrite: bool) -> None:
     from rnncodec import export as onnx  # with torch
     from rnncodec.model_file import load_model
 
-    for name in onnx.FILES:
+    for name in FILES:
         if (folder / name).exists() and not overwrite:
             raise OutputError(f"{folder / name} exists already; use --overwrite to replace it")
     try:
@@ -73,6 +74,4 @@ def write_network(model: str, folder: Path, overwrite: bool) -> None:
 
 
 def megabytes(folder: Path) -> str:
-    from rnncodec.export import FILES
-
     return ", ".join(f"{name} {(folder / name).stat().st_size / 1e6:.1f} MB" for name in FILES)

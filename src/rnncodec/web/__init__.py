@@ -8,7 +8,7 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-from rnncodec import export
+from rnncodec import exported
 from rnncodec.errors import OutputError
 from rnncodec.files import replacing
 
@@ -27,7 +27,7 @@ def write_page(folder: str | os.PathLike[str]) -> int:
     page = Path(str(files(__name__))) / "page"
     if not page.is_dir():
         raise OutputError("the page was not built: run  npm ci && npm run build  in the folder web/ of the repository")
-    contents = {name: (folder / name).read_bytes() for name in export.FILES}
+    contents = {name: (folder / name).read_bytes() for name in exported.FILES}
     for path in sorted(page.iterdir()):
         content = path.read_bytes()
         if path.suffix == PACKED:
