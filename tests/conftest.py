@@ -128,7 +128,7 @@ def context_weights(context_codec: IterativeCodec, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="session")
 def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
-    """A network with few cells and two projections, with `tiny_context` in integers."""
+    """A network with few cells, two projections and paths of patches, with `tiny_context` in integers."""
     torch.manual_seed(0)
     config = codec_config(
         encoder_cell="gru",
@@ -138,6 +138,7 @@ def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
         encoder_hidden_kernels=(3,),
         decoder_hidden_kernels=(1, 3),
         projections=2,
+        patches=True,
         width=0.05,
     )
     codec = IterativeCodec(config)

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from rnncodec.binarizer import BINARIZERS
+from rnncodec.bitstream import STRIDE
 from rnncodec.cells import CELLS
 from rnncodec.codec import IterativeCodec
 from rnncodec.codec_config import CodecConfig
 from rnncodec.errors import ConfigurationError
+from rnncodec.patches import PatchDecoder
 from rnncodec.projection import Projection
 from rnncodec.reconstruction import RECONSTRUCTIONS
 from rnncodec.residual_normalization import CAPACITY, ResidualNormalization
@@ -178,6 +180,31 @@ def test_training_reaches_the_projections_of_the_iterations_that_are_trained(ima
     for projection in (codec.binarizer.conv, codec.decoder.conv):
         reached = projection.weight.grad.unflatten(0, (4, -1)).flatten(1).any(dim=1)
         assert reached.tolist() == [True, True, True, False]
+
+
+# Patches
+
+
+def test_with_patches_codes_reach_every_pixel_of_their_block_and_no_other() -> None:
+    torch.manual_seed(0)
+    patch_decoder = PatchDecoder(bits=8, features=12, side=STRIDE, iterations=2)
+    codes, features = torch.ones(1, 8, 2, 3), torch.randn(1, 12, 2, 3)
+    pixels = patch_decoder(codes, features, 1)
+    assert pixels.shape == (1, 3, 2 * STRIDE, 3 * STRIDE)
+    turned = codes.clone()
+    turned[..., 1, 2] = -1.0
+    changed = (patch_decoder(turned, features, 1) != pixels).any(dim=1)[0]
+    assert changed[STRIDE:, 2 * STRIDE :].all()
+    assert changed.sum() == STRIDE**2
+
+
+def test_with_patches_training_reaches_every_parameter_and_decoding_repeats_encoding(images: Tensor) -> None:
+    torch.manual_seed(0)
+    codec = IterativeCodec(codec_config(width=0.03, projections=ITERATIONS, patches=True))
+    (codec(images, ITERATIONS)[1] - images).abs().mean().backward()
+    assert all(parameter.grad.any() for parameter in codec.parameters())
+    codes = codec.eval().encode(images, ITERATIONS)
+    assert torch.equal(torch.stack(list(codec.decode(codes))), reconstructions(codec, images, ITERATIONS))
 
 
 # Priming and diffusion

@@ -49,6 +49,7 @@ NETWORKS = [  # every cell and every framework
         "reconstruction": "one_shot",
         "residual_normalization": False,
         "projections": 2,
+        "patches": True,
     },
     {"encoder_cell": "residual_gru", "decoder_cell": "residual_gru", "reconstruction": "additive"},
 ]

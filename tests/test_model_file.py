@@ -138,7 +138,8 @@ def test_identity_changes_with_the_config_even_if_all_weights_are_the_same(
 
 def test_options_added_later_leave_older_identities_as_they_are(tiny_codec: IterativeCodec) -> None:
     options = dataclasses.asdict(tiny_codec.config)
-    assert [options.pop(name) for name in ("priming", "diffusion", "copies", "projections")] == [0, 0, 4, 1]
+    added = {"priming": 0, "diffusion": 0, "copies": 4, "projections": 1, "patches": False}
+    assert {name: options.pop(name) for name in added} == added
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for name, value in sorted(tiny_codec.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())

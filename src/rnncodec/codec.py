@@ -130,9 +130,7 @@ class IterativeCodec(nn.Module):
         self.reconstruction = RECONSTRUCTIONS[config.reconstruction]()
         self.normalization = ResidualNormalization() if config.residual_normalization else Unnormalized()
 
-    def iterate(
-        self, images: Tensor, search: Search | None = None
-    ) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+    def iterate(self, images: Tensor, search: Search | None = None) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
         """The loop. Yields, for t = 1, 2, … without end, the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and a
         function that returns the reconstruction x̂_t ``[B, 3, H, W]``. Stop when you have enough.
 

@@ -18,7 +18,9 @@ from torch import Tensor
 from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.decoder import Decoder
+from rnncodec.effort import MOST_EFFORT, search_codes
 from rnncodec.entropy import layers
+from rnncodec.entropy.contexts import CONTEXTS, Network
 from rnncodec.entropy.contract import Codes
 from rnncodec.errors import ConfigurationError, ImageError, WrongModelError
 from rnncodec.image_metadata import metadata_of
@@ -59,7 +61,7 @@ class Compressor(Decoder[Tensor]):
         self.coder = max(identities)  # of the files that are written
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
         try:
-            own = copy.deepcopy(codec).eval()  # the network of the caller does not change
+            own = copy.deepcopy(codec).eval().requires_grad_(False)  # the network of the caller does not change
             self.codec = own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
@@ -84,25 +86,30 @@ class Compressor(Decoder[Tensor]):
         target: Target = Target(),  # noqa: B008 (it cannot change)
         metadata: Metadata = NO_METADATA,
         on_work: Callable[[float], object] = lambda layers: None,
+        effort: int = 0,
     ) -> bytes:
         """The file of ``iterations`` layers (by default `most_layers`), or of as many of them as ``target`` asks for,
         and of ``metadata``, which count where the target is a size.
 
         ``on_layer`` is called after each layer is written. ``on_work`` is called more often in large pictures, after
-        each layer of each tile, with the share of the work on one layer of the whole picture that is done.
+        each layer of each tile, with the share of the work on one layer of the whole picture that is done. ``effort``,
+        from 0 to MOST_EFFORT, is how long better codes are searched for: see :mod:`rnncodec.effort`.
 
         Raises:
-            ConfigurationError: ``iterations`` is not from 1 to 255, or the target cannot be met.
+            ConfigurationError: ``iterations`` is not from 1 to 255, there is no such ``effort``, or the target cannot
+                be met.
         """
         iterations = self.most_layers(target) if iterations is None else iterations
         if not 1 <= iterations <= bitstream.MAX_LAYERS:
             raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
+        if not 0 <= effort <= MOST_EFFORT:
+            raise ConfigurationError(f"effort must be from 0 to {MOST_EFFORT}, not {effort}")
         largest = target.largest(pixels)
         quality = Quality.of(target, pixels)
         payloads: list[bytes] = []
         packed = metadata.pack()
         content, best = b"", -math.inf
-        for payload, reached in self._layers(pixels, iterations, target, quality, on_work):
+        for payload, reached in self._layers(pixels, iterations, target, quality, on_work, effort):
             written, content = content, self._file(pixels, [*payloads, payload], packed)
             if largest is not None and len(content) > largest:
                 if not payloads:
@@ -132,17 +139,18 @@ class Compressor(Decoder[Tensor]):
         target: Target,
         quality: Quality | None,
         on_work: Callable[[float], object],
+        effort: int,
     ) -> Iterator[tuple[bytes, Callable[[], float]]]:
         """Yields the payload of each of ``iterations`` layers, and a function that returns the quality after it."""
         tiles = self._tiles(*pixels.shape[:2])
-        if len(tiles) == 1:
+        if len(tiles) == 1 and not effort:
             for payload, show in islice(self.iterate(pixels), iterations):
                 on_work(1.0)
                 yield payload, lambda show=show: quality.measure(show(), pixels)  # type: ignore[union-attr, misc]
             return
         written, ahead = 0, self._estimate(pixels, iterations, target) if target else iterations
         while written < iterations:  # again with more layers, if the estimate was too low
-            codes, qualities = self._encode_tiles(tiles, pixels, ahead, quality, on_work)
+            codes, qualities = self._encode_tiles(tiles, pixels, ahead, quality, on_work, effort)
             history = list(codes)
             for t in range(written, ahead):
                 yield self._encode(history[: t + 1]), partial(qualities.__getitem__, t)
@@ -169,7 +177,7 @@ class Compressor(Decoder[Tensor]):
             history.append(_signs(codes))
             yield self._encode(history), partial(_show, reconstruction, height, width)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _encode_tiles(
         self,
         tiles: list[Tile],
@@ -177,6 +185,7 @@ class Compressor(Decoder[Tensor]):
         iterations: int,
         quality: Quality | None,
         on_work: Callable[[float], object],
+        effort: int,
     ) -> tuple[NDArray[np.int8], list[float]]:
         """The codes ``[iterations, bits, h, w]``, tile by tile, and the quality after each layer, if it is asked for.
         Only the codes of a tile are kept, not the states of the network."""
@@ -189,13 +198,33 @@ class Compressor(Decoder[Tensor]):
             original = pixels[scaled(tile.middle, STRIDE)]
             sizes.append(original.shape[0] * original.shape[1])
             inner = scaled(tile.inner, STRIDE)
-            for t, (found, picture) in enumerate(islice(self.codec.iterate(images), iterations)):
+            on_layer = partial(on_work, 1.0 / len(tiles))
+            for t, (found, picture) in enumerate(self._tile_layers(images, iterations, effort, on_layer)):
                 codes[(t, ..., *tile.middle)] = _signs(found)[(..., *tile.inner)]
                 if quality is not None:
                     shown = _pixels(picture()[(0, ..., *inner)])[: original.shape[0], : original.shape[1]]
                     measured[t].append(quality.measure(shown, original))
-                on_work(1.0 / len(tiles))
         return codes, [] if quality is None else [quality.whole(values, sizes) for values in measured]
+
+    def _tile_layers(
+        self, images: Tensor, iterations: int, effort: int, on_layer: Callable[[], object]
+    ) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
+        """Yields the codes of each layer of a tile, and a function that returns the reconstruction. ``on_layer`` is
+        called when a layer is done."""
+        if effort:
+            found = search_codes(self.codec, self._network, images, iterations, effort, on_layer)
+            yield from ((codes, partial(_same, picture)) for codes, picture in found)
+            return
+        for layer in islice(self.codec.iterate(images), iterations):
+            yield layer
+            on_layer()
+
+    @functools.cached_property
+    def _network(self) -> Network | None:
+        """The context model as a network, with gradients."""
+        if self.context is None:
+            return None
+        return CONTEXTS[self.context.config.name].thaw(self.context).to(self.device).requires_grad_(False)
 
     def _images(self, pixels: Pixels) -> Tensor:
         """Pixels, padded to multiples of STRIDE, as the network takes them: float ``[1, 3, H, W]`` in [0, 1]."""
@@ -222,6 +251,10 @@ class Compressor(Decoder[Tensor]):
     @torch.inference_mode()
     def _cut(self, picture: Tensor, window: Window) -> Pixels:
         return _pixels(picture[(0, ..., *window)])
+
+
+def _same(picture: Tensor) -> Tensor:
+    return picture
 
 
 @torch.inference_mode()
@@ -282,6 +315,7 @@ def compress(
     device: str = "cpu",
     max_pixels: int = MAX_PIXELS,
     strip: bool = False,
+    effort: int = 0,
 ) -> bytes:
     """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file.
 
@@ -295,6 +329,8 @@ def compress(
         max_pixels: refuse a larger picture, before it is decoded; see :mod:`rnncodec.limits`.
         strip: leave out EXIF and XMP data, and the mark of a picture that had a colour profile. They are taken from
             ``image.info``.
+        effort: from 0 to 3, how long better codes are searched for: a smaller file for the same quality. A layer takes
+            STEPS[effort] times as long to encode as a training step; decoding takes as long as before.
 
     Raises:
         RnncodecError: see :mod:`rnncodec.errors`.

@@ -5,6 +5,7 @@ any other.
 """
 
 import math
+from collections.abc import Callable
 from itertools import islice
 
 import torch
@@ -18,6 +19,7 @@ from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.losses import Decibels
 
 STEPS = (0, 5, 15, 40)  # of the search in each layer, by level of effort
+MOST_EFFORT = len(STEPS) - 1
 LEARNING_RATE = 0.01  # of Adam; activations are from -1 to 1, and a bit turns where its activation crosses 0
 
 # What is minimised in layer t is D + WEIGHT / t^POWER · R, as in training: D is the loss `Decibels`, R are the bits of
@@ -30,20 +32,24 @@ Layers = list[tuple[Tensor, Tensor]]  # codes [B, bits, h, w] and reconstruction
 
 
 def search_codes(
-    codec: IterativeCodec, network: Network | None, images: Tensor, iterations: int, effort: int
+    codec: IterativeCodec,
+    network: Network | None,
+    images: Tensor,
+    iterations: int,
+    effort: int,
+    on_layer: Callable[[], object] = lambda: None,
 ) -> Layers:
     """The codes of the first ``iterations`` layers of images ``[B, 3, H, W]`` in [0, 1], and the reconstructions.
 
     The layers are searched one after the other: the activations of the binarizer take STEPS[effort] steps of Adam, with
     the gradient that training uses, and the best codes on the way are kept. In the end the mean of the loss over all
     layers is compared with that of the network's own codes, and the better of both are returned. ``network`` is the
-    context model (`ContextModel.thaw`), or None if codes are not compressed.
+    context model (`ContextModel.thaw`), or None if codes are not compressed. ``on_layer`` is called when a layer is
+    found.
     """
     loss = CodesLoss(network, images)
     plain = layers_of(codec, images, iterations, None)
-    if not STEPS[effort]:
-        return plain
-    found = layers_of(codec, images, iterations, LayerSearch(loss, STEPS[effort]))
+    found = layers_of(codec, images, iterations, LayerSearch(loss, STEPS[effort], on_layer))
     return min(plain, found, key=loss.mean)
 
 
@@ -94,9 +100,10 @@ def patches(images: Tensor) -> Tensor:
 class LayerSearch:
     """Chooses the codes of one layer after the other; see `IterativeCodec.iterate`."""
 
-    def __init__(self, loss: CodesLoss, steps: int) -> None:
+    def __init__(self, loss: CodesLoss, steps: int, on_layer: Callable[[], object]) -> None:
         self.loss = loss
         self.steps = steps
+        self.on_layer = on_layer
         self.before: list[Tensor] = []  # the codes of earlier layers
         self.spent = loss.images.new_zeros(())  # their bits, in raw bits of a layer
 
@@ -115,4 +122,5 @@ class LayerSearch:
             adam.step()
         self.before.append(best)
         self.spent = spent
+        self.on_layer()
         return best

@@ -75,7 +75,8 @@ class EncoderStep(_Step):
     def forward(self, picture: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
         residual = (picture - previous) * self.amplification(previous, t)
         features, new_states = self.codec.encoder(residual, states)
-        return self.codec.binarizer(self.codec.binarizer.project(features, t)), *pytree.tree_leaves(new_states)
+        activations = self.codec.binarizer.project(features, t)  # type: ignore[arg-type]  # a tensor
+        return self.codec.binarizer(activations), *pytree.tree_leaves(new_states)
 
 
 class DecoderStep(_Step):

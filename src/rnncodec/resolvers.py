@@ -1,4 +1,5 @@
-"""Functions that the options in conf/ and conf_evaluate/ call, as in ``${cores:…}``. Importing this module registers them."""
+"""Functions that the options in conf/ and conf_evaluate/ call, as in ``${cores:…}``. To import this module registers
+them."""
 
 import warnings
 

@@ -13,7 +13,7 @@ from rnncodec.entropy import integers
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.contract import ONE, replay
 from rnncodec.entropy.integers import Codes, IntegerContext
-from rnncodec.entropy.quantization import quantize
+from rnncodec.entropy.quantization import dequantize, quantize
 from rnncodec.errors import ModelError
 from tests.defaults import checkerboard_config
 from tests.entropy.reference import frequencies
@@ -47,6 +47,18 @@ def test_integers_cost_at_most_a_hundredth_more_than_floats(tiny_context: Checke
             ones = all_frequencies(context, list(picture[:t]), each) / ONE
             cost -= np.log(np.where(each > 0, ones, 1 - ones)).sum()
     assert cost <= 1.01 * floats  # less, where a float was too sure
+
+
+def test_integers_turned_into_floats_predict_alike(tiny_context: Checkerboard, codes: Tensor) -> None:
+    context = quantize(tiny_context)
+    network = dequantize(context)
+    with torch.no_grad():
+        ones = network(codes[:3]).sigmoid()
+        assert torch.equal(network(codes[:3], start=2), network(codes[:3])[2:])
+    for t in range(3):
+        history = list(codes[:t, 0].numpy())
+        found = all_frequencies(context, history, codes[t, 0].numpy()) / ONE
+        np.testing.assert_allclose(ones[t, 0], found, atol=0.02)
 
 
 def test_a_second_implementation_computes_the_same(codes: Tensor) -> None:

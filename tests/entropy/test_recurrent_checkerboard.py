@@ -14,7 +14,7 @@ from rnncodec.compression import Compressor
 from rnncodec.entropy import layers
 from rnncodec.entropy.contract import ONE, Codes
 from rnncodec.entropy.order import STAGES, channel_groups, stages
-from rnncodec.entropy.quantization import quantize_recurrent
+from rnncodec.entropy.quantization import dequantize_recurrent, quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
 from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
 from rnncodec.errors import ConfigurationError, ModelError
@@ -145,6 +145,16 @@ def test_integers_cost_at_most_a_hundredth_more_than_floats(
             ones = all_frequencies(context, list(picture[:t]), each) / ONE  # type: ignore[arg-type]
             cost -= np.log(np.where(each > 0, ones, 1 - ones)).sum()
     assert cost <= 1.01 * floats
+
+
+def test_integers_turned_into_floats_predict_alike(context: RecurrentIntegerContext, codes: Tensor) -> None:
+    network = dequantize_recurrent(context)
+    with torch.no_grad():
+        ones = network(codes[:3]).sigmoid()
+        torch.testing.assert_close(network(codes[:3], start=2), network(codes[:3])[2:])
+    for t in range(3):
+        found = all_frequencies(context, list(codes[:t, 0].numpy()), codes[t, 0].numpy()) / ONE
+        np.testing.assert_allclose(ones[t, 0], found, atol=0.02)
 
 
 def test_a_second_implementation_computes_the_same(codes: Tensor) -> None:

@@ -236,9 +236,7 @@ def test_several_models_make_one_table_and_one_report_and_the_broken_one_is_name
 ) -> None:
     sweep = tmp_path / "sweep"
     models = f"model={tiny_weights},nothing,{context_weights}"
-    done = evaluate(
-        "-m", models, "baselines=[jpeg]", f"hydra/launcher={launcher}", f"hydra.sweep.dir={sweep}"
-    )
+    done = evaluate("-m", models, "baselines=[jpeg]", f"hydra/launcher={launcher}", f"hydra.sweep.dir={sweep}")
     assert done.returncode != 0
     assert "1 of 3 models were not measured" in done.stderr
     assert "nothing: neither a weights file nor a released model" in done.stderr

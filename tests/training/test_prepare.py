@@ -18,6 +18,7 @@ from rnncodec.training.device import resolve_precision
 from rnncodec.training.launch import launch
 from rnncodec.training.prepare import check, prepare, resume
 from rnncodec.training.saved_config import load_config
+from tests.defaults import codec_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -282,6 +283,22 @@ def test_weights_go_on_with_larger_kernels_on_the_states(
         torch.testing.assert_close(pictures, tiny_codec(images, 3)[1], rtol=0, atol=1e-5)
     with pytest.raises(RnncodecError, match="another network"):
         build_codec(config(*options, "model.decoder_hidden_kernels=[1,1,1,3]"))
+
+
+def test_weights_go_on_with_more_projections_and_with_patches(config, tmp_path: Path, images: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    start = IterativeCodec(codec_config(width=0.03, projections=2)).eval()
+    save_model(start, tmp_path / "weights.safetensors", {}, half=False)
+    options = [f"weights={tmp_path}/weights.safetensors", "model=residual_gru", "model.width=0.03"]
+    codec = build_codec(config(*options, "model.projections=4", "model.patches=true"))
+    features = codec.encoder.out_channels - 768
+    with torch.no_grad():  # without the weights that are new
+        codec.binarizer.conv.weight[:, features:] = 0.0
+        codec.decoder.patches.patterns.weight.zero_()
+        codec.decoder.patches.patterns.bias.zero_()
+        torch.testing.assert_close(codec.eval()(images, 5)[1], start(images, 5)[1], rtol=0, atol=1e-5)
+    with pytest.raises(RnncodecError, match="another network"):
+        build_codec(config(*options, "model.projections=1"))
 
 
 def test_weights_to_start_from_leave_their_context_model_behind(config, context_weights: Path) -> None:

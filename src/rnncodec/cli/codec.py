@@ -54,6 +54,10 @@ def compress(
     ms_ssim: Annotated[
         float | None, typer.Option(help="Lowest quality, MS-SSIM from 0 to 1: write as few layers as reach it.")
     ] = None,
+    effort: Annotated[
+        int,
+        typer.Option(min=0, max=3, help="Search for better codes: a smaller file that decodes as fast; 3 is slowest."),
+    ] = 0,
     model: Annotated[
         str, typer.Option(help="Released model, weights file, run's folder, or hf://OWNER/NAME.")
     ] = DEFAULT_MODEL,
@@ -80,15 +84,19 @@ def compress(
 
         rnncodec compress *.png -o compressed/ --bpp 0.5
 
+        rnncodec compress photo.jpg --effort 2
+
         rnncodec compress - < photo.jpg > photo.rnnc
     """
     goal = Target(bpp, max_bytes, psnr, ms_ssim)
 
-    load = partial(compressing, model, device, goal, iterations, max_pixels, strip)
+    load = partial(compressing, model, device, goal, iterations, max_pixels, strip, effort)
     convert_all(files, output, SUFFIX, overwrite, load, is_image_name, jobs)
 
 
-def compressing(model: str, device: str, goal: Target, iterations: int | None, max_pixels: int, strip: bool) -> Convert:
+def compressing(
+    model: str, device: str, goal: Target, iterations: int | None, max_pixels: int, strip: bool, effort: int
+) -> Convert:
     """The function that compresses a file with these options."""
     from rnncodec import compression  # imports torch
 
@@ -103,7 +111,7 @@ def compressing(model: str, device: str, goal: Target, iterations: int | None, m
         for note in notes + left_out:
             warn(source, note)
         on_work = step(iterations or compressor.most_layers(goal))
-        data = compressor.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work)
+        data = compressor.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work, effort=effort)
         rate = bits_per_pixel(len(data), pixels)
         return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 

@@ -14,10 +14,10 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.config import is_whole
 from rnncodec.data.schedule import value_at
 from rnncodec.entropy.contexts import Network
+from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.errors import ConfigurationError
 from rnncodec.metrics import ms_ssim, psnr
 from rnncodec.terminal import log
-from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.training.learning_rate import scheduled
 
 

@@ -5,8 +5,8 @@ from rich.console import Console
 
 
 class CountSkipped(L.Callback):
-    """Logs, as ``data/corrupt``, how many times the processes of the run have skipped a photo or a shard so far, because
-    it was broken or had vanished. Prints the number when training ends, if it is not 0."""
+    """Logs, as ``data/corrupt``, how many times the processes of the run have skipped a photo or a shard so far,
+    because it was broken or had vanished. Prints the number when training ends, if it is not 0."""
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         corrupt = float(trainer.datamodule.corrupt)  # type: ignore[attr-defined]
@@ -17,6 +17,6 @@ class CountSkipped(L.Callback):
         skipped = int(trainer.callback_metrics.get("data/corrupt", 0))
         if skipped and stage == "fit" and trainer.is_global_zero:
             Console().print(
-                f"Skipped: {skipped} times a photo or a shard that was broken or had vanished; warnings above name them",
+                f"Skipped: {skipped} times a photo or a shard, broken or vanished; warnings above name them",
                 soft_wrap=True,
             )

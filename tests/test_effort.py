@@ -1,0 +1,83 @@
+"""The search for better codes."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rnncodec import bitstream, effort
+from rnncodec.codec import IterativeCodec
+from rnncodec.compression import Compressor
+from rnncodec.effort import CodesLoss, layers_of, patches, search_codes
+from rnncodec.entropy.contexts import CONTEXTS, Network
+from rnncodec.errors import ConfigurationError
+from rnncodec.imaging import Pixels
+from rnncodec.rate import Target
+from rnncodec.tiles import Tiling
+
+ITERATIONS = 3
+
+
+@pytest.fixture(scope="module")
+def network(context_codec: IterativeCodec) -> Network:
+    assert context_codec.context is not None
+    return CONTEXTS[context_codec.context.config.name].thaw(context_codec.context)
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_more_effort_lowers_the_loss(
+    context_codec: IterativeCodec, network: Network, images: Tensor, compressed: bool
+) -> None:
+    loss = CodesLoss(network if compressed else None, images)
+    codec = context_codec.requires_grad_(False)
+    losses = [loss.mean(layers_of(codec, images, ITERATIONS, None))]
+    losses += [loss.mean(search_codes(codec, loss.network, images, ITERATIONS, level)) for level in (1, 3)]
+    assert losses[0] > losses[1] >= losses[2], losses
+
+
+def test_codes_that_the_search_makes_worse_are_not_taken(
+    context_codec: IterativeCodec, network: Network, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = context_codec.requires_grad_(False)
+    monkeypatch.setattr(effort, "sign", lambda x: -torch.ones_like(x))
+    found = search_codes(codec, network, images, ITERATIONS, effort=1)
+    plain = layers_of(codec, images, ITERATIONS, None)
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(found, plain, strict=True))
+
+
+@pytest.mark.parametrize("side", [64, 4])
+def test_any_decoder_reads_a_file_of_searched_codes(
+    context_codec: IterativeCodec, photos: list[Pixels], side: int
+) -> None:
+    compressor = Compressor(context_codec, tiling=Tiling(side, halo=2))
+    done: list[float] = []
+    plain, searched = (
+        compressor.compress(photos[0][:80, :112], ITERATIONS, on_work=done.append, effort=level) for level in (0, 1)
+    )
+    assert plain != searched
+    assert sum(done) == pytest.approx(2 * ITERATIONS)
+    pictures = list(Compressor(context_codec).decode(bitstream.read(searched)))
+    assert len(pictures) == ITERATIONS
+    assert pictures[-1].shape == (80, 112, 3)
+
+
+def test_a_target_is_met_with_effort(context_codec: IterativeCodec, photos: list[Pixels]) -> None:
+    compressor = Compressor(context_codec)
+    whole = compressor.compress(photos[1], ITERATIONS, effort=1)
+    ends = bitstream.read(whole).ends
+    content = compressor.compress(photos[1], ITERATIONS, target=Target(max_bytes=ends[1]), effort=1)
+    assert len(content) <= ends[1]
+
+
+def test_an_effort_that_does_not_exist_is_refused(context_codec: IterativeCodec, photos: list[Pixels]) -> None:
+    with pytest.raises(ConfigurationError, match="effort must be from 0 to 3, not 4"):
+        Compressor(context_codec).compress(photos[0], 1, effort=4)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 32), (256, 512), (272, 256), (528, 1040)])
+def test_patches_hold_every_pixel(height: int, width: int) -> None:
+    images = torch.arange(2.0 * 3 * height * width).view(2, 3, height, width)
+    cut = patches(images)
+    assert max(cut.shape[2:]) <= effort.PATCH
+    assert cut[:, 0].numel() <= 1.02 * images[:, 0].numel()
+    assert np.array_equal(np.unique(cut.numpy()), np.unique(images.numpy()))
