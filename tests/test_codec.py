@@ -435,13 +435,13 @@ def test_full_width_has_the_layers_of_the_paper(cell: str) -> None:
 
     def record(module: nn.Module, args: tuple[Tensor, ...], output: Any) -> None:
         output = output[0] if isinstance(output, tuple) else output
-        conv: Any = module if isinstance(module, nn.Conv2d) else getattr(module, "input_gates", None) or module.conv
+        conv: Any = module if isinstance(module, nn.Conv2d) else getattr(module, "input_gates", None) or module
         hidden = module.hidden_gates.kernel_size[0] if hasattr(module, "hidden_gates") else None
         scale = 64 // output.shape[-1]
         seen.append((args[0].shape[1], output.shape[1], conv.kernel_size[0], conv.stride[0], hidden, scale))
 
     encoder, decoder = codec.encoder, codec.decoder
-    for layer in (encoder.conv, *encoder.cells, codec.binarizer, decoder.conv, *decoder.cells, decoder.output):
+    for layer in (encoder.conv, *encoder.cells, codec.binarizer.conv, decoder.conv, *decoder.cells, decoder.output):
         layer.register_forward_hook(record)
     _, picture = next(codec.iterate(images))
     picture()

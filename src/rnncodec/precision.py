@@ -40,6 +40,13 @@ def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
                 module.register_forward_hook(_again_if_narrow)
 
 
+@torch.no_grad()
+def round_weights(codec: IterativeCodec) -> None:
+    """Round the weights of ``codec`` to values that bfloat16 and float16 both hold."""
+    for parameter in codec.parameters():
+        parameter.copy_(parameter.bfloat16().half())
+
+
 def _again_if_narrow(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
     """The output of a convolution with a stride. If it is one column wide, it is computed again with zeros on the right
     of the input: oneDNN, in torch 2.13 for processors with AMX, leaves parts of such a column in bfloat16 unset."""

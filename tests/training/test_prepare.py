@@ -9,7 +9,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
+from rnncodec import bitstream
 from rnncodec.codec import IterativeCodec
+from rnncodec.compression import Compressor
 from rnncodec.errors import RnncodecError
 from rnncodec.model_file import load_model, save_model
 from rnncodec.training.build import build_codec, build_training
@@ -331,3 +333,21 @@ def test_precision_asked_for_is_kept(accelerator: str) -> None:
 def test_precision_depends_on_the_processor(monkeypatch: pytest.MonkeyPatch, capability: str, precision: str) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
     assert resolve_precision("auto", "cpu") == precision
+
+
+def test_exported_weights_fit_bfloat16_and_come_with_the_context_model_of_the_rate_term(
+    config, tmp_path: Path, images: torch.Tensor
+) -> None:
+    run = config("model=residual_gru", "model.width=0.03", "rate_weight=[0.1]", f"folder={tmp_path}")
+    OmegaConf.save(run, tmp_path / "config.yaml")
+    module, _ = build_training(run)
+    before = module.codec.encoder.conv.weight.clone()
+    ExportWeights(str(tmp_path), half=True).on_fit_end(L.Trainer(accelerator="cpu", logger=False), module)
+    codec = load_model(tmp_path)
+    assert all(torch.equal(weight, weight.bfloat16().float()) for weight in codec.parameters())
+    assert all(torch.equal(weight, weight.half().float()) for weight in codec.parameters())
+    assert torch.equal(module.codec.encoder.conv.weight, before)
+    pixels = (images[0].permute(1, 2, 0) * 255).byte().numpy()
+    compressor = Compressor(codec)
+    assert len(list(compressor.decode(bitstream.read(compressor.compress(pixels, 2))))) == 2
+    assert compressor.coder == bitstream.CONTEXT

@@ -10,8 +10,10 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
+from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.contexts import CONTEXTS
 from rnncodec.model_file import half_holds, save_model
+from rnncodec.precision import round_weights
 from rnncodec.run_folder import CONFIG, WEIGHTS
 from rnncodec.training.callbacks.clock import training_seconds
 from rnncodec.training.context import ContextModule
@@ -26,13 +28,14 @@ class ExportWeights(L.Callback):
     the TrainingClock) and versions.
 
     Args:
-        half: store float16, which halves the file.
+        half: store float16, which halves the file, of weights rounded to the precision of bfloat16, in which networks
+            compute on many processors.
         at_checkpoints: also write the file whenever a checkpoint is saved, so that a run that is killed leaves weights.
     """
 
     OPTIONS: tuple[str, ...] = (
-        "iterations", "curriculum", "iteration_decay", "rate_weight", "warmup_steps", "final_lr", "seed", "weights",
-        "loss", "context", "optimizer", "trainer", "data",
+        "iterations", "curriculum", "iteration_decay", "rate_weight", "rate_power", "warmup_steps", "final_lr", "seed",
+        "weights", "loss", "context", "optimizer", "trainer", "data",
     )  # fmt: skip
 
     def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = False) -> None:
@@ -73,9 +76,13 @@ class ExportWeights(L.Callback):
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
         assert isinstance(pl_module, CodecModule)
+        codec = IterativeCodec(pl_module.codec.config)
+        codec.load_state_dict(pl_module.codec.state_dict())
+        if self.half:
+            round_weights(codec)
         if pl_module.context is not None:  # that of the rate term
-            pl_module.codec.context = CONTEXTS[pl_module.context.config.name].freeze(pl_module.context)
-        save_model(pl_module.codec, path, training, self.half)
+            codec.context = CONTEXTS[pl_module.context.config.name].freeze(pl_module.context)
+        save_model(codec, path, training, self.half)
 
     def _options(self) -> dict[str, Any]:
         """The options of the run, without paths of this machine."""
