@@ -32,7 +32,7 @@ MODEL: str | os.PathLike[str] | None = None
 DEVICE = "cpu"
 
 FORMAT, SUFFIX, MIME = "RNNC", ".rnnc", "image/x-rnnc"
-OPTIONS = ("iterations", "bpp", "max_bytes", "psnr", "ms_ssim", "model", "device", "max_pixels")
+OPTIONS = ("iterations", "bpp", "max_bytes", "psnr", "ms_ssim", "effort", "model", "device", "max_pixels")
 METADATA = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # their names in the info of an image
 
 

@@ -53,6 +53,7 @@ def evaluate_and_print(config: DictConfig) -> Path:
         compare_to=config.compare_to,
         workers=config.workers,
         device=config.device,
+        effort=config.effort,
     )
     folder = results_folder(config, name)
     with progress() as bar:

@@ -36,14 +36,17 @@ class Point:
     decoding_time: float
 
 
-def measure(compressor: Compressor, pixels: Pixels, iterations: int) -> list[Point]:
+def measure(compressor: Compressor, pixels: Pixels, iterations: int, effort: int = 0) -> list[Point]:
     """Write one file of ``iterations`` layers, decode it, and measure the picture after each layer.
 
-    A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once.
+    A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once. With
+    ``effort`` the encoder finds all layers before it writes the first.
     """
     start = time.perf_counter()
     encoded: list[float] = []
-    content = compressor.compress(pixels, iterations, lambda: encoded.append(time.perf_counter() - start))
+    content = compressor.compress(
+        pixels, iterations, lambda: encoded.append(time.perf_counter() - start), effort=effort
+    )
     file = bitstream.read(content)
     decoded = timed(compressor.decode(file))
     return [

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from rnncodec.compression import compressor
+from rnncodec.effort import MOST_EFFORT
 from rnncodec.errors import ConfigurationError, DataError, ImageError
 from rnncodec.evaluation.classical import CLASSICAL, classical
 from rnncodec.evaluation.curves import Curve, read_anchors
@@ -40,6 +41,7 @@ class Options:
         images: the image files to measure.
         name: the name of the codec in tables and plots, and of the file of its curve.
         iterations: how many iterations of the codec; None means as many as it was trained for.
+        effort: of the encoder; see :mod:`rnncodec.effort`.
         baselines: names in CLASSICAL.
         anchors: a folder of published curves.
         compare_to: the baseline or anchor that BD-rates are computed against. No BD-rates if it is None or is not
@@ -57,6 +59,7 @@ class Options:
     compare_to: str | None
     workers: int | None
     device: str
+    effort: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Job:
     model: str
     device: str
     iterations: int
+    effort: int
 
 
 def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, str], object]) -> Evaluation:
@@ -83,8 +87,9 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
     before = read_about(folder)
     if before is not None and not before.same_measurements(about):
         raise ConfigurationError(
-            f"{folder} holds measurements of '{before.name}' (model {before.identity}, {before.iterations} iterations) "
-            f"and not of '{about.name}' (model {about.identity}, {about.iterations}); choose another folder=…"
+            f"{folder} holds measurements of '{before.name}' (model {before.identity}, {before.iterations} iterations, "
+            f"effort {before.effort}) and not of '{about.name}' (model {about.identity}, {about.iterations} iterations, "
+            f"effort {about.effort}); choose another folder=…"
         )
     anchors = read_anchors(options.anchors) if options.anchors else []
     about.anchors = [anchor.name for anchor in anchors]
@@ -94,7 +99,7 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
 
     measurements = read_measurements(folder)
     jobs = [
-        Job(image, codec, options.model, options.device, about.iterations)
+        Job(image, codec, options.model, options.device, about.iterations, options.effort)
         for image in options.images
         for codec in (None, *options.baselines)
         if (codec or options.name, image.name) not in measurements
@@ -124,6 +129,8 @@ def check(options: Options) -> About:
         raise ConfigurationError(f"workers must be at least 1, not {options.workers}")
     if options.iterations is not None and options.iterations < 1:
         raise ConfigurationError(f"iterations must be at least 1, not {options.iterations}")
+    if not 0 <= options.effort <= MOST_EFFORT:
+        raise ConfigurationError(f"effort must be from 0 to {MOST_EFFORT}, not {options.effort}")
     if not options.images:
         raise DataError("there are no images to measure")
     for baseline in options.baselines:
@@ -142,6 +149,7 @@ def check(options: Options) -> About:
         images=[str(image.resolve()) for image in options.images],
         baselines=list(options.baselines),
         compare_to=options.compare_to,
+        effort=options.effort,
     )
 
 
@@ -201,7 +209,7 @@ def perform(job: Job) -> list[Point] | str:
         pixels = read_measurable(job.image)
         if job.codec is not None:
             return measure_classical(classical(job.codec), pixels)
-        return measure(compressor(job.model, job.device), pixels, job.iterations)
+        return measure(compressor(job.model, job.device), pixels, job.iterations, job.effort)
     except ImageError as error:
         return str(error).removeprefix(f"{job.image}: ")
 

@@ -44,10 +44,12 @@ class About:
     compare_to: str | None
     broken: dict[str, str] = field(default_factory=dict)
     anchors: list[str] = field(default_factory=list)
+    effort: int = 0
 
     def same_measurements(self, other: "About") -> bool:
         """Whether measurements of ``other`` are valid for this evaluation too, for images that both have."""
-        return (self.name, self.identity, self.iterations) == (other.name, other.identity, other.iterations)
+        own, others = ((each.name, each.identity, each.iterations, each.effort) for each in (self, other))
+        return own == others
 
     @property
     def cost(self) -> Cost:
