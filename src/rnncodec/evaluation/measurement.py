@@ -88,7 +88,7 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
     if before is not None and not before.same_measurements(about):
         raise ConfigurationError(
             f"{folder} holds measurements of '{before.name}' (model {before.identity}, {before.iterations} iterations, "
-            f"effort {before.effort}) and not of '{about.name}' (model {about.identity}, {about.iterations} iterations, "
+            f"effort {before.effort}) and not of '{about.name}' (model {about.identity}, {about.iterations}, "
             f"effort {about.effort}); choose another folder=…"
         )
     anchors = read_anchors(options.anchors) if options.anchors else []
