@@ -1,12 +1,15 @@
 """The time and memory of encoding and decoding photos, beside the codecs of Pillow, as Markdown tables.
 
-python benchmarks/speed.py path/to/kodak --first 4
-python benchmarks/speed.py path/to/kodak --large      # and a picture of 12 megapixels, made of these photos
+python benchmarks/speed.py path/to/kodak --first 8 --large
 
-Ours is measured with 1, 2, 4 and 8 layers, the others at the setting that comes nearest to 0.5 bpp.
+Each model is measured with 1, 2, 4 and 8 layers, and with as many as fit into 0.5 bpp; the others at the setting that
+comes nearest to 0.5 bpp. With --large a picture of 12 megapixels, made of these photos, is measured too, on the largest
+number of threads.
+
 Seconds are means over the photos, without the start of the process, which loads the network. The memory is the most
 that the process had, without what it had after the start. Thousands of multiply–accumulates (kMAC) are those of the
-network, for each pixel. The last table has the difference of pixels where a file is decoded in bfloat16 and in float32.
+network, for each pixel, to encode and to decode. The last table has the difference of pixels where a file is decoded in
+bfloat16 and in float32.
 """
 
 import argparse
@@ -27,8 +30,8 @@ from rnncodec import bitstream
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.classical import classical
 from rnncodec.imaging import Pixels, is_image_name, read_pixels
-from rnncodec.rate import bits_per_pixel
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.rate import Target, bits_per_pixel
+from rnncodec.weights import released_models
 
 LAYERS = (1, 2, 4, 8)
 OTHERS = ("jpeg", "webp", "avif", "jxl")
@@ -40,7 +43,7 @@ LARGE = (3000, 4000)  # rows and columns
 class Row(NamedTuple):
     """What was measured of one codec at one setting: bits a pixel, seconds, megabytes, kMAC to encode and to decode."""
 
-    setting: float
+    setting: str
     bpp: float
     encode: float
     decode: float
@@ -48,12 +51,19 @@ class Row(NamedTuple):
     macs: str
 
 
+class Timed(NamedTuple):
+    """The result of an action for each picture, and the seconds that it took for all."""
+
+    result: list
+    seconds: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, help="a folder")
     parser.add_argument("--first", type=int, help="only so many of its images")
     parser.add_argument("--large", action="store_true", help="measure a picture of 12 megapixels too")
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--model", nargs="+", default=list(released_models()))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
@@ -61,27 +71,36 @@ def main() -> None:
         parser.error(f"no images in {options.images}")
     photos = [read_pixels(path) for path in paths]
     print(f"{platform.machine()}, {os.cpu_count()} cores; {len(photos)} photos.")
-    for title, pictures in [("photos", photos)] + ([("12 megapixels", [mosaic(photos)])] if options.large else []):
-        print(f"\n| {title} | threads | setting | bpp | ratio | encode (s) | decode (s) | memory (MB) | kMAC |")
-        print("| --- |" + " ---: |" * 8)
-        for threads in options.threads:
-            show(options.model, threads, alone(threads, ours, options.model, pictures))
-        for name in OTHERS:
-            try:
-                rows = alone(1, others, name, pictures)
-            except ConfigurationError as error:
-                print(f"| {name}: {error} |")
-                continue
-            show(name, 1, rows)
-    print("\n| layers | largest difference | mean difference | PSNR lost (dB) |\n| ---: | ---: | ---: | ---: |")
-    for layers, largest, mean, lost in alone(max(options.threads), precisions, options.model, photos):
-        print(f"| {layers} | {largest:.0f} | {mean:.3f} | {lost:+.4f} |")
+    measure("photos", photos, options.model, options.threads)
+    if options.large:
+        measure("12 megapixels", [mosaic(photos)], options.model, [max(options.threads)])
+    print("\n| model | layers | largest difference | mean difference | PSNR lost (dB) |")
+    print("| --- |" + " ---: |" * 4)
+    for model in options.model:
+        for layers, largest, mean, lost in alone(max(options.threads), precisions, model, photos):
+            print(f"| {model} | {layers} | {largest:.0f} | {mean:.3f} | {lost:+.4f} |", flush=True)
+
+
+def measure(title: str, pictures: list[Pixels], models: list[str], threads: list[int]) -> None:
+    """Print the table of ours and of the others on these pictures."""
+    print(f"\n| {title} | threads | setting | bpp | ratio | encode (s) | decode (s) | memory (MB) | kMAC |")
+    print("| --- |" + " ---: |" * 8)
+    for model in models:
+        for number in threads:
+            show(model, number, alone(number, ours, model, pictures))
+    for name in OTHERS:
+        try:
+            rows = alone(1, others, name, pictures)
+        except ConfigurationError as error:
+            print(f"| {name}: {error} |")
+            continue
+        show(name, 1, rows)
 
 
 def show(name: str, threads: int, rows: list[Row]) -> None:
     for row in rows:
         print(
-            f"| {name} | {threads} | {row.setting:g} | {row.bpp:.3f} | {24 / row.bpp:.0f} | {row.encode:.2f} | "
+            f"| {name} | {threads} | {row.setting} | {row.bpp:.3f} | {24 / row.bpp:.0f} | {row.encode:.2f} | "
             f"{row.decode:.2f} | {row.memory:.0f} | {row.macs} |",
             flush=True,
         )
@@ -104,14 +123,18 @@ def ours(model: str, pictures: list[Pixels]) -> list[Row]:
     file = bitstream.read(compressor.compress(pictures[0][:128, :128], 2))  # the first run prepares what later ones use
     compressor.picture(file.header, file.layers)
     before, rows = peak(), []
-    for layers in LAYERS:
-        contents, encode = timed(lambda layers=layers: [compressor.compress(pixels, layers) for pixels in pictures])
-        files = [bitstream.read(content) for content in contents]
-        _, decode = timed(lambda files=files: [compressor.picture(file.header, file.layers) for file in files])
-        bpp = mean_rate(contents, pictures)
+    targets = [(f"{layers} layers", layers, Target()) for layers in LAYERS]
+    for setting, iterations, target in [*targets, (f"--bpp {NEAR}", None, Target(bpp=NEAR))]:
+        encode = timed(
+            lambda iterations=iterations, target=target: [
+                compressor.compress(pixels, iterations, target=target) for pixels in pictures
+            ]
+        )
+        files = [bitstream.read(content) for content in encode.result]
+        decode = timed(lambda files=files: [compressor.picture(file.header, file.layers) for file in files])
+        layers = float(np.mean([file.header.layers for file in files]))
         kilo = f"{layers * macs.encoder + (layers - 1) * macs.decoder:.0f} / {layers * macs.decoder:.0f}"
-        count = len(pictures)
-        rows.append(Row(layers, bpp, encode / count, decode / count, peak() - before, kilo))
+        rows.append(row(setting, encode, decode, pictures, peak() - before, kilo))
     return rows
 
 
@@ -124,13 +147,16 @@ def others(name: str, pictures: list[Pixels]) -> list[Row]:
     }
     setting = min(rates, key=lambda each: abs(rates[each] - NEAR))
     before = peak()
-    contents, encode = timed(lambda: [codec.encode(pixels, setting) for pixels in pictures])
-    _, decode = timed(lambda: [codec.decode(content) for content in contents])
-    return [
-        Row(
-            setting, mean_rate(contents, pictures), encode / len(pictures), decode / len(pictures), peak() - before, "–"
-        )
-    ]
+    encode = timed(lambda: [codec.encode(pixels, setting) for pixels in pictures])
+    decode = timed(lambda: [codec.decode(content) for content in encode.result])
+    return [row(f"{setting:g}", encode, decode, pictures, peak() - before, "–")]
+
+
+def row(setting: str, encode: Timed, decode: Timed, pictures: list[Pixels], memory: float, macs: str) -> Row:
+    count = len(pictures)
+    return Row(
+        setting, mean_rate(encode.result, pictures), encode.seconds / count, decode.seconds / count, memory, macs
+    )
 
 
 def precisions(model: str, photos: list[Pixels]) -> list[tuple[int, float, float, float]]:
@@ -182,10 +208,10 @@ def mosaic(photos: list[Pixels]) -> Pixels:
     return np.asarray(canvas)
 
 
-def timed(action: Callable[[], list]) -> tuple[list, float]:
+def timed(action: Callable[[], list]) -> Timed:
     """The result of ``action``, and the seconds that it took."""
     start = time.perf_counter()
-    return action(), time.perf_counter() - start
+    return Timed(action(), time.perf_counter() - start)
 
 
 def peak() -> float:
