@@ -1,10 +1,11 @@
 """The time and memory of encoding and decoding photos, beside the codecs of Pillow, as Markdown tables.
 
-python benchmarks/speed.py path/to/kodak --first 8 --large
+python benchmarks/speed.py path/to/kodak --first 8 --megapixels 12
+python benchmarks/speed.py path/to/kodak --megapixels 6 12 25 100 --layers 2 --bpp --others     # is the time linear?
 
 Each model is measured with 1, 2, 4 and 8 layers, and with as many as fit into 0.5 bpp; the others at the setting that
-comes nearest to 0.5 bpp. With --large a picture of 12 megapixels, made of these photos, is measured too, on the largest
-number of threads.
+comes nearest to 0.5 bpp. With --megapixels pictures of this size, made of these photos, are measured too, on the
+largest number of threads.
 
 Seconds are means over the photos, without the start of the process, which loads the network. The memory is the most
 that the process had, without what it had after the start. Thousands of multiply–accumulates (kMAC) are those of the
@@ -13,6 +14,7 @@ bfloat16 and in float32.
 """
 
 import argparse
+import math
 import os
 import platform
 import resource
@@ -37,7 +39,7 @@ LAYERS = (1, 2, 4, 8)
 OTHERS = ("jpeg", "webp", "avif", "jxl")
 NEAR = 0.5  # bpp
 TRIAL, TRIALS = 768, 8  # pixels a side, and pictures, on which a setting for this rate is chosen
-LARGE = (3000, 4000)  # rows and columns
+SHAPE = (3, 4)  # rows to columns of a picture that is made
 
 
 class Row(NamedTuple):
@@ -62,7 +64,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, help="a folder")
     parser.add_argument("--first", type=int, help="only so many of its images")
-    parser.add_argument("--large", action="store_true", help="measure a picture of 12 megapixels too")
+    parser.add_argument("--megapixels", type=float, nargs="*", default=[], help="measure pictures of these sizes too")
+    parser.add_argument("--layers", type=int, nargs="+", default=LAYERS)
+    parser.add_argument("--bpp", type=float, nargs="*", default=[NEAR], help="measure files of these sizes")
+    parser.add_argument("--others", nargs="*", default=OTHERS, help="the codecs that are measured beside ours")
     parser.add_argument("--model", nargs="+", default=list(released_models()))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
@@ -71,9 +76,9 @@ def main() -> None:
         parser.error(f"no images in {options.images}")
     photos = [read_pixels(path) for path in paths]
     print(f"{platform.machine()}, {os.cpu_count()} cores; {len(photos)} photos.")
-    measure("photos", photos, options.model, options.threads)
-    if options.large:
-        measure("12 megapixels", [mosaic(photos)], options.model, [max(options.threads)])
+    measure("photos", photos, options.threads, options)
+    for size in options.megapixels:
+        measure(f"{size:g} megapixels", [mosaic(photos, size)], [max(options.threads)], options)
     print("\n| model | layers | largest difference | mean difference | PSNR lost (dB) |")
     print("| --- |" + " ---: |" * 4)
     for model in options.model:
@@ -81,14 +86,14 @@ def main() -> None:
             print(f"| {model} | {layers} | {largest:.0f} | {mean:.3f} | {lost:+.4f} |", flush=True)
 
 
-def measure(title: str, pictures: list[Pixels], models: list[str], threads: list[int]) -> None:
+def measure(title: str, pictures: list[Pixels], threads: list[int], options: argparse.Namespace) -> None:
     """Print the table of ours and of the others on these pictures."""
     print(f"\n| {title} | threads | setting | bpp | ratio | encode (s) | decode (s) | memory (MB) | kMAC |")
     print("| --- |" + " ---: |" * 8)
-    for model in models:
+    for model in options.model:
         for number in threads:
-            show(model, number, alone(number, ours, model, pictures))
-    for name in OTHERS:
+            show(model, number, alone(number, ours, model, pictures, options.layers, options.bpp))
+    for name in options.others:
         try:
             rows = alone(1, others, name, pictures)
         except ConfigurationError as error:
@@ -113,7 +118,7 @@ def alone(threads: int, action: Callable[..., list], *arguments: object) -> list
         return pool.submit(action, *arguments).result()
 
 
-def ours(model: str, pictures: list[Pixels]) -> list[Row]:
+def ours(model: str, pictures: list[Pixels], layers: list[int], rates: list[float]) -> list[Row]:
     from rnncodec.compression import Compressor
     from rnncodec.cost import cost
     from rnncodec.model_file import load_model
@@ -123,8 +128,9 @@ def ours(model: str, pictures: list[Pixels]) -> list[Row]:
     file = bitstream.read(compressor.compress(pictures[0][:128, :128], 2))  # the first run prepares what later ones use
     compressor.picture(file.header, file.layers)
     before, rows = peak(), []
-    targets = [(f"{layers} layers", layers, Target()) for layers in LAYERS]
-    for setting, iterations, target in [*targets, (f"--bpp {NEAR}", None, Target(bpp=NEAR))]:
+    targets: list[tuple[str, int | None, Target]] = [(f"{number} layers", number, Target()) for number in layers]
+    targets += [(f"--bpp {rate:g}", None, Target(bpp=rate)) for rate in rates]
+    for setting, iterations, target in targets:
         encode = timed(
             lambda iterations=iterations, target=target: [
                 compressor.compress(pixels, iterations, target=target) for pixels in pictures
@@ -132,8 +138,8 @@ def ours(model: str, pictures: list[Pixels]) -> list[Row]:
         )
         files = [bitstream.read(content) for content in encode.result]
         decode = timed(lambda files=files: [compressor.picture(file.header, file.layers) for file in files])
-        layers = float(np.mean([file.header.layers for file in files]))
-        kilo = f"{layers * macs.encoder + (layers - 1) * macs.decoder:.0f} / {layers * macs.decoder:.0f}"
+        written = float(np.mean([file.header.layers for file in files]))
+        kilo = f"{written * macs.encoder + (written - 1) * macs.decoder:.0f} / {written * macs.decoder:.0f}"
         rows.append(row(setting, encode, decode, pictures, peak() - before, kilo))
     return rows
 
@@ -192,9 +198,10 @@ def psnr(shown: Pixels, original: Pixels) -> float:
     return float(10 * np.log10(255**2 / np.mean((shown.astype(float) - original) ** 2)))
 
 
-def mosaic(photos: list[Pixels]) -> Pixels:
-    """A picture of LARGE pixels: the photos, twice as large, side by side."""
-    height, width = LARGE
+def mosaic(photos: list[Pixels], megapixels: float) -> Pixels:
+    """A picture of so many million pixels: the photos, twice as large, side by side."""
+    unit = (megapixels * 1e6 / math.prod(SHAPE)) ** 0.5
+    height, width = (round(unit * side) for side in SHAPE)
     canvas = Image.new("RGB", (width, height))
     x = y = row = 0
     index = 0
