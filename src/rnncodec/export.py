@@ -23,7 +23,7 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.exported import DECODER, ENCODER, FORMAT, MODEL
 from rnncodec.files import replacing
 from rnncodec.model_file import model_identity
-from rnncodec.precision import round_weights
+from rnncodec.precision import round_convolutions
 from rnncodec.projection import Projection
 
 OPSET = 18
@@ -57,7 +57,7 @@ class _Step(nn.Module):
     def __init__(self, codec: IterativeCodec) -> None:
         super().__init__()
         self.codec = copy.deepcopy(codec)
-        round_weights(self.codec)  # as in files' other decoders
+        round_convolutions(self.codec)  # as in files' other decoders
         for part in list(self.codec.modules()):
             for name, child in list(part.named_children()):
                 if isinstance(child, Projection) and child.iterations > 1:

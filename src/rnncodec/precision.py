@@ -31,7 +31,7 @@ def fastest(device: torch.device) -> torch.dtype:
 def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
     """Let the convolutions of ``codec`` run in ``dtype``, with weights rounded to bfloat16. Those that give pixels, and
     those of the gain network, keep float32."""
-    round_weights(codec)
+    round_convolutions(codec)
     for module in _rounded(codec):
         for parameter in module.parameters(recurse=False):
             parameter.data = parameter.data.to(dtype)
@@ -39,8 +39,8 @@ def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
             module.register_forward_hook(_again_if_narrow)
 
 
-def round_weights(codec: IterativeCodec) -> None:
-    """Round the weights of ``codec`` that are bfloat16 where the network runs in it. They keep their dtype."""
+def round_convolutions(codec: IterativeCodec) -> None:
+    """Round those weights of ``codec`` to bfloat16 that are in it where the network runs in it. They keep their dtype."""
     for module in _rounded(codec):
         for parameter in module.parameters(recurse=False):
             parameter.data = parameter.data.bfloat16().to(parameter.dtype)
