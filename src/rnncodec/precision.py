@@ -40,7 +40,7 @@ def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
 
 
 def round_convolutions(codec: IterativeCodec) -> None:
-    """Round those weights of ``codec`` to bfloat16 that are in it where the network runs in it. They keep their dtype."""
+    """Round the weights of ``codec`` to bfloat16 that are in it where the network runs in it; their dtype stays."""
     for module in _rounded(codec):
         for parameter in module.parameters(recurse=False):
             parameter.data = parameter.data.bfloat16().to(parameter.dtype)
