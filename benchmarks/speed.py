@@ -1,15 +1,20 @@
 """The time and memory of encoding and decoding photos, beside the codecs of Pillow, as Markdown tables.
 
-python benchmarks/speed.py path/to/kodak --first 4
-python benchmarks/speed.py path/to/kodak --large      # and a picture of 12 megapixels, made of these photos
+python benchmarks/speed.py path/to/kodak --first 8 --megapixels 12
+python benchmarks/speed.py path/to/kodak --megapixels 6 12 25 100 --layers 2 --bpp --others     # is the time linear?
 
-Ours is measured with 1, 2, 4 and 8 layers, the others at the setting that comes nearest to 0.5 bpp.
+Each model is measured with 1, 2, 4 and 8 layers, and with as many as fit into 0.5 bpp; the others at the setting that
+comes nearest to 0.5 bpp. With --megapixels pictures of this size, made of these photos, are measured too, on the
+largest number of threads.
+
 Seconds are means over the photos, without the start of the process, which loads the network. The memory is the most
 that the process had, without what it had after the start. Thousands of multiply–accumulates (kMAC) are those of the
-network, for each pixel. The last table has the difference of pixels where a file is decoded in bfloat16 and in float32.
+network, for each pixel, to encode and to decode. The last table has the difference of pixels where a file is decoded in
+bfloat16 and in float32.
 """
 
 import argparse
+import math
 import os
 import platform
 import resource
@@ -27,20 +32,20 @@ from rnncodec import bitstream
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.classical import classical
 from rnncodec.imaging import Pixels, is_image_name, read_pixels
-from rnncodec.rate import bits_per_pixel
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.rate import Target, bits_per_pixel
+from rnncodec.weights import released_models
 
 LAYERS = (1, 2, 4, 8)
 OTHERS = ("jpeg", "webp", "avif", "jxl")
 NEAR = 0.5  # bpp
 TRIAL, TRIALS = 768, 8  # pixels a side, and pictures, on which a setting for this rate is chosen
-LARGE = (3000, 4000)  # rows and columns
+SHAPE = (3, 4)  # rows to columns of a picture that is made
 
 
 class Row(NamedTuple):
     """What was measured of one codec at one setting: bits a pixel, seconds, megabytes, kMAC to encode and to decode."""
 
-    setting: float
+    setting: str
     bpp: float
     encode: float
     decode: float
@@ -48,12 +53,22 @@ class Row(NamedTuple):
     macs: str
 
 
+class Timed(NamedTuple):
+    """The result of an action for each picture, and the seconds that it took for all."""
+
+    result: list
+    seconds: float
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path, help="a folder")
     parser.add_argument("--first", type=int, help="only so many of its images")
-    parser.add_argument("--large", action="store_true", help="measure a picture of 12 megapixels too")
-    parser.add_argument("--model", default=DEFAULT_MODEL)
+    parser.add_argument("--megapixels", type=float, nargs="*", default=[], help="measure pictures of these sizes too")
+    parser.add_argument("--layers", type=int, nargs="+", default=LAYERS)
+    parser.add_argument("--bpp", type=float, nargs="*", default=[NEAR], help="measure files of these sizes")
+    parser.add_argument("--others", nargs="*", default=OTHERS, help="the codecs that are measured beside ours")
+    parser.add_argument("--model", nargs="+", default=list(released_models()))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
@@ -61,27 +76,36 @@ def main() -> None:
         parser.error(f"no images in {options.images}")
     photos = [read_pixels(path) for path in paths]
     print(f"{platform.machine()}, {os.cpu_count()} cores; {len(photos)} photos.")
-    for title, pictures in [("photos", photos)] + ([("12 megapixels", [mosaic(photos)])] if options.large else []):
-        print(f"\n| {title} | threads | setting | bpp | ratio | encode (s) | decode (s) | memory (MB) | kMAC |")
-        print("| --- |" + " ---: |" * 8)
-        for threads in options.threads:
-            show(options.model, threads, alone(threads, ours, options.model, pictures))
-        for name in OTHERS:
-            try:
-                rows = alone(1, others, name, pictures)
-            except ConfigurationError as error:
-                print(f"| {name}: {error} |")
-                continue
-            show(name, 1, rows)
-    print("\n| layers | largest difference | mean difference | PSNR lost (dB) |\n| ---: | ---: | ---: | ---: |")
-    for layers, largest, mean, lost in alone(max(options.threads), precisions, options.model, photos):
-        print(f"| {layers} | {largest:.0f} | {mean:.3f} | {lost:+.4f} |")
+    measure("photos", photos, options.threads, options)
+    for size in options.megapixels:
+        measure(f"{size:g} megapixels", [mosaic(photos, size)], [max(options.threads)], options)
+    print("\n| model | layers | largest difference | mean difference | PSNR lost (dB) |")
+    print("| --- |" + " ---: |" * 4)
+    for model in options.model:
+        for layers, largest, mean, lost in alone(max(options.threads), precisions, model, photos):
+            print(f"| {model} | {layers} | {largest:.0f} | {mean:.3f} | {lost:+.4f} |", flush=True)
+
+
+def measure(title: str, pictures: list[Pixels], threads: list[int], options: argparse.Namespace) -> None:
+    """Print the table of ours and of the others on these pictures."""
+    print(f"\n| {title} | threads | setting | bpp | ratio | encode (s) | decode (s) | memory (MB) | kMAC |")
+    print("| --- |" + " ---: |" * 8)
+    for model in options.model:
+        for number in threads:
+            show(model, number, alone(number, ours, model, pictures, options.layers, options.bpp))
+    for name in options.others:
+        try:
+            rows = alone(1, others, name, pictures)
+        except ConfigurationError as error:
+            print(f"| {name}: {error} |")
+            continue
+        show(name, 1, rows)
 
 
 def show(name: str, threads: int, rows: list[Row]) -> None:
     for row in rows:
         print(
-            f"| {name} | {threads} | {row.setting:g} | {row.bpp:.3f} | {24 / row.bpp:.0f} | {row.encode:.2f} | "
+            f"| {name} | {threads} | {row.setting} | {row.bpp:.3f} | {24 / row.bpp:.0f} | {row.encode:.2f} | "
             f"{row.decode:.2f} | {row.memory:.0f} | {row.macs} |",
             flush=True,
         )
@@ -94,7 +118,7 @@ def alone(threads: int, action: Callable[..., list], *arguments: object) -> list
         return pool.submit(action, *arguments).result()
 
 
-def ours(model: str, pictures: list[Pixels]) -> list[Row]:
+def ours(model: str, pictures: list[Pixels], layers: list[int], rates: list[float]) -> list[Row]:
     from rnncodec.compression import Compressor
     from rnncodec.cost import cost
     from rnncodec.model_file import load_model
@@ -104,14 +128,19 @@ def ours(model: str, pictures: list[Pixels]) -> list[Row]:
     file = bitstream.read(compressor.compress(pictures[0][:128, :128], 2))  # the first run prepares what later ones use
     compressor.picture(file.header, file.layers)
     before, rows = peak(), []
-    for layers in LAYERS:
-        contents, encode = timed(lambda layers=layers: [compressor.compress(pixels, layers) for pixels in pictures])
-        files = [bitstream.read(content) for content in contents]
-        _, decode = timed(lambda files=files: [compressor.picture(file.header, file.layers) for file in files])
-        bpp = mean_rate(contents, pictures)
-        kilo = f"{layers * macs.encoder + (layers - 1) * macs.decoder:.0f} / {layers * macs.decoder:.0f}"
-        count = len(pictures)
-        rows.append(Row(layers, bpp, encode / count, decode / count, peak() - before, kilo))
+    targets: list[tuple[str, int | None, Target]] = [(f"{number} layers", number, Target()) for number in layers]
+    targets += [(f"--bpp {rate:g}", None, Target(bpp=rate)) for rate in rates]
+    for setting, iterations, target in targets:
+        encode = timed(
+            lambda iterations=iterations, target=target: [
+                compressor.compress(pixels, iterations, target=target) for pixels in pictures
+            ]
+        )
+        files = [bitstream.read(content) for content in encode.result]
+        decode = timed(lambda files=files: [compressor.picture(file.header, file.layers) for file in files])
+        written = float(np.mean([file.header.layers for file in files]))
+        kilo = f"{written * macs.encoder + (written - 1) * macs.decoder:.0f} / {written * macs.decoder:.0f}"
+        rows.append(row(setting, encode, decode, pictures, peak() - before, kilo))
     return rows
 
 
@@ -124,13 +153,16 @@ def others(name: str, pictures: list[Pixels]) -> list[Row]:
     }
     setting = min(rates, key=lambda each: abs(rates[each] - NEAR))
     before = peak()
-    contents, encode = timed(lambda: [codec.encode(pixels, setting) for pixels in pictures])
-    _, decode = timed(lambda: [codec.decode(content) for content in contents])
-    return [
-        Row(
-            setting, mean_rate(contents, pictures), encode / len(pictures), decode / len(pictures), peak() - before, "–"
-        )
-    ]
+    encode = timed(lambda: [codec.encode(pixels, setting) for pixels in pictures])
+    decode = timed(lambda: [codec.decode(content) for content in encode.result])
+    return [row(f"{setting:g}", encode, decode, pictures, peak() - before, "–")]
+
+
+def row(setting: str, encode: Timed, decode: Timed, pictures: list[Pixels], memory: float, macs: str) -> Row:
+    count = len(pictures)
+    return Row(
+        setting, mean_rate(encode.result, pictures), encode.seconds / count, decode.seconds / count, memory, macs
+    )
 
 
 def precisions(model: str, photos: list[Pixels]) -> list[tuple[int, float, float, float]]:
@@ -166,9 +198,10 @@ def psnr(shown: Pixels, original: Pixels) -> float:
     return float(10 * np.log10(255**2 / np.mean((shown.astype(float) - original) ** 2)))
 
 
-def mosaic(photos: list[Pixels]) -> Pixels:
-    """A picture of LARGE pixels: the photos, twice as large, side by side."""
-    height, width = LARGE
+def mosaic(photos: list[Pixels], megapixels: float) -> Pixels:
+    """A picture of so many million pixels: the photos, twice as large, side by side."""
+    unit = (megapixels * 1e6 / math.prod(SHAPE)) ** 0.5
+    height, width = (round(unit * side) for side in SHAPE)
     canvas = Image.new("RGB", (width, height))
     x = y = row = 0
     index = 0
@@ -182,10 +215,10 @@ def mosaic(photos: list[Pixels]) -> Pixels:
     return np.asarray(canvas)
 
 
-def timed(action: Callable[[], list]) -> tuple[list, float]:
+def timed(action: Callable[[], list]) -> Timed:
     """The result of ``action``, and the seconds that it took."""
     start = time.perf_counter()
-    return action(), time.perf_counter() - start
+    return Timed(action(), time.perf_counter() - start)
 
 
 def peak() -> float:

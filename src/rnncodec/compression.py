@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
-from rnncodec.decoder import Decoder
+from rnncodec.decoder import CODING, Decoder
 from rnncodec.effort import MOST_EFFORT, search_codes
 from rnncodec.entropy import layers
 from rnncodec.entropy.contexts import CONTEXTS, Network
@@ -153,7 +153,9 @@ class Compressor(Decoder[Tensor]):
             codes, qualities = self._encode_tiles(tiles, pixels, ahead, quality, on_work, effort)
             history = list(codes)
             for t in range(written, ahead):
-                yield self._encode(history[: t + 1]), partial(qualities.__getitem__, t)
+                payload = self._encode(history[: t + 1])
+                on_work(CODING)
+                yield payload, partial(qualities.__getitem__, t)
             written, ahead = ahead, min(ahead + MORE_LAYERS, iterations)
 
     def _estimate(self, pixels: Pixels, iterations: int, target: Target) -> int:
@@ -198,7 +200,7 @@ class Compressor(Decoder[Tensor]):
             original = pixels[scaled(tile.middle, STRIDE)]
             sizes.append(original.shape[0] * original.shape[1])
             inner = scaled(tile.inner, STRIDE)
-            on_layer = partial(on_work, 1.0 / len(tiles))
+            on_layer = partial(on_work, (1.0 - CODING) / len(tiles))
             for t, (found, picture) in enumerate(self._tile_layers(images, iterations, effort, on_layer)):
                 codes[(t, ..., *tile.middle)] = _signs(found)[(..., *tile.inner)]
                 if quality is not None:
@@ -265,7 +267,7 @@ def _show(picture: Callable[[], Tensor], height: int, width: int) -> Pixels:
 
 def _pixels(picture: Tensor) -> Pixels:
     """``[3, H, W]`` in [0, 1] as the 8-bit pixels that a decoder shows."""
-    return (picture.clamp(0.0, 1.0) * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
+    return (picture * 255.0).round_().clamp_(0.0, 255.0).byte().permute(1, 2, 0).cpu().numpy()
 
 
 def _signs(codes: Tensor) -> Codes:

@@ -18,6 +18,8 @@ from rnncodec.tiles import Region, Tile, Tiling, Window, overlap, scaled, within
 
 T = TypeVar("T")
 
+CODING = 0.2  # the share of entropy coding in the work on a layer, as progress bars count it; the network has the rest
+
 
 class Decoder(ABC, Generic[T]):
     """Decodes files of one network, tile by tile. ``T`` is the type of the pictures that the network gives.
@@ -76,7 +78,7 @@ class Decoder(ABC, Generic[T]):
             ConfigurationError: the region is not in the picture.
         """
         area = (region or Region(0, 0, header.width, header.height)).window(header.width, header.height)
-        codes = Remembered(self._codes(header, payloads))
+        codes = Remembered(self._codes(header, payloads, lambda: on_work(CODING)))
         tiles = [
             tile for tile in self._tiles(header.height, header.width) if overlap(scaled(tile.middle, STRIDE), area)
         ]
@@ -85,12 +87,14 @@ class Decoder(ABC, Generic[T]):
         shown = np.empty((*(part.stop - part.start for part in area), 3), np.uint8)
         for tile in tiles:
             for picture in self._decode_tile(tile, codes):  # noqa: B007 (the last one counts)
-                on_work(1.0 / len(tiles))
+                on_work((1.0 - CODING) / len(tiles))
             self._place(picture, tile, shown, area)
         return shown
 
-    def _codes(self, header: bitstream.Header, payloads: Iterable[bytes]) -> Iterator[Codes]:
-        """The codes of each layer."""
+    def _codes(
+        self, header: bitstream.Header, payloads: Iterable[bytes], on_layer: Callable[[], object] = lambda: None
+    ) -> Iterator[Codes]:
+        """The codes of each layer. ``on_layer`` is called after each."""
         if header.coder not in bitstream.CODERS:
             raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
         if header.model != self.identities.get(header.coder) or header.bits != self.bits:
@@ -104,6 +108,7 @@ class Decoder(ABC, Generic[T]):
                 assert self.context is not None  # else it had no identity for this coder
                 codes = layers.decode(payload, header.shape, history, self.context)
             history.append(codes)
+            on_layer()
             yield codes
 
     def _tiles(self, height: int, width: int) -> list[Tile]:

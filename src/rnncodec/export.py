@@ -23,6 +23,7 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.exported import DECODER, ENCODER, FORMAT, MODEL
 from rnncodec.files import replacing
 from rnncodec.model_file import model_identity
+from rnncodec.precision import round_convolutions
 from rnncodec.projection import Projection
 
 OPSET = 18
@@ -56,6 +57,7 @@ class _Step(nn.Module):
     def __init__(self, codec: IterativeCodec) -> None:
         super().__init__()
         self.codec = copy.deepcopy(codec)
+        round_convolutions(self.codec)  # as in files' other decoders
         for part in list(self.codec.modules()):
             for name, child in list(part.named_children()):
                 if isinstance(child, Projection) and child.iterations > 1:

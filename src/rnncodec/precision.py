@@ -10,6 +10,8 @@ pixels in both precisions, whichever it was written in. Therefore
 ``benchmarks/speed.py`` measures how pictures differ.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -29,15 +31,27 @@ def fastest(device: torch.device) -> torch.dtype:
 def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
     """Let the convolutions of ``codec`` run in ``dtype``, with weights rounded to bfloat16. Those that give pixels, and
     those of the gain network, keep float32."""
+    round_convolutions(codec)
+    for module in _rounded(codec):
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.to(dtype)
+        if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
+            module.register_forward_hook(_again_if_narrow)
+
+
+def round_convolutions(codec: IterativeCodec) -> None:
+    """Round the weights of ``codec`` to bfloat16 that are in it where the network runs in it; their dtype stays."""
+    for module in _rounded(codec):
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.bfloat16().to(parameter.dtype)
+
+
+def _rounded(codec: IterativeCodec) -> Iterator[nn.Module]:
+    """The modules with these weights."""
     decoder = codec.decoder
-    last = [decoder.output] if decoder.patches is None else [decoder.output, decoder.patches.patterns]
-    for part in (codec.encoder, codec.binarizer, codec.decoder):
-        for module in part.modules():
-            if module not in last:
-                for parameter in module.parameters(recurse=False):
-                    parameter.data = parameter.data.to(torch.bfloat16).to(dtype)
-            if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
-                module.register_forward_hook(_again_if_narrow)
+    exact = [decoder.output] if decoder.patches is None else [decoder.output, decoder.patches.patterns]
+    for part in (codec.encoder, codec.binarizer, decoder):
+        yield from (module for module in part.modules() if module not in exact)
 
 
 @torch.no_grad()

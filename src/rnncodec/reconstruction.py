@@ -27,7 +27,7 @@ class Additive(nn.Module):
         return previous.new_ones(())
 
     def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
-        return previous + decoded.float() / gain
+        return previous.addcdiv(decoded.float(), gain)
 
 
 class ResidualScaling(Additive):
