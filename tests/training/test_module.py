@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from torch._dynamo.utils import counters
 from torch.utils.data import DataLoader
 
 from rnncodec.codec import IterativeCodec
@@ -143,6 +144,19 @@ def fit(learner: CodecModule, images: torch.Tensor, batches: int, **options: obj
     watch = Watch()
     trainer(callbacks=[watch], **options).fit(learner, datamodule=Pieces(images, batches))
     return watch
+
+
+def test_network_is_compiled_twice_for_any_number_of_iterations(
+    images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traces, and compiles nothing
+    torch.compiler.reset()
+    counters.clear()
+    iterations = torch._dynamo.config.recompile_limit + 2
+    codec = IterativeCodec(codec_config(width=0.03, encoder_cell="gru", decoder_cell="gru", projections=iterations))
+    fit(module(codec, iterations=iterations, compile=True), images, 2, max_steps=2)
+    assert counters["stats"]["unique_graphs"] == 4  # of the encoder and the decoder, with and without states
+    assert counters["frames"]["total"] == counters["frames"]["ok"] == 4
 
 
 def test_rate_reaches_encoder_and_context(images: torch.Tensor) -> None:
