@@ -1,8 +1,6 @@
 """Whole runs of train.py, each a real process, on tiny networks and a few synthetic photos."""
 
 import os
-import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -123,16 +121,6 @@ def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Traine
     (sweep,) = (train.outputs / "sweeps").iterdir()
     assert {path.name for path in sweep.iterdir() if path.is_dir()} == {"0-stochastic", "1-stochastic"}
     assert not (train.outputs / "runs").exists()  # no rank has started a run or a sweep of its own
-
-
-def test_shard_that_vanishes_is_skipped_and_told_at_the_end(train: Trainer, shards_dir: Path, tmp_path: Path) -> None:
-    data = shutil.copytree(shards_dir / "train", tmp_path / "train")
-    first = sorted(data.glob("*.tar"))[0]
-    first.write_bytes(first.read_bytes()[:2000])
-    done = train(*TINY, "logger=csv", "evaluate_at_end=false", f"data.train={data}")
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"Skipped: [1-9]\d* times", done.stdout)
-    assert first.name in done.stderr
 
 
 KILLS = [{"KILL_AT_STEP": "8"}, {"KILL_AT_STEP": "10"}, {"KILL_AT_END": "validation"}, {"KILL_AT_END": "export"}]
