@@ -23,9 +23,9 @@ test: setup lint types  ## Set up, then lint, check types and run the tests
 setup: .venv/.installed  ## Make .venv with everything, at the versions pinned in constraints.txt
 
 .venv/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the pinned versions need Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,evaluate,cluster,hub,jxl,onnx,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,evaluate,ray,hub,jxl,onnx,dev]'
 	touch $@
 
 lint: setup  ## Check the style of the code

@@ -1,5 +1,4 @@
-"""Functions that the options in conf/ and conf_evaluate/ call, as in ``${cores:…}``. To import this module registers
-them."""
+"""Functions that the options of train.py and evaluate.py call, as in ``${cores:…}``. Importing this registers them."""
 
 import warnings
 

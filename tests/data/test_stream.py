@@ -276,6 +276,22 @@ def test_a_pass_without_a_usable_photo_is_an_error(files: dict[str, bytes], tmp_
         take(stream, 1)
 
 
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_a_reader_whose_shards_have_vanished_waits_for_those_of_the_next_pass(
+    flat_shards: FlatShards, tmp_path: Path, photo_numbers: PhotoNumbers
+) -> None:
+    vanished = [str(tmp_path / f"{number}.tar") for number in range(3)]
+    stream = stream_of([*flat_shards(12), *vanished], batch_size=12, rank=1, world_size=4)  # one shard in a pass
+    assert sorted(photo_numbers(take(stream, 2))[:12]) == list(range(12))
+    assert stream.corrupt >= 1
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_training_ends_when_all_shards_have_vanished(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="gave reader 1 of 1 no photo"):
+        take(stream_of([str(tmp_path / "vanished.tar")]), 1)
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_pass_with_only_small_photos_is_an_error(flat_shards: FlatShards, num_workers: int) -> None:
     stream = stream_of(flat_shards(12), patch_size=48)

@@ -1,4 +1,5 @@
 import copy
+import shutil
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -8,6 +9,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from torch._dynamo.utils import counters
 from torch.utils.data import DataLoader
 
 from rnncodec.codec import IterativeCodec
@@ -15,7 +17,7 @@ from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.errors import ConfigurationError
 from rnncodec.losses import L1
 from rnncodec.metrics import ms_ssim
-from rnncodec.training.callbacks import ValidateEveryEpoch
+from rnncodec.training.callbacks import CountSkipped, ValidateEveryEpoch
 from rnncodec.training.learning_rate import warmup_cosine
 from rnncodec.training.module import CodecModule
 from tests.defaults import checkerboard_config, codec_config, patches
@@ -143,6 +145,36 @@ def fit(learner: CodecModule, images: torch.Tensor, batches: int, **options: obj
     watch = Watch()
     trainer(callbacks=[watch], **options).fit(learner, datamodule=Pieces(images, batches))
     return watch
+
+
+@pytest.mark.filterwarnings("ignore:skipped")
+def test_shards_that_vanish_are_told_at_the_end(
+    shards_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(shards_dir / "train", tmp_path / "train")
+    data = patches(
+        str(tmp_path / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=80,
+        steps_per_epoch=1, val_crop=176, val_photos=1, num_workers=0,
+    )  # fmt: skip
+    sorted((tmp_path / "train").glob("*.tar"))[0].unlink()
+    run = trainer(max_steps=2, callbacks=[CountSkipped()])
+    run.fit(module(IterativeCodec(codec_config(width=0.03)), iterations=1), datamodule=data)
+    counted = int(run.callback_metrics["data/corrupt"])
+    assert counted >= 1
+    assert f"Skipped: {counted} times a photo or a shard" in capsys.readouterr().out
+
+
+def test_network_is_compiled_twice_for_any_number_of_iterations(
+    images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # traces, and compiles nothing
+    torch.compiler.reset()
+    counters.clear()
+    iterations = torch._dynamo.config.recompile_limit + 2
+    codec = IterativeCodec(codec_config(width=0.03, encoder_cell="gru", decoder_cell="gru", projections=iterations))
+    fit(module(codec, iterations=iterations, compile=True), images, 2, max_steps=2)
+    assert counters["stats"]["unique_graphs"] == 4  # of the encoder and the decoder, with and without states
+    assert counters["frames"]["total"] == counters["frames"]["ok"] == 4
 
 
 def test_rate_reaches_encoder_and_context(images: torch.Tensor) -> None:

@@ -5,6 +5,7 @@ import pty
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from rnncodec.run_folder import CHECKPOINTS, CONFIG, RESULT
+from rnncodec.training.outcome import read_result
+from rnncodec.training.sweep import jobs
 from tests.training import slurm
 from tests.training.test_runs import ROOT, TINY, Trainer, assert_equal_weights
 
@@ -42,7 +45,7 @@ def train(tmp_path: Path, shards_dir: Path) -> Trainer:
 
 
 def start(train: Trainer, *options: str, terminal: int | None = None, **environment: str) -> subprocess.Popen[bytes]:
-    """Starts train.py in a session of its own, whose terminal is ``terminal``."""
+    """Starts train.py, with ``terminal`` in a session of its own."""
     streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal} if terminal is not None else {}
     command = [sys.executable, str(ROOT / "train.py"), *options]
     if terminal is not None:
@@ -80,6 +83,37 @@ def test_killed_sweep_goes_on_and_says_at_its_end_which_job_failed_and_why(train
     assert_equal_weights(job, unbroken)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_sweep_of_four_jobs_that_is_killed_ten_times_ends_with_the_weights_of_an_unbroken_one(train: Trainer) -> None:
+    whole, broken = train.outputs / "whole", train.outputs / "broken"
+    options = ["-m", *SWEPT, "trainer.max_steps=100", "callbacks.last.every_n_train_steps=3", "seed=0,1,2,3"]
+    seed = random.randrange(2**32)
+    print(f"the moments of the kills: random.Random({seed})")  # pytest shows it where the test fails
+    chance = random.Random(seed)
+
+    def checkpoints() -> set[tuple[Path, int]]:
+        return {(path, path.stat().st_mtime_ns) for path in broken.glob(f"*/{CHECKPOINTS}/last.ckpt")}
+
+    for _ in range(10):
+        before, new, awaited = checkpoints(), set(), chance.randrange(11)  # 0: while it starts
+        process = start(train, *options, f"hydra.sweep.dir={broken}")
+        while len(new) < awaited and process.poll() is None:
+            time.sleep(0.05)
+            new |= checkpoints() - before
+        time.sleep(chance.random() / 3)
+        assert process.poll() is None, "it has ended before it was killed ten times"
+        process.kill()
+        process.wait()
+    for sweep in (whole, broken):
+        done = train(*options, f"hydra.sweep.dir={sweep}")
+        assert done.returncode == 0, done.stderr
+    assert len(jobs(whole)) == 4
+    for job in jobs(whole):
+        assert_equal_weights(broken / job.name, job)
+        assert read_result(broken / job.name) == read_result(job)
+
+
 def test_sweep_goes_on_when_its_terminal_closes(train: Trainer, unbroken: Path) -> None:
     sweep = train.outputs / "sweep"
     ours, theirs = pty.openpty()
@@ -91,6 +125,42 @@ def test_sweep_goes_on_when_its_terminal_closes(train: Trainer, unbroken: Path) 
     os.close(ours)
     assert process.wait(240) == 0
     assert "finished" in (sweep / "output.log").read_text()
+    assert_equal_weights(sweep / "0-gru-additive", unbroken)
+
+
+@pytest.fixture
+def ray_cluster() -> Iterator[dict[str, str]]:
+    """Starts Ray on this machine, and yields the environment that reaches it."""
+    pytest.importorskip("ray")
+    (port,) = slurm.free_ports(1)
+    with tempfile.TemporaryDirectory(prefix="ray-") as folder:  # not tmp_path: Ray's sockets need short paths
+        options = [
+            "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}", f"--temp-dir={folder}",
+            "--num-cpus=2", "--num-gpus=0", "--include-dashboard=false", "--disable-usage-stats",
+        ]  # fmt: skip
+        ray = subprocess.Popen(
+            [Path(sys.executable).with_name("ray"), "start", *options],
+            env=os.environ | {"RAY_raylet_start_wait_time_s": "200"},  # on a machine that is busy
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield {"RAY_ADDRESS": f"127.0.0.1:{port}"}
+        finally:
+            ray.terminate()
+            ray.wait(60)
+
+
+@pytest.mark.slow
+def test_sweep_on_ray_is_killed_and_goes_on(train: Trainer, unbroken: Path, ray_cluster: dict[str, str]) -> None:
+    sweep = train.outputs / "sweep"
+    options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=ray", f"hydra.sweep.dir={sweep}"]
+    first = start(train, *options, **ray_cluster)
+    wait_for(lambda: has_checkpoint(sweep / "0-gru-additive"))
+    first.kill()
+    first.wait()
+    done = train(*options, **ray_cluster)
+    assert done.returncode != 0
+    assert "seed must be a whole number" in done.stdout
     assert_equal_weights(sweep / "0-gru-additive", unbroken)
 
 

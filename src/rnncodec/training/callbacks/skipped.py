@@ -17,6 +17,6 @@ class CountSkipped(L.Callback):
         skipped = int(trainer.callback_metrics.get("data/corrupt", 0))
         if skipped and stage == "fit" and trainer.is_global_zero:
             Console().print(
-                f"Skipped: {skipped} times a photo or a shard, broken or vanished; warnings above name them",
+                f"Skipped: {skipped} times a photo or a shard that was broken or had vanished; see the warnings above",
                 soft_wrap=True,
             )
