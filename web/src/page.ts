@@ -3,8 +3,7 @@
 import { Reader, write } from "./bitstream";
 import { Jpegs } from "./jpeg";
 import { Layer, MAX_PIXELS, Order, Report } from "./messages";
-
-const LAYERS = 8;
+import { metadataPart } from "./metadata";
 
 function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
@@ -13,6 +12,7 @@ function element<T extends HTMLElement>(id: string): T {
 const [choose, save, savePng] = ["choose", "save", "save-png"].map((id) => element<HTMLButtonElement>(id));
 const input = element<HTMLInputElement>("file");
 const slider = element<HTMLInputElement>("layer");
+const keep = element<HTMLInputElement>("keep");
 const canvas = element<HTMLCanvasElement>("picture");
 const jpegImage = element<HTMLImageElement>("jpeg");
 const bar = element<HTMLProgressElement>("progress");
@@ -126,10 +126,14 @@ async function openPhoto(file: File): Promise<void> {
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, photo.width, photo.height);
   const { data } = context.getImageData(0, 0, photo.width, photo.height);
-  begin(file.name, new Jpegs(photo), scale < 1 ? `The photo was scaled down to ${photo.width}×${photo.height}.` : "");
-  say(`Compressing ${file.name} …`);
+  const metadata = await metadataPart(new Uint8Array(await file.arrayBuffer()), photo.width, photo.height);
+  if (mine !== job) return;
+  const [before, after] = [bitmap, photo].map(({ width, height }) => `${width}×${height}`);
+  const scaled = `The photo of ${before} pixels was scaled down to ${after}: this page takes no larger ones.`;
+  begin(file.name, new Jpegs(photo), scale < 1 ? scaled : "");
+  say(`Compressing ${file.name} … ${shown!.note}`);
   order(
-    { type: "compress", job, pixels: data, width: photo.width, height: photo.height, layers: LAYERS },
+    { type: "compress", job, pixels: data, width: photo.width, height: photo.height, metadata },
     [data.buffer],
   );
 }
@@ -152,7 +156,7 @@ function addLayer(layer: Layer): void {
   element("result").hidden = false;
   if (jpegs) {
     bar.value = layers.length / count;
-    say(`Layer ${layers.length} of ${count} is written.`);
+    say(`Layer ${layers.length} of ${count} is written. ${shown!.note}`);
   }
   if (follow) slider.value = String(layers.length);
   draw();
@@ -194,14 +198,13 @@ function download(content: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** The file of the layers up to the chosen one; with all of them, the file as it came. */
+/** The file of the layers up to the chosen one, with its metadata if they are wanted. */
 function truncated(): Uint8Array<ArrayBuffer> {
-  if (chosen().number === shown!.count) return shown!.file!;
   const reader = new Reader();
   reader.push(shown!.file!);
-  const payloads = [];
-  while (payloads.length < chosen().number) payloads.push(reader.next()!);
-  return write(reader.header!, payloads);
+  const payloads: Uint8Array[] = [];
+  for (let payload = reader.next(); payload; payload = reader.next()) payloads.push(payload);
+  return write(reader.header!, payloads.slice(0, chosen().number), keep.checked ? reader.metadata() : undefined);
 }
 
 function stem(): string {
