@@ -157,7 +157,7 @@ def export_by_command(codec: IterativeCodec, folder: Path) -> Path:
     pytest.importorskip("onnxscript")
     save_model(codec, folder / "codec.safetensors", training={"iterations": 3}, half=False)
     command = [sys.executable, "-m", "rnncodec.cli", "export", folder / "codec.safetensors", "-o", folder]
-    subprocess.run(command, check=True, timeout=240)
+    subprocess.run(command, check=True, timeout=600)
     return folder
 
 
