@@ -60,7 +60,9 @@ def main() -> None:
 def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
     """Encode each photo in torch and by the graphs, and decode the codes of torch by both. How far torch differs from
     itself when its numbers lie in another order in memory, so that it adds them in another order, is shown beside."""
-    compressor, network = Compressor(codec, dtype=torch.float32), Exported(folder)
+    compressor, other = (Compressor(codec, dtype=torch.float32) for _ in range(2))
+    other.codec.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network = Exported(folder)
     count, samples = 0, 0
     flipped: dict[str, list[int]] = {"the graphs": [], "torch in another memory layout": []}
     differences = []
@@ -68,7 +70,9 @@ def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
         image = padded(compressor, path)
         codes = np.stack(list(islice(torch_codes(compressor.codec, image), LAYERS)))
         count += codes.size
-        for name, others in zip(flipped, (onnx_codes(network, folder, image), torch_codes(codec, image)), strict=True):
+        for name, others in zip(
+            flipped, (onnx_codes(network, folder, image), torch_codes(other.codec, image)), strict=True
+        ):
             flipped[name].append(int((codes != np.stack(list(islice(others, LAYERS)))).sum()))
         whole = (slice(0, image.shape[-2]), slice(0, image.shape[-1]))
         decoded = compressor.codec.decode(torch.from_numpy(codes))

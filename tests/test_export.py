@@ -1,6 +1,7 @@
 """The ONNX graphs compute what the network computes, for every cell and every framework."""
 
 import base64
+import copy
 import json
 from collections.abc import Callable
 from itertools import islice
@@ -29,6 +30,7 @@ from rnncodec.export import (
     halve,
 )
 from rnncodec.model_file import model_identity
+from rnncodec.precision import round_convolutions
 from tests.defaults import binary_rnn_config, codec_config
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -104,7 +106,9 @@ class Loop:
 
 
 def compare(codec: IterativeCodec, loop: Loop, images: torch.Tensor) -> None:
-    """``loop`` gives the codes and reconstructions of ``codec``, for several sizes."""
+    """``loop`` gives the codes and reconstructions of ``codec`` with rounded weights, for several sizes."""
+    codec = copy.deepcopy(codec)
+    round_convolutions(codec)
     for pictures in (images, images[:1, :, :16, :16]):
         with torch.inference_mode():
             wanted = [(codes.numpy(), show().numpy()) for codes, show in islice(codec.iterate(pictures), T)]

@@ -23,6 +23,7 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.exported import DECODER, ENCODER, FORMAT, MODEL
 from rnncodec.files import replacing
 from rnncodec.model_file import model_identity
+from rnncodec.precision import round_convolutions
 from rnncodec.projection import Projection
 
 OPSET = 18
@@ -51,11 +52,13 @@ class OpenProjection(nn.Module):
 
 
 class _Step(nn.Module):
-    """What encoder and decoder have in common: the amplification in iteration ``t`` ``[]``, an int64."""
+    """What encoder and decoder have in common: weights as `rnncodec.precision` rounds them, and the amplification in
+    iteration ``t`` ``[]``, an int64."""
 
     def __init__(self, codec: IterativeCodec) -> None:
         super().__init__()
         self.codec = copy.deepcopy(codec)
+        round_convolutions(self.codec)
         for part in list(self.codec.modules()):
             for name, child in list(part.named_children()):
                 if isinstance(child, Projection) and child.iterations > 1:

@@ -26,9 +26,9 @@ def fastest(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if has_instructions else torch.float32
 
 
-def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
-    """Let the convolutions of ``codec`` run in ``dtype``, with weights rounded to bfloat16. Those that give pixels, and
-    those of the gain network, keep float32."""
+def round_convolutions(codec: IterativeCodec, dtype: torch.dtype = torch.float32) -> None:
+    """Round the weights of the convolutions of ``codec`` to bfloat16, and store them in ``dtype``. Those that give
+    pixels, and those of the gain network, keep float32."""
     decoder = codec.decoder
     last = [decoder.output] if decoder.patches is None else [decoder.output, decoder.patches.patterns]
     for part in (codec.encoder, codec.binarizer, codec.decoder):
@@ -36,8 +36,14 @@ def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
             if module not in last:
                 for parameter in module.parameters(recurse=False):
                     parameter.data = parameter.data.to(torch.bfloat16).to(dtype)
-            if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
-                module.register_forward_hook(_again_if_narrow)
+
+
+def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
+    """Let the convolutions of ``codec`` run in ``dtype``, with the weights of `round_convolutions`."""
+    round_convolutions(codec, dtype)
+    for module in codec.encoder.modules():
+        if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
+            module.register_forward_hook(_again_if_narrow)
 
 
 @torch.no_grad()
