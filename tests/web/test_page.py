@@ -124,8 +124,8 @@ def test_picture_sharpens_while_the_file_arrives(
 def test_slider_goes_back_by_keyboard_and_the_file_is_saved_up_to_the_chosen_layer(site: Site, data: bytes) -> None:
     page = site.open(width=390, height=844)
     assert page.evaluate("document.documentElement.scrollWidth") == 390  # nothing sticks out
-    page.focus("#choose")
     with page.expect_file_chooser() as chooser:
+        page.focus("#choose")
         page.keyboard.press("Enter")
     chooser.value.set_files({"name": "photo.rnnc", "mimeType": "application/octet-stream", "buffer": data})
     page.wait_for_selector(DONE, timeout=30_000)
