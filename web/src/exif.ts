@@ -26,6 +26,15 @@ export function isExif(data: Uint8Array): boolean {
   return start === "II*\0" || start === "MM\0*";
 }
 
+/** The orientation that a TIFF stream names, from 1 to 8, which becomes 1 in the stream: upright. */
+export function takeOrientation(data: Uint8Array): number {
+  const stream = new Stream(data);
+  const first = stream.pointer(4);
+  const orientation = stream.small(first, ORIENTATION);
+  stream.overwrite(first, new Map([[ORIENTATION, short(1)]]));
+  return orientation >= 1 && orientation <= 8 ? orientation : 1;
+}
+
 /** A TIFF stream, to that of a picture of this size. `srgb`: the picture was converted to sRGB. */
 export function correctedExif(data: Uint8Array, width: number, height: number, srgb: boolean): Uint8Array {
   const stream = new Stream(data.slice());
@@ -48,7 +57,7 @@ class Stream {
   private readonly little: boolean;
 
   constructor(private readonly bytes: Uint8Array) {
-    this.view = new DataView(bytes.buffer);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.little = bytes[0] === 0x49;
   }
 
@@ -60,6 +69,14 @@ class Stream {
   /** The values of a tag that points to another directory. */
   pointers(directory: number, tag: number): number[] {
     return this.entries(directory).filter((entry) => entry.tag === tag).map((entry) => entry.value);
+  }
+
+  /** The value of a tag that is a SHORT or a LONG; 0 if it is not there. */
+  small(directory: number, tag: number): number {
+    const entry = this.entries(directory).find((each) => each.tag === tag);
+    if (!entry) return 0;
+    const isShort = this.view.getUint16(entry.at + 2, this.little) === 3;
+    return isShort ? this.view.getUint16(entry.at + 8, this.little) : entry.value;
   }
 
   overwrite(directory: number, values: Map<number, Value>): void {

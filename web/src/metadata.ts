@@ -1,7 +1,7 @@
 /** The metadata of a photo's file → the metadata part of an .rnnc file, as docs/FORMAT.md specifies. */
 
 import { checksum, joined, twoBytes, varint } from "./bitstream";
-import { correctedExif, correctedXmp, isExif } from "./exif";
+import { correctedExif, correctedXmp, isExif, takeOrientation } from "./exif";
 
 const MAX_SIZE = 2 ** 24;
 
@@ -28,12 +28,26 @@ export async function metadataPart(photo: Uint8Array, width: number, height: num
   return joined(parts);
 }
 
+/**
+ * The file of a photo without its orientation, and this orientation, from 1 to 8. Some browsers turn a photo upright when
+ * they decode it and some do not, depending on the format; of this file all decode the same pixels.
+ */
+export function withoutOrientation(photo: Uint8Array): { content: Uint8Array; orientation: number } {
+  const content = photo.slice();
+  const { exif } = read(content);
+  if (!exif || !isExif(exif)) return { content, orientation: 1 };
+  const orientation = takeOrientation(exif);
+  if (!startsWith(content, PNG)) return { content, orientation };
+  const [start, end] = [exif.byteOffset - 8, exif.byteOffset + exif.length + 4]; // the chunk, whose check is wrong now
+  return { content: joined([content.subarray(0, start), content.subarray(end)]), orientation };
+}
+
 function read(photo: Uint8Array): Found {
   const found: Found = {};
   const view = new DataView(photo.buffer, photo.byteOffset, photo.length);
   try {
     if (startsWith(photo, "\xff\xd8")) readJpeg(photo, view, found);
-    else if (startsWith(photo, "\x89PNG")) readPng(photo, view, found);
+    else if (startsWith(photo, PNG)) readPng(photo, view, found);
     else if (startsWith(photo, "RIFF") && startsWith(photo.subarray(8), "WEBP")) readWebp(photo, view, found);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error; // it ends early: what was found before holds
@@ -41,6 +55,7 @@ function read(photo: Uint8Array): Found {
   return found;
 }
 
+const PNG = "\x89PNG";
 const EXIF = "Exif\0\0";
 const XMP = "http://ns.adobe.com/xap/1.0/\0";
 const PNG_XMP = "XML:com.adobe.xmp\0\0\0\0\0"; // not compressed, without language and translation

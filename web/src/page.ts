@@ -3,7 +3,8 @@
 import { Reader, write } from "./bitstream";
 import { Jpegs } from "./jpeg";
 import { Layer, MAX_PIXELS, Order, Report } from "./messages";
-import { metadataPart } from "./metadata";
+import { metadataPart, withoutOrientation } from "./metadata";
+import { turn } from "./turn";
 
 function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
@@ -108,28 +109,34 @@ function openFile(source: Blob | string, name: string): void {
 async function openPhoto(file: File): Promise<void> {
   begin(file.name, null);
   const mine = job;
+  const original = new Uint8Array(await file.arrayBuffer());
+  const { content, orientation } = withoutOrientation(original);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+    bitmap = await createImageBitmap(new Blob([content as Uint8Array<ArrayBuffer>]));
   } catch {
     if (mine === job) fail(`${file.name}: It is neither an .rnnc file nor a picture that this browser can read.`);
     return;
   }
   if (mine !== job) return;
   const photo = document.createElement("canvas");
-  const scale = Math.min(1, Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height)));
-  photo.width = Math.max(1, Math.floor(bitmap.width * scale));
-  photo.height = Math.max(1, Math.floor(bitmap.height * scale));
+  const { width, height, matrix } = turn(bitmap, orientation);
+  const scale = Math.min(1, Math.sqrt(MAX_PIXELS / (width * height)));
+  photo.width = Math.max(1, Math.floor(width * scale));
+  photo.height = Math.max(1, Math.floor(height * scale));
   const context = photo.getContext("2d", { willReadFrequently: true })!;
   context.fillStyle = "white"; // under transparent parts
   context.fillRect(0, 0, photo.width, photo.height);
+  context.imageSmoothingEnabled = scale < 1;
   context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, photo.width, photo.height);
+  context.scale(photo.width / width, photo.height / height);
+  context.transform(...matrix);
+  context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, photo.width, photo.height);
-  const metadata = await metadataPart(new Uint8Array(await file.arrayBuffer()), photo.width, photo.height);
+  const metadata = await metadataPart(original, photo.width, photo.height);
   if (mine !== job) return;
-  const [before, after] = [bitmap, photo].map(({ width, height }) => `${width}×${height}`);
-  const scaled = `The photo of ${before} pixels was scaled down to ${after}: this page takes no larger ones.`;
+  const after = `${photo.width}×${photo.height}`;
+  const scaled = `The photo of ${width}×${height} pixels was scaled down to ${after}: this page takes no larger ones.`;
   begin(file.name, new Jpegs(photo), scale < 1 ? scaled : "");
   say(`Compressing ${file.name} … ${shown!.note}`);
   order(
