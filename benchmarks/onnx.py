@@ -58,28 +58,35 @@ def main() -> None:
 
 
 def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
-    """Encode each photo by both, and decode the codes of torch by both."""
-    compressor, network = Compressor(codec, dtype=torch.float32), Exported(folder)
-    counts: dict[str, list[int]] = {"codes": [], "flipped": [], "samples": [], "differing": [], "pixels": []}
+    """Encode each photo in torch and by the graphs, and decode the codes of torch by both. How far torch differs from
+    itself when its numbers lie in another order in memory, so that it adds them in another order, is shown beside."""
+    compressor, other = (Compressor(codec, dtype=torch.float32) for _ in range(2))
+    other.codec.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    network = Exported(folder)
+    count, samples = 0, 0
+    flipped: dict[str, list[int]] = {"the graphs": [], "torch in another memory layout": []}
+    differences = []
     for path in shown(paths):
         image = padded(compressor, path)
-        codes = np.stack(list(islice(torch_codes(compressor, image), LAYERS)))
-        others = np.stack(list(islice(onnx_codes(network, folder, image), LAYERS)))
-        counts["codes"].append(codes.size)
-        counts["flipped"].append(int((codes != others).sum()))
-        for wanted, found in zip(
-            compressor.codec.decode(torch.from_numpy(codes)), network.decode_codes(codes[:, 0]), strict=True
+        codes = np.stack(list(islice(torch_codes(compressor.codec, image), LAYERS)))
+        count += codes.size
+        for name, others in zip(
+            flipped, (onnx_codes(network, folder, image), torch_codes(other.codec, image)), strict=True
         ):
-            whole = (slice(0, image.shape[-2]), slice(0, image.shape[-1]))
+            flipped[name].append(int((codes != np.stack(list(islice(others, LAYERS)))).sum()))
+        whole = (slice(0, image.shape[-2]), slice(0, image.shape[-1]))
+        decoded = compressor.codec.decode(torch.from_numpy(codes))
+        for wanted, found in zip(decoded, network.decode_codes(codes[:, 0]), strict=True):
             difference = np.abs(compressor._cut(wanted, whole).astype(int) - network._cut(found, whole))
-            counts["samples"].append(difference.size)
-            counts["differing"].append(int((difference > 0).sum()))
-            counts["pixels"].append(int(difference.max()))
-    flipped = f"{sum(counts['flipped']):,} of {sum(counts['codes']):,}"
-    changed = sum(count > 0 for count in counts["flipped"])
-    print(f"Encoding: {flipped} codes differ, in {changed} of {len(paths)} photos.")
-    print(f"Decoding the same codes: pixels differ by at most {max(counts['pixels'])} of 255, ", end="")
-    print(f"in {sum(counts['differing']) / sum(counts['samples']):.4%} of the samples.")
+            differences.append((int(difference.max()), int((difference > 0).sum())))
+            samples += difference.size
+    for name, counts in flipped.items():
+        photos = sum(each > 0 for each in counts)
+        print(f"Encoding by {name}: {sum(counts):,} of {count:,} codes differ, in {photos} of {len(paths)} photos.")
+    most, share = max(each for each, _ in differences), sum(each for _, each in differences) / samples
+    print(
+        f"Decoding the same codes by the graphs: pixels differ by at most {most} of 255, {share:.4%} of the samples do."
+    )
 
 
 def speed(codec: IterativeCodec, folder: Path, paths: list[Path], threads: int) -> None:
@@ -93,7 +100,7 @@ def speed(codec: IterativeCodec, folder: Path, paths: list[Path], threads: int) 
     for path in shown(paths):
         for name, compressor in compressors.items():
             image = padded(compressor, path)
-            codes, encode = timed(islice(torch_codes(compressor, image), LAYERS))
+            codes, encode = timed(islice(torch_codes(compressor.codec, image), LAYERS))
             _, decode = timed(compressor.codec.decode(map(torch.from_numpy, codes)))
             seconds[name].append((encode, decode))
         codes, encode = timed(islice(onnx_codes(network, folder, image, encoder), LAYERS))
@@ -126,9 +133,9 @@ def starts(codec: IterativeCodec, model: str, folder: Path, path: Path) -> None:
 
 
 @torch.inference_mode()
-def torch_codes(compressor: Compressor, image: Floats) -> Iterator[np.ndarray]:
+def torch_codes(codec: IterativeCodec, image: Floats) -> Iterator[np.ndarray]:
     """The codes ``[1, bits, h, w]`` of each iteration, without end."""
-    for codes, _ in compressor.codec.iterate(torch.from_numpy(image)):
+    for codes, _ in codec.iterate(torch.from_numpy(image)):
         yield codes.float().numpy()
 
 

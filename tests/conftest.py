@@ -149,11 +149,15 @@ def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
 @pytest.fixture(scope="session")
 def exported(folded_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `folded_codec` is exported to, by a process of its own: pytest makes it slow to trace."""
+    return export_by_command(folded_codec, tmp_path_factory.mktemp("exported"))
+
+
+def export_by_command(codec: IterativeCodec, folder: Path) -> Path:
+    """Export ``codec``, as trained for 3 iterations, into ``folder``."""
     pytest.importorskip("onnxscript")
-    folder = tmp_path_factory.mktemp("exported")
-    save_model(folded_codec, folder / "folded.safetensors", training={"iterations": 3}, half=False)
-    command = [sys.executable, "-m", "rnncodec.cli", "export", folder / "folded.safetensors", "-o", folder]
-    subprocess.run(command, check=True, timeout=240)
+    save_model(codec, folder / "codec.safetensors", training={"iterations": 3}, half=False)
+    command = [sys.executable, "-m", "rnncodec.cli", "export", folder / "codec.safetensors", "-o", folder]
+    subprocess.run(command, check=True, timeout=600)
     return folder
 
 

@@ -11,8 +11,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import torch
 
+from rnncodec.codec import IterativeCodec
+from rnncodec.entropy.quantization import quantize_recurrent
+from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
 from rnncodec.exported import FILES
+from tests.conftest import export_by_command
+from tests.defaults import codec_config, recurrent_checkerboard_config
 
 
 class Server(ThreadingHTTPServer):
@@ -115,11 +121,42 @@ def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture
 def site(chromium_browser: Any, site_folder: Path) -> Iterator[Site]:
-    server = Server(site_folder)
-    found = Site(chromium_browser, server)
+    yield from served(chromium_browser, site_folder)
+
+
+def served(browser: Any, folder: Path) -> Iterator[Site]:
+    server = Server(folder)
+    found = Site(browser, server)
     yield found
     found.context.close()
     server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def wide_codec() -> IterativeCodec:
+    """A network whose shape is another one in all that files show: 48 bits, a linear path to them, and a recurrent
+    context model for 2 iterations."""
+    torch.manual_seed(0)
+    shape = {"bits": 48, "iterations": 2}
+    network = RecurrentCheckerboard(recurrent_checkerboard_config(**shape, groups=5, memory=6, hidden=(16, 8)))
+    torch.nn.init.normal_(network.output, std=0.02)
+    with torch.no_grad():
+        network.output_bias += 0.5 * torch.sign(torch.randn(network.output_bias.shape))
+    codec = IterativeCodec(codec_config(encoder_cell="gru", decoder_cell="gru", bits=48, patches=True, width=0.03))
+    codec.context = quantize_recurrent(network)
+    codec.training_info = {"iterations": 3}
+    return codec.eval()
+
+
+@pytest.fixture
+def wide_site(
+    chromium_browser: Any, wide_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    from rnncodec.web import write_page
+
+    folder = export_by_command(wide_codec, tmp_path_factory.mktemp("wide"))
+    write_page(folder)
+    yield from served(chromium_browser, folder)
 
 
 def eventually(condition: Any, seconds: float = 30.0) -> bool:

@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import io
-import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+import torch
+from PIL import Image, PngImagePlugin
+from PIL.ExifTags import Base
 
 from rnncodec import bitstream
 from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.entropy.contract import Codes
-from rnncodec.entropy.quantization import quantize_recurrent
-from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.export import MODEL, description, example_states
-from rnncodec.imaging import Pixels
-from tests.defaults import recurrent_checkerboard_config
+from rnncodec.image_metadata import metadata_of
+from rnncodec.imaging import Pixels, srgb_profile, to_pixels
+from tests.test_exif import camera_exif
 from tests.web.conftest import Site, eventually
 
 LAYERS = 3
@@ -36,7 +36,7 @@ def photo(photos: list[Pixels]) -> Pixels:
 
 @pytest.fixture(scope="module")
 def data(folded_codec: IterativeCodec, photo: Pixels) -> bytes:
-    return Compressor(folded_codec).compress(photo, LAYERS)
+    return Compressor(folded_codec, dtype=torch.float32).compress(photo, LAYERS)
 
 
 def test_page_was_built_from_its_sources() -> None:
@@ -75,6 +75,19 @@ def give(page: Any, name: str, content: bytes) -> None:
     page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": content})
 
 
+def saved(page: Any) -> bytes:
+    """The file that the page saves."""
+    with page.expect_download() as download:
+        page.click("#save")
+    return Path(download.value.path()).read_bytes()
+
+
+def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
 def shows_layer(page: Any, number: int) -> None:
     page.wait_for_selector(f"canvas[data-layer='{number}']", timeout=30_000)
 
@@ -86,7 +99,7 @@ def test_picture_sharpens_while_the_file_arrives(
     cuts = [0, ends[0] // 2, ends[0], ends[1], len(data) - 1, len(data)]
     site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in pairwise(cuts)])
     page = site.open("?src=photo.rnnc")
-    wanted = list(Compressor(folded_codec).decode(bitstream.read(data)))
+    wanted = list(Compressor(folded_codec, dtype=torch.float32).decode(bitstream.read(data)))
     site.server.gate.release()
     assert eventually(lambda: "have arrived" in page.locator("#status").inner_text())
     assert page.locator("#result").is_hidden()  # the first layer is not whole
@@ -112,81 +125,131 @@ def test_picture_sharpens_while_the_file_arrives(
 def test_slider_goes_back_by_keyboard_and_the_file_is_saved_up_to_the_chosen_layer(site: Site, data: bytes) -> None:
     page = site.open(width=390, height=844)
     assert page.evaluate("document.documentElement.scrollWidth") == 390  # nothing sticks out
-    give(page, "photo.rnnc", data)
+    with page.expect_file_chooser() as chooser:
+        page.focus("#choose")
+        page.keyboard.press("Enter")
+    chooser.value.set_files({"name": "photo.rnnc", "mimeType": "application/octet-stream", "buffer": data})
     page.wait_for_selector(DONE, timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.focus("#layer")
+    page.focus("#choose")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "layer"
     page.keyboard.press("ArrowLeft")
     end = bitstream.read(data).ends[1]
     assert f"layer 2 of {LAYERS}, {end:,} bytes" in page.locator("#caption").inner_text()
+    page.keyboard.press("Tab")
     with page.expect_download() as download:
-        page.click("#save")
-    saved = Path(download.value.path()).read_bytes()
+        page.keyboard.press("Enter")
     assert download.value.suggested_filename == "photo.rnnc"
-    assert saved == bitstream.truncate(data, end)
+    assert Path(download.value.path()).read_bytes() == bitstream.truncate(data, end)
     assert page.locator("#beside").is_hidden()  # there is no photo to make a JPEG of
 
 
 def test_photo_is_compressed_beside_a_jpeg_of_the_same_bytes(
     site: Site, folded_codec: IterativeCodec, photo: Pixels
 ) -> None:
-    buffer = io.BytesIO()
-    Image.fromarray(photo).save(buffer, "PNG")
     page = site.open()
-    give(page, "photo.png", buffer.getvalue())
+    give(page, "photo.png", encoded(Image.fromarray(photo), "PNG"))
     page.wait_for_selector(DONE, timeout=60_000)
-    with page.expect_download() as download:
-        page.click("#save")
-    saved = Path(download.value.path()).read_bytes()
+    content = saved(page)
     rows = table(page)
-    assert hashes(folded_codec, saved) == [row[3] for row in rows]
-    assert rows[-1][1] == f"{len(saved):,}"
-    compressor = Compressor(folded_codec)
-    assert differ(picture(page), list(compressor.decode(bitstream.read(saved)))[-1]) <= 1
-    ours, wanted = bitstream.read(saved), bitstream.read(compressor.compress(photo, len(rows)))
+    assert hashes(folded_codec, content) == [row[3] for row in rows]
+    assert rows[-1][1] == f"{len(content):,}"
+    compressor = Compressor(folded_codec, dtype=torch.float32)
+    assert differ(picture(page), list(compressor.decode(bitstream.read(content)))[-1]) <= 1
+    ours, wanted = bitstream.read(content), bitstream.read(compressor.compress(photo, len(rows)))
     assert ours.header == wanted.header
     assert ours.layers[0] == wanted.layers[0]  # later ones may differ in codes of numbers very near 0
     page.wait_for_selector("#beside:not([hidden])", timeout=30_000)
     found = re.match(r"JPEG: ([\d,]+) bytes", page.locator("#jpeg-caption").inner_text())
     assert found
     smallest = "smallest" in page.locator("#jpeg-caption").inner_text()
-    assert smallest or int(found[1].replace(",", "")) <= len(saved)
+    assert smallest or int(found[1].replace(",", "")) <= len(content)
     assert site.foreign == []
 
 
-def test_recurrent_context_model_decodes_to_the_same_codes(
-    site: Site, folded_codec: IterativeCodec, photo: Pixels
-) -> None:
-    """The same network with another context model, which is in model.json."""
-    import torch
-
-    torch.manual_seed(0)
-    network = RecurrentCheckerboard(recurrent_checkerboard_config(iterations=2, groups=3, memory=6, hidden=(16, 8)))
-    torch.nn.init.normal_(network.output, std=0.02)
-    with torch.no_grad():
-        network.output_bias += 0.5 * torch.sign(torch.randn(network.output_bias.shape))
-    codec = IterativeCodec(folded_codec.config)
-    codec.load_state_dict(folded_codec.state_dict())
-    codec.context = quantize_recurrent(network)
-    codec.training_info = {"iterations": LAYERS}
-    data = Compressor(codec).compress(photo, LAYERS)
+def test_network_of_another_shape(wide_site: Site, wide_codec: IterativeCodec, photo: Pixels) -> None:
+    compressor = Compressor(wide_codec, dtype=torch.float32)
+    data = compressor.compress(photo, LAYERS)
     file = bitstream.read(data)
+    assert file.header.coder == bitstream.RECURRENT_CONTEXT
     assert min(map(len, file.layers)) < file.header.raw_size  # not all of them are raw bits
-    model = json.dumps(description(codec, *example_states(codec))).encode()
-    site.server.replace(MODEL, model)
-    page = site.open()
+    page = wide_site.open()
     give(page, "photo.rnnc", data)
-    page.wait_for_selector(DONE, timeout=30_000)
-    assert [row[3] for row in table(page)] == hashes(codec, data)
+    page.wait_for_selector(DONE, timeout=60_000)
+    assert [row[3] for row in table(page)] == hashes(wide_codec, data)
+    assert differ(picture(page), list(compressor.decode(file))[-1]) <= 1
+    give(page, "photo.png", encoded(Image.fromarray(photo), "PNG"))
+    page.wait_for_selector("canvas[aria-label^='photo.png']", timeout=60_000)
+    page.wait_for_selector("#save:enabled", timeout=60_000)
+    assert [row[3] for row in table(page)] == hashes(wide_codec, saved(page))
+
+
+def test_metadata_of_a_photo_are_kept_as_the_command_keeps_them(site: Site, photo: Pixels) -> None:
+    image = Image.fromarray(photo[:40, :56])
+    exif, xmp = camera_exif("<", 6, thumbnail_last=True), b'<x tiff:Orientation="6" xml:lang="\xc3\xa9"/>'
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    kept = {"exif": b"Exif\0\0" + exif, "icc_profile": srgb_profile()}
+    photos = {
+        "turned.jpg": encoded(image, "JPEG", **kept, xmp=xmp),
+        "turned.webp": encoded(image, "WEBP", **kept, xmp=xmp),
+        "turned.png": encoded(image, "PNG", exif=camera_exif(">", 6, thumbnail_last=False), pnginfo=text),
+        "plain.png": encoded(image, "PNG"),
+    }
+    page = site.open()
+    for name, content in photos.items():
+        original = Image.open(io.BytesIO(content))
+        wanted, _ = metadata_of(original, to_pixels(original)[0])
+        assert bool(wanted.exif) == bool(wanted.xmp) == (name != "plain.png")
+        give(page, name, content)
+        page.wait_for_selector(f"canvas[aria-label^='{name}']", timeout=60_000)
+        page.wait_for_selector("#save:enabled", timeout=60_000)
+        file = bitstream.read(saved(page))
+        assert (file.metadata, file.damage) == (wanted, None)
+        assert (file.header.height, file.header.width) == to_pixels(original)[0].shape[:2]
+    give(page, "turned.jpg", photos["turned.jpg"])
+    page.wait_for_selector("canvas[aria-label^='turned.jpg']", timeout=60_000)
+    page.wait_for_selector("#save:enabled", timeout=60_000)
+    whole = saved(page)
+    give(page, "again.rnnc", whole)
+    page.wait_for_selector("canvas[aria-label^='again.rnnc']", timeout=60_000)
+    page.wait_for_selector("#save:enabled", timeout=60_000)
+    assert saved(page) == whole
+    page.uncheck("#keep")
+    assert saved(page) == bitstream.truncate(whole, len(whole), strip=True)
+
+
+def test_photos_are_turned_upright(site: Site, folded_codec: IterativeCodec, photo: Pixels) -> None:
+    image, compressor = Image.fromarray(photo[:32, :48]), Compressor(folded_codec, dtype=torch.float32)
+    page = site.open()
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[Base.Orientation] = orientation
+        content = encoded(image, "PNG", exif=exif)
+        if orientation < 7:  # a format that Chromium does not turn by itself
+            content = encoded(image, "WEBP", lossless=True, exif=exif)
+        name = f"{orientation}.img"
+        give(page, name, content)
+        page.wait_for_selector(f"canvas[aria-label^='{name}']", timeout=60_000)
+        page.wait_for_selector("#save:enabled", timeout=60_000)
+        upright = to_pixels(Image.open(io.BytesIO(content)))[0]
+        wanted = bitstream.read(compressor.compress(upright, 1))
+        assert bitstream.read(saved(page)).layers[0] == wanted.layers[0]
+
+
+def test_large_photo_is_scaled_down_and_the_page_says_so(site: Site) -> None:
+    page = site.open()
+    give(page, "large.png", encoded(Image.new("RGB", (4000, 3000)), "PNG"))
+    message = "The photo of 4000×3000 pixels was scaled down to 2309×1732"
+    page.wait_for_selector(f"#status:has-text('{message}')", timeout=60_000)
 
 
 def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
     ends = bitstream.read(data).ends
-    foreign = data[:5] + b"\xc0\xff\xee\x42" + data[9:]
-    header = (
-        len(data) - len(data[9:]) + 3 + 2
-    )  # identity ends at 9; coder, bits, layers; width and height of a byte each
-    foreign = foreign[:header] + bitstream.checksum(foreign[:header]) + foreign[header + 2 :]
+    file = bitstream.read(data)
+    foreign = bitstream.write(replace(file.header, model=b"\xc0\xff\xee\x42"), file.layers)
+    large = bitstream.write(replace(file.header, width=3000, height=2000), file.layers)
     damaged = bytearray(data)
     damaged[ends[0] + 5] ^= 1
     cases = {
@@ -194,6 +257,7 @@ def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
         "damaged.rnnc": (bytes(damaged), "Layer 2 of 3 is damaged", 1),
         "start.rnnc": (data[: ends[0] - 1], "Nothing can be decoded: layer 1 of 3 was cut", 0),
         "foreign.rnnc": (foreign, "written with the model c0ffee42", 0),
+        "large.rnnc": (large, "3000×2000 pixels are more than the 4,000,000 that this page takes", 0),
         "text.rnnc": (b"hello", "not an .rnnc file", 0),
         "text.jpg": (b"hello", "neither an .rnnc file nor a picture", 0),
     }

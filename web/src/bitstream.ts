@@ -86,6 +86,11 @@ export class Reader {
     return `${damage[0].toUpperCase()}${damage.slice(1)}. The picture is that of the layers before it.`;
   }
 
+  /** The bytes behind the last layer, which are metadata; empty if layers are missing. */
+  metadata(): Uint8Array {
+    return this.layersRead === this.header?.layers ? this.rest : new Uint8Array(0);
+  }
+
   private readHeader(): void {
     const bytes = this.rest;
     if (MAGIC.some((value, at) => at < bytes.length && bytes[at] !== value)) {
@@ -116,8 +121,8 @@ export class Reader {
 
 const BROKEN_HEADER = "Its header is damaged: nothing can be decoded.";
 
-/** The file of a header and the payload of each layer. */
-export function write(header: Header, payloads: Uint8Array[]): Uint8Array<ArrayBuffer> {
+/** The file of a header, the payload of each layer, and the metadata part. */
+export function write(header: Header, payloads: Uint8Array[], metadata: Uint8Array = new Uint8Array(0)): Uint8Array<ArrayBuffer> {
   const head = [...MAGIC, VERSION, ...fromHex(header.model), header.coder, header.bits, payloads.length];
   head.push(...varint(header.width), ...varint(header.height));
   const parts = [Uint8Array.from(head), twoBytes(checksum(Uint8Array.from(head)))];
@@ -127,13 +132,18 @@ export function write(header: Header, payloads: Uint8Array[]): Uint8Array<ArrayB
     parts.push(length, twoBytes(checksum(payload, checksum(length))), payload);
     expected = payload.length;
   }
-  const file = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  return joined([...parts, metadata]);
+}
+
+/** The bytes of all parts. */
+export function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {
-    file.set(part, at);
+    all.set(part, at);
     at += part.length;
   }
-  return file;
+  return all;
 }
 
 const CRC_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
@@ -160,7 +170,7 @@ function readVarint(bytes: Uint8Array, at: number): { value: number; end: number
   return "too long";
 }
 
-function varint(value: number): number[] {
+export function varint(value: number): number[] {
   const bytes = [];
   while (value > 0x7f) {
     bytes.push((value % 0x80) + 0x80);
@@ -177,7 +187,7 @@ function unzigzag(value: number): number {
   return value % 2 ? -(value + 1) / 2 : value / 2;
 }
 
-function twoBytes(value: number): Uint8Array {
+export function twoBytes(value: number): Uint8Array {
   return Uint8Array.of(value >> 8, value & 0xff);
 }
 

@@ -2,7 +2,7 @@
 
 export type Order =
   | { type: "open"; job: number; source: Blob | string }
-  | { type: "compress"; job: number; pixels: Uint8ClampedArray; width: number; height: number; layers: number };
+  | { type: "compress"; job: number; pixels: Uint8ClampedArray; width: number; height: number; metadata: Uint8Array };
 
 export type Report =
   | { type: "loading"; bytes: number }

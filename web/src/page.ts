@@ -3,8 +3,8 @@
 import { Reader, write } from "./bitstream";
 import { Jpegs } from "./jpeg";
 import { Layer, MAX_PIXELS, Order, Report } from "./messages";
-
-const LAYERS = 8;
+import { metadataPart, withoutOrientation } from "./metadata";
+import { turn } from "./turn";
 
 function element<T extends HTMLElement>(id: string): T {
   return document.getElementById(id) as T;
@@ -13,6 +13,7 @@ function element<T extends HTMLElement>(id: string): T {
 const [choose, save, savePng] = ["choose", "save", "save-png"].map((id) => element<HTMLButtonElement>(id));
 const input = element<HTMLInputElement>("file");
 const slider = element<HTMLInputElement>("layer");
+const keep = element<HTMLInputElement>("keep");
 const canvas = element<HTMLCanvasElement>("picture");
 const jpegImage = element<HTMLImageElement>("jpeg");
 const bar = element<HTMLProgressElement>("progress");
@@ -108,28 +109,38 @@ function openFile(source: Blob | string, name: string): void {
 async function openPhoto(file: File): Promise<void> {
   begin(file.name, null);
   const mine = job;
+  const original = new Uint8Array(await file.arrayBuffer());
+  const { content, orientation } = withoutOrientation(original);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
+    bitmap = await createImageBitmap(new Blob([content as Uint8Array<ArrayBuffer>]));
   } catch {
     if (mine === job) fail(`${file.name}: It is neither an .rnnc file nor a picture that this browser can read.`);
     return;
   }
   if (mine !== job) return;
   const photo = document.createElement("canvas");
-  const scale = Math.min(1, Math.sqrt(MAX_PIXELS / (bitmap.width * bitmap.height)));
-  photo.width = Math.max(1, Math.floor(bitmap.width * scale));
-  photo.height = Math.max(1, Math.floor(bitmap.height * scale));
+  const { width, height, matrix } = turn(bitmap, orientation);
+  const scale = Math.min(1, Math.sqrt(MAX_PIXELS / (width * height)));
+  photo.width = Math.max(1, Math.floor(width * scale));
+  photo.height = Math.max(1, Math.floor(height * scale));
   const context = photo.getContext("2d", { willReadFrequently: true })!;
   context.fillStyle = "white"; // under transparent parts
   context.fillRect(0, 0, photo.width, photo.height);
+  context.imageSmoothingEnabled = scale < 1;
   context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, photo.width, photo.height);
+  context.scale(photo.width / width, photo.height / height);
+  context.transform(...matrix);
+  context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, photo.width, photo.height);
-  begin(file.name, new Jpegs(photo), scale < 1 ? `The photo was scaled down to ${photo.width}×${photo.height}.` : "");
-  say(`Compressing ${file.name} …`);
+  const metadata = await metadataPart(original, photo.width, photo.height);
+  if (mine !== job) return;
+  const after = `${photo.width}×${photo.height}`;
+  const scaled = `The photo of ${width}×${height} pixels was scaled down to ${after}: this page takes no larger ones.`;
+  begin(file.name, new Jpegs(photo), scale < 1 ? scaled : "");
+  say(`Compressing ${file.name} … ${shown!.note}`);
   order(
-    { type: "compress", job, pixels: data, width: photo.width, height: photo.height, layers: LAYERS },
+    { type: "compress", job, pixels: data, width: photo.width, height: photo.height, metadata },
     [data.buffer],
   );
 }
@@ -152,7 +163,7 @@ function addLayer(layer: Layer): void {
   element("result").hidden = false;
   if (jpegs) {
     bar.value = layers.length / count;
-    say(`Layer ${layers.length} of ${count} is written.`);
+    say(`Layer ${layers.length} of ${count} is written. ${shown!.note}`);
   }
   if (follow) slider.value = String(layers.length);
   draw();
@@ -194,14 +205,13 @@ function download(content: Blob, name: string): void {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** The file of the layers up to the chosen one; with all of them, the file as it came. */
+/** The file of the layers up to the chosen one, with its metadata if they are wanted. */
 function truncated(): Uint8Array<ArrayBuffer> {
-  if (chosen().number === shown!.count) return shown!.file!;
   const reader = new Reader();
   reader.push(shown!.file!);
-  const payloads = [];
-  while (payloads.length < chosen().number) payloads.push(reader.next()!);
-  return write(reader.header!, payloads);
+  const payloads: Uint8Array[] = [];
+  for (let payload = reader.next(); payload; payload = reader.next()) payloads.push(payload);
+  return write(reader.header!, payloads.slice(0, chosen().number), keep.checked ? reader.metadata() : undefined);
 }
 
 function stem(): string {

@@ -1,11 +1,13 @@
 /** The codec, in a thread of its own: reads files while they arrive, and compresses photos. */
 
-import { Header, positions, Reader, write } from "./bitstream";
+import { Header, joined, positions, Reader, write } from "./bitstream";
 import { FormatError } from "./errors";
 import { Layers } from "./layers";
 import { MAX_PIXELS, Order, Report } from "./messages";
 import { Fetch, Model } from "./model";
 import type { Codes } from "./predictor";
+
+const LAYERS = 8; // one bit a pixel before entropy coding, as the command writes
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 
@@ -124,8 +126,9 @@ async function decoder(header: Header, job: number, end: () => number): Promise<
 }
 
 /** Compresses a photo, and reports the picture after each layer. */
-async function compress({ job, pixels, width, height, layers: count }: Order & { type: "compress" }): Promise<void> {
+async function compress({ job, pixels, width, height, metadata }: Order & { type: "compress" }): Promise<void> {
   const loaded = await model;
+  const count = Math.min(LAYERS, loaded.description.iterations);
   const { h, w } = positions({ width, height });
   const identity = loaded.description.identities[loaded.coder];
   const header: Header = { model: identity, coder: loaded.coder, bits: loaded.bits, layers: count, width, height };
@@ -141,7 +144,7 @@ async function compress({ job, pixels, width, height, layers: count }: Order & {
     if (job !== current) return;
     await show(job, shown, codes, header, write(header, payloads).length);
   }
-  report({ type: "done", job, file: write(header, payloads), warning: null });
+  report({ type: "done", job, file: write(header, payloads, metadata), warning: null });
 }
 
 /** 8-bit RGBA to planes in [0, 1] minus ½; the last row and column are repeated. */
@@ -194,14 +197,4 @@ async function* pieces(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
     if (done) return;
     yield value;
   }
-}
-
-function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

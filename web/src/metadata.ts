@@ -1,0 +1,110 @@
+/** The metadata of a photo's file → the metadata part of an .rnnc file, as docs/FORMAT.md specifies. */
+
+import { checksum, joined, twoBytes, varint } from "./bitstream";
+import { correctedExif, correctedXmp, isExif, takeOrientation } from "./exif";
+
+const MAX_SIZE = 2 ** 24;
+
+/** What the file of a photo holds. */
+interface Found {
+  /** A TIFF stream, without the prefix Exif\0\0. */
+  exif?: Uint8Array;
+  xmp?: Uint8Array;
+  /** It has a colour profile. */
+  profile?: boolean;
+}
+
+/** The metadata part for a photo whose picture is written with this size; empty if it has no metadata. */
+export async function metadataPart(photo: Uint8Array, width: number, height: number): Promise<Uint8Array<ArrayBuffer>> {
+  const { exif, xmp, profile = false } = read(photo);
+  const parts: Uint8Array[] = [];
+  if (exif && isExif(exif) && exif.length <= MAX_SIZE) {
+    parts.push(block("EXIF", await deflated(correctedExif(exif, width, height, profile))));
+  }
+  if (xmp?.length && xmp.length <= MAX_SIZE) {
+    parts.push(block("XMP ", await deflated(correctedXmp(xmp, width, height, profile))));
+  }
+  if (profile) parts.push(block("sRGB", new Uint8Array(0)));
+  return joined(parts);
+}
+
+/**
+ * The file of a photo without its orientation, and this orientation, from 1 to 8. Some browsers turn a photo upright when
+ * they decode it and some do not, depending on the format; of this file all decode the same pixels.
+ */
+export function withoutOrientation(photo: Uint8Array): { content: Uint8Array; orientation: number } {
+  const content = photo.slice();
+  const { exif } = read(content);
+  if (!exif || !isExif(exif)) return { content, orientation: 1 };
+  const orientation = takeOrientation(exif);
+  if (!startsWith(content, PNG)) return { content, orientation };
+  const [start, end] = [exif.byteOffset - 8, exif.byteOffset + exif.length + 4]; // the chunk, whose check is wrong now
+  return { content: joined([content.subarray(0, start), content.subarray(end)]), orientation };
+}
+
+function read(photo: Uint8Array): Found {
+  const found: Found = {};
+  const view = new DataView(photo.buffer, photo.byteOffset, photo.length);
+  try {
+    if (startsWith(photo, "\xff\xd8")) readJpeg(photo, view, found);
+    else if (startsWith(photo, PNG)) readPng(photo, view, found);
+    else if (startsWith(photo, "RIFF") && startsWith(photo.subarray(8), "WEBP")) readWebp(photo, view, found);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error; // it ends early: what was found before holds
+  }
+  return found;
+}
+
+const PNG = "\x89PNG";
+const EXIF = "Exif\0\0";
+const XMP = "http://ns.adobe.com/xap/1.0/\0";
+const PNG_XMP = "XML:com.adobe.xmp\0\0\0\0\0"; // not compressed, without language and translation
+
+function readJpeg(photo: Uint8Array, view: DataView, found: Found): void {
+  for (let at = 2; view.getUint8(at) === 0xff; ) {
+    const marker = view.getUint8(at + 1);
+    if (marker === 0xda) return; // the picture begins
+    const content = photo.subarray(at + 4, at + 2 + view.getUint16(at + 2));
+    if (marker === 0xe1 && startsWith(content, EXIF)) found.exif ??= content.subarray(EXIF.length);
+    if (marker === 0xe1 && startsWith(content, XMP)) found.xmp ??= content.subarray(XMP.length);
+    if (marker === 0xe2 && startsWith(content, "ICC_PROFILE\0")) found.profile = true;
+    at += 2 + view.getUint16(at + 2);
+  }
+}
+
+function readPng(photo: Uint8Array, view: DataView, found: Found): void {
+  for (let at = 8; at < photo.length; at += 12 + view.getUint32(at)) {
+    const chunk = photo.subarray(at + 4, at + 8 + view.getUint32(at));
+    if (startsWith(chunk, "eXIf")) found.exif = chunk.subarray(4);
+    if (startsWith(chunk, `iTXt${PNG_XMP}`)) found.xmp = chunk.subarray(4 + PNG_XMP.length);
+    if (startsWith(chunk, "iCCP")) found.profile = true;
+  }
+}
+
+function readWebp(photo: Uint8Array, view: DataView, found: Found): void {
+  for (let at = 12; at < photo.length; ) {
+    const length = view.getUint32(at + 4, true);
+    const chunk = photo.subarray(at, at + 8 + length);
+    const content = chunk.subarray(8);
+    if (startsWith(chunk, "EXIF")) found.exif = startsWith(content, EXIF) ? content.subarray(EXIF.length) : content;
+    if (startsWith(chunk, "XMP ")) found.xmp = content;
+    if (startsWith(chunk, "ICCP")) found.profile = true;
+    at += 8 + length + (length % 2);
+  }
+}
+
+/** `start` has a character for each byte. */
+function startsWith(bytes: Uint8Array, start: string): boolean {
+  return [...start].every((character, i) => bytes[i] === character.charCodeAt(0));
+}
+
+function block(kind: string, content: Uint8Array): Uint8Array {
+  const start = joined([new TextEncoder().encode(kind), Uint8Array.from(varint(content.length))]);
+  return joined([start, twoBytes(checksum(content, checksum(start))), content]);
+}
+
+/** A zlib stream. */
+async function deflated(data: Uint8Array): Promise<Uint8Array> {
+  const stream = new Blob([data as Uint8Array<ArrayBuffer>]).stream().pipeThrough(new CompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
