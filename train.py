@@ -12,6 +12,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+import rnncodec.hydra_start  # noqa: F401
 from rnncodec.errors import RnncodecError
 from rnncodec.training.processes import adopt_srun, world_size
 from rnncodec.training.start import job, rank, single
