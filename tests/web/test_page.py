@@ -274,7 +274,7 @@ def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
 def test_page_works_without_a_network_once_it_is_loaded(site: Site, data: bytes) -> None:
     page = site.open()
     page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
-    loaded = site.server.requests.count("ort-wasm-simd-threaded.wasm")
+    loaded = site.server.requests.count("ort-wasm-simd-threaded.wasm.gz")
     assert loaded == 1
     page.wait_for_function("navigator.serviceWorker.controller !== null", timeout=30_000)
     site.context.set_offline(True)

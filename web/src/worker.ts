@@ -16,7 +16,7 @@ function report(message: Report, transfer: Transferable[] = []): void {
 }
 
 const fetchOwn: Fetch = async (name, onBytes = () => {}) => {
-  const address = new URL(name, scope.location.href).href;
+  const address = new URL(`${name}.gz`, scope.location.href).href;
   const response = await fetch(address);
   if (!response.ok || !response.body) throw new Error(`${name} cannot be loaded: ${response.status}.`);
   const parts: Uint8Array[] = [];
@@ -26,8 +26,13 @@ const fetchOwn: Fetch = async (name, onBytes = () => {}) => {
   }
   const content = joined(parts);
   await keep(address, content).catch(() => undefined); // there may be no room; then the page works online alone
-  return content;
+  return content[0] === 0x1f && content[1] === 0x8b ? decompressed(content) : content; // some servers decompress it
 };
+
+async function decompressed(content: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
+  const stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
 
 /** Keeps a file where the service worker looks for it, so that it is not loaded twice. */
 async function keep(address: string, content: Uint8Array<ArrayBuffer>): Promise<void> {

@@ -45,8 +45,10 @@ def web(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = Fal
 
         python -m http.server --directory site
     """
-    from rnncodec.web import write_page
+    from rnncodec.web import PAGE, write_page
 
+    if (output / PAGE).exists() and not overwrite:
+        raise OutputError(f"{output / PAGE} exists already; use --overwrite to replace it")
     write_network(model, output, overwrite)
     try:
         size = write_page(output)
