@@ -1,11 +1,19 @@
 """The search for better codes."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
+from typer.testing import CliRunner
 
+import rnncodec
+import rnncodec.pillow
 from rnncodec import bitstream, effort
+from rnncodec.cli import app
 from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.effort import CodesLoss, layers_of, patches, search_codes
@@ -67,6 +75,28 @@ def test_a_target_is_met_with_effort(context_codec: IterativeCodec, photos: list
     ends = bitstream.read(whole).ends
     content = compressor.compress(photos[1], ITERATIONS, target=Target(max_bytes=ends[1]), effort=1)
     assert len(content) <= ends[1]
+
+
+def test_every_way_to_compress_searches(context_weights: Path, photos: list[Pixels], tmp_path: Path) -> None:
+    image = Image.fromarray(photos[0][:48, :64])
+    image.save(tmp_path / "photo.png")
+    options: dict[str, Any] = {"iterations": 2, "model": str(context_weights)}
+    plain, searched = (rnncodec.compress(image, effort=level, **options) for level in (0, 2))
+    assert plain != searched
+    image.save(tmp_path / "pillow.rnnc", effort=2, **options)
+    assert (tmp_path / "pillow.rnnc").read_bytes() == searched
+    command = [
+        "compress",
+        str(tmp_path / "photo.png"),
+        "--effort",
+        "2",
+        "--iterations",
+        "2",
+        "--model",
+        options["model"],
+    ]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert (tmp_path / "photo.rnnc").read_bytes() == searched
 
 
 def test_an_effort_that_does_not_exist_is_refused(context_codec: IterativeCodec, photos: list[Pixels]) -> None:

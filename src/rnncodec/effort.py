@@ -16,10 +16,11 @@ from rnncodec.binarizer import sign
 from rnncodec.codec import IterativeCodec, Search, Step
 from rnncodec.entropy.contexts import Network
 from rnncodec.entropy.cross_entropy import bits_per_bit
+from rnncodec.limits import MOST_EFFORT
 from rnncodec.losses import Decibels
 
-STEPS = (0, 5, 15, 40)  # of the search in each layer, by level of effort
-MOST_EFFORT = len(STEPS) - 1
+TRIED = (1, 5, 15, 40)  # codes that are tried in each layer, those of the network first, by level of effort
+assert len(TRIED) == MOST_EFFORT + 1
 LEARNING_RATE = 0.01  # of Adam; activations are from -1 to 1, and a bit turns where its activation crosses 0
 
 # What is minimised in layer t is D + WEIGHT / t^POWER · R, as in training: D is the loss `Decibels`, R are the bits of
@@ -41,15 +42,15 @@ def search_codes(
 ) -> Layers:
     """The codes of the first ``iterations`` layers of images ``[B, 3, H, W]`` in [0, 1], and the reconstructions.
 
-    The layers are searched one after the other: the activations of the binarizer take STEPS[effort] steps of Adam, with
-    the gradient that training uses, and the best codes on the way are kept. In the end the mean of the loss over all
+    The layers are searched one after the other: Adam moves the activations of the binarizer, with the gradient that
+    training uses. Of the TRIED[effort] codes on the way the best are kept. In the end the mean of the loss over all
     layers is compared with that of the network's own codes, and the better of both are returned. ``network`` is the
     context model (`ContextModel.thaw`), or None if codes are not compressed. ``on_layer`` is called when a layer is
     found.
     """
     loss = CodesLoss(network, images)
     plain = layers_of(codec, images, iterations, None)
-    found = layers_of(codec, images, iterations, LayerSearch(loss, STEPS[effort], on_layer))
+    found = layers_of(codec, images, iterations, LayerSearch(loss, TRIED[effort], on_layer))
     return min(plain, found, key=loss.mean)
 
 
@@ -100,9 +101,9 @@ def patches(images: Tensor) -> Tensor:
 class LayerSearch:
     """Chooses the codes of one layer after the other; see `IterativeCodec.iterate`."""
 
-    def __init__(self, loss: CodesLoss, steps: int, on_layer: Callable[[], object]) -> None:
+    def __init__(self, loss: CodesLoss, tried: int, on_layer: Callable[[], object]) -> None:
         self.loss = loss
-        self.steps = steps
+        self.tried = tried
         self.on_layer = on_layer
         self.before: list[Tensor] = []  # the codes of earlier layers
         self.spent = loss.images.new_zeros(())  # their bits, in raw bits of a layer
@@ -111,15 +112,16 @@ class LayerSearch:
         free = activations.float().clone().requires_grad_()
         adam = torch.optim.Adam([free], lr=LEARNING_RATE)
         least, best, spent = float("inf"), sign(activations), self.spent
-        for _ in range(self.steps):
+        for left in reversed(range(self.tried)):
             with torch.enable_grad():
                 codes = sign(free).detach() + (free - free.detach())  # the gradient of the identity
                 reconstruction = step(codes.to(activations.dtype))[0] + 0.5
                 loss, bits = self.loss(reconstruction, torch.stack([*self.before, codes]), self.spent)
             if float(loss) < least:
                 least, best, spent = float(loss), codes.detach().to(activations.dtype), bits.detach()
-            (free.grad,) = torch.autograd.grad(loss, free)
-            adam.step()
+            if left:  # to try
+                (free.grad,) = torch.autograd.grad(loss, free)
+                adam.step()
         self.before.append(best)
         self.spent = spent
         self.on_layer()

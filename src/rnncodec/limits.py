@@ -1,4 +1,9 @@
-"""The limit on the pixels of a picture, so that a small or damaged file cannot take all memory."""
+"""Limits on what users ask for. Needs no torch.
+
+That on the pixels of a picture is there so that a small or damaged file cannot take all memory.
+"""
+
+MOST_EFFORT = 3  # the highest level of the search in :mod:`rnncodec.effort`
 
 # Where Pillow itself refuses a file. A picture of this size takes some 2 GB: a few bytes a pixel for the picture, and
 # the network's memory for one tile.

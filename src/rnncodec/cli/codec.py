@@ -28,7 +28,7 @@ from rnncodec.cli.options import (
 from rnncodec.errors import ConfigurationError, FormatError, OutputError
 from rnncodec.image_metadata import encode, metadata_of
 from rnncodec.imaging import is_image_name, open_image, to_pixels
-from rnncodec.limits import MAX_PIXELS
+from rnncodec.limits import MAX_PIXELS, MOST_EFFORT
 from rnncodec.metadata import NO_METADATA
 from rnncodec.rate import Target, bits_per_pixel
 from rnncodec.tiles import Region
@@ -56,7 +56,9 @@ def compress(
     ] = None,
     effort: Annotated[
         int,
-        typer.Option(min=0, max=3, help="Search for better codes: a smaller file that decodes as fast; 3 is slowest."),
+        typer.Option(
+            min=0, max=MOST_EFFORT, help="Search for better codes: a smaller file that decodes as fast; 3 is slowest."
+        ),
     ] = 0,
     model: Annotated[
         str, typer.Option(help="Released model, weights file, run's folder, or hf://OWNER/NAME.")

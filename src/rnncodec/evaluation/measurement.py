@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from rnncodec.compression import compressor
-from rnncodec.effort import MOST_EFFORT
 from rnncodec.errors import ConfigurationError, DataError, ImageError
 from rnncodec.evaluation.classical import CLASSICAL, classical
 from rnncodec.evaluation.curves import Curve, read_anchors
@@ -29,6 +28,7 @@ from rnncodec.evaluation.results import (
     write_measurements,
 )
 from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.limits import MOST_EFFORT
 from rnncodec.metrics import SMALLEST_SIDE
 
 
