@@ -11,6 +11,7 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.codec_config import CodecConfig
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
+from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.model_file import load_model
 from rnncodec.training.context import ContextModule
@@ -51,10 +52,11 @@ def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDa
 def build_codec_module(config: DictConfig) -> CodecModule:
     """The module that trains a codec."""
     codec = build_codec(config)
+    start = load_model(config.weights).context if config.weights is not None else None
     return CodecModule(
         codec,
         build(config.loss),
-        build_context(config, codec) if any(config.rate_weight or ()) else None,
+        build_context(config, codec, start) if any(config.rate_weight or ()) else None,
         build(config.optimizer),
         iterations=config.iterations,
         curriculum=config.curriculum,
@@ -88,8 +90,9 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     return codec
 
 
-def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
-    """A new context model for the codes of ``codec``.
+def build_context(config: DictConfig, codec: IterativeCodec, start: Context | None = None) -> Network:
+    """A new context model for the codes of ``codec``, with random weights, or with those of ``start`` if this has the
+    same options.
 
     Raises:
         ConfigurationError: an option of ``context`` cannot work.
@@ -97,4 +100,7 @@ def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
     options = cast(dict[str, Any], OmegaConf.to_container(config.context, resolve=True))
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
     wanted = context_config(options | shape)
-    return CONTEXTS[wanted.name].network(wanted)
+    model = CONTEXTS[wanted.name]
+    if start is not None and start.config == wanted:
+        return model.thaw(start).train().requires_grad_(True)
+    return model.network(wanted)
