@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from rnncodec import bitstream
 from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
+from rnncodec.entropy.quantization import dequantize
 from rnncodec.errors import RnncodecError
 from rnncodec.model_file import load_model, save_model
-from rnncodec.training.build import build_codec, build_training
+from rnncodec.training.build import build_codec, build_codec_module, build_training
 from rnncodec.training.callbacks import ExportWeights
 from rnncodec.training.device import resolve_precision
 from rnncodec.training.launch import launch
@@ -307,6 +308,22 @@ def test_weights_to_start_from_leave_their_context_model_behind(config, context_
     started = build_codec(config(f"weights={context_weights}", "model=residual_gru", "model.width=0.03"))
     assert started.context is None
     assert all(part.training for part in started.modules())  # else their residuals' scales would stay as they were
+
+
+def test_context_model_of_the_rate_term_goes_on_if_its_options_are_the_same(
+    config, context_weights: Path, context_codec: IterativeCodec
+) -> None:
+    context = context_codec.context.config
+    sizes = [f"context.groups={context.groups}", f"context.radius={context.radius}"]
+    sizes += [f"context.past_radius={context.past_radius}", f"context.hidden=[{','.join(map(str, context.hidden))}]"]
+    options = [f"weights={context_weights}", "model=residual_gru", "model.width=0.03", "rate_weight=[0.1]"]
+    options += [*sizes, f"iterations={context.iterations}"]
+    codes = torch.randint(0, 2, (context.iterations, 1, context.bits, 4, 4)) * 2.0 - 1.0
+    started = build_codec_module(config(*options)).context
+    torch.testing.assert_close(started(codes), dequantize(context_codec.context)(codes))
+    assert all(parameter.requires_grad for parameter in started.parameters())
+    other = build_codec_module(config(*options, "context.hidden=[8,4]")).context
+    assert other.config.hidden == (8, 4)
 
 
 def test_provenance_holds_the_options_and_no_paths(config, tiny_weights: Path, tmp_path: Path) -> None:
