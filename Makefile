@@ -11,8 +11,8 @@ train: setup  ## Set up, then train a narrow codec on embedded sample photos: th
 	$(BIN)/python train.py experiment=quickstart
 
 report: setup  ## Set up, then measure the packaged network on sample photos: a page to look at, report.html
-	$(BIN)/python evaluate.py images=samples 'baselines=[jpeg,webp]' folder=outputs/evaluations/small-samples
-	$(BIN)/rnncodec report outputs/evaluations/small-samples -o report.html --overwrite
+	$(BIN)/python evaluate.py images=samples 'baselines=[jpeg,webp]' folder=outputs/evaluations/light-samples
+	$(BIN)/rnncodec report outputs/evaluations/light-samples -o report.html --overwrite
 
 figures: setup  ## Make the figures of the README in docs/figures; PHOTOS=FOLDER draws the curves of other photos
 	$(BIN)/python -m benchmarks.figures $(if $(PHOTOS),--photos '$(PHOTOS)')

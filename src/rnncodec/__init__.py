@@ -2,7 +2,7 @@
 
 data = rnncodec.compress("photo.jpg")        # bytes, to be cut anywhere
 image = rnncodec.decompress(data[:20_000])   # a PIL image
-codec = rnncodec.load_model("small")         # the network, an nn.Module
+codec = rnncodec.load_model("light")         # the network, an nn.Module
 """
 
 import importlib

@@ -236,7 +236,7 @@ def info(
 
         rnncodec info --json *.rnnc
 
-        rnncodec info --model small
+        rnncodec info --model light
     """
     if not files and model is None:
         raise ConfigurationError("nothing to show: name a file, or a network with --model")

@@ -24,7 +24,7 @@ def export(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = 
 
     Examples:
 
-        rnncodec export small -o small-onnx
+        rnncodec export light -o light-onnx
 
         rnncodec export outputs/runs/… -o my-onnx
     """

@@ -86,7 +86,7 @@ def report(
 
     Examples:
 
-        rnncodec report outputs/evaluations/small-kodak -o report.html
+        rnncodec report outputs/evaluations/light-kodak -o report.html
 
         rnncodec report outputs/runs/* -o report.html --plots plots
     """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-DEFAULT_MODEL = "small"
+DEFAULT_MODEL = "light"
 
 
 def released_models() -> dict[str, Path]:
