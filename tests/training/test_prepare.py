@@ -310,20 +310,26 @@ def test_weights_to_start_from_leave_their_context_model_behind(config, context_
     assert all(part.training for part in started.modules())  # else their residuals' scales would stay as they were
 
 
-def test_context_model_of_the_rate_term_goes_on_if_its_options_are_the_same(
+def test_context_model_starts_from_the_one_of_the_weights_if_its_options_are_the_same(
     config, context_weights: Path, context_codec: IterativeCodec
 ) -> None:
-    context = context_codec.context.config
-    sizes = [f"context.groups={context.groups}", f"context.radius={context.radius}"]
-    sizes += [f"context.past_radius={context.past_radius}", f"context.hidden=[{','.join(map(str, context.hidden))}]"]
-    options = [f"weights={context_weights}", "model=residual_gru", "model.width=0.03", "rate_weight=[0.1]"]
-    options += [*sizes, f"iterations={context.iterations}"]
-    codes = torch.randint(0, 2, (context.iterations, 1, context.bits, 4, 4)) * 2.0 - 1.0
-    started = build_codec_module(config(*options)).context
-    torch.testing.assert_close(started(codes), dequantize(context_codec.context)(codes))
-    assert all(parameter.requires_grad for parameter in started.parameters())
-    other = build_codec_module(config(*options, "context.hidden=[8,4]")).context
-    assert other.config.hidden == (8, 4)
+    wanted = context_codec.context.config
+    sizes = [f"context.groups={wanted.groups}", f"context.radius={wanted.radius}"]
+    sizes += [f"context.past_radius={wanted.past_radius}", f"context.hidden=[{wanted.hidden[0]},{wanted.hidden[1]}]"]
+    sizes += [f"iterations={wanted.iterations}", f"weights={context_weights}"]
+    codec = ["model=residual_gru", "model.width=0.03", "rate_weight=[0.1]"]
+    with_codec = config(*sizes, *codec)
+    alone = config(*sizes, f"codec={context_weights}", of="context")
+    codes = torch.randint(0, 2, (wanted.iterations, 1, wanted.bits, 4, 4)) * 2.0 - 1.0
+    for options, name in ((with_codec, "context"), (alone, "model")):
+        module, _ = build_training(options)
+        network = getattr(module, name)
+        assert all(parameter.requires_grad for parameter in network.parameters())
+        torch.testing.assert_close(network(codes), dequantize(context_codec.context)(codes))
+        options.context.hidden = [8, 4]
+    assert build_codec_module(with_codec).context.config.hidden == (8, 4)
+    with pytest.raises(RnncodecError, match="no context model that has these options"):
+        build_training(alone)
 
 
 def test_provenance_holds_the_options_and_no_paths(config, tiny_weights: Path, tmp_path: Path) -> None:

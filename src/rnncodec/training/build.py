@@ -11,7 +11,6 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.codec_config import CodecConfig
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
-from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.model_file import load_model
 from rnncodec.training.context import ContextModule
@@ -52,11 +51,10 @@ def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDa
 def build_codec_module(config: DictConfig) -> CodecModule:
     """The module that trains a codec."""
     codec = build_codec(config)
-    start = load_model(config.weights).context if config.weights is not None else None
     return CodecModule(
         codec,
         build(config.loss),
-        build_context(config, codec, start) if any(config.rate_weight or ()) else None,
+        build_context(config, codec) if any(config.rate_weight or ()) else None,
         build(config.optimizer),
         iterations=config.iterations,
         curriculum=config.curriculum,
@@ -90,17 +88,22 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     return codec
 
 
-def build_context(config: DictConfig, codec: IterativeCodec, start: Context | None = None) -> Network:
-    """A new context model for the codes of ``codec``, with random weights, or with those of ``start`` if this has the
-    same options.
+def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
+    """A new context model for the codes of ``codec``, with random weights, or with those of the context model that
+    comes with ``weights``, if this has the same options.
 
     Raises:
-        ConfigurationError: an option of ``context`` cannot work.
+        ConfigurationError: an option of ``context`` cannot work; or a context model alone is trained, and the one of
+            ``weights`` has other options.
     """
     options = cast(dict[str, Any], OmegaConf.to_container(config.context, resolve=True))
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
     wanted = context_config(options | shape)
     model = CONTEXTS[wanted.name]
+    weights = config.get("weights")
+    start = load_model(weights).context if weights is not None else None
     if start is not None and start.config == wanted:
         return model.thaw(start).train().requires_grad_(True)
+    if weights is not None and trains_context(config):
+        raise ConfigurationError(f"{weights} comes with no context model that has these options: {wanted}")
     return model.network(wanted)
