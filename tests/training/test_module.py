@@ -32,7 +32,7 @@ def module(codec: IterativeCodec, context: Checkerboard | None = None, **options
         "rate_power": 2.0,
         "warmup_steps": 1,
     }
-    settings |= {"final_lr": 0.1, "compile": False, "seed": 0} | options
+    settings |= {"final_lr": 0.1, "frozen": [], "compile": False, "seed": 0} | options
     return CodecModule(codec, L1(), context, partial(torch.optim.Adam, lr=3e-3), **settings)  # type: ignore[arg-type]
 
 
@@ -239,12 +239,29 @@ def test_iteration_decay_weighs_the_losses(tiny_codec: IterativeCodec, images: t
     torch.testing.assert_close(loss.detach(), (4 * first + 2 * second + third) / 7)
 
 
+def test_frozen_parts_keep_their_weights_and_the_others_learn(tiny_codec: IterativeCodec, shards_dir: Path) -> None:
+    data = patches(
+        str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, steps_per_epoch=2, val_crop=176,
+        val_photos=1, num_workers=0,
+    )  # fmt: skip
+    learner = module(IterativeCodec(tiny_codec.config), frozen=["encoder", "binarizer"])
+    learner.codec.load_state_dict(tiny_codec.state_dict())
+    trainer(max_steps=2).fit(learner, datamodule=data)
+    before, after = tiny_codec.state_dict(), learner.codec.state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    parts = {part: {name for name in before if name.startswith(part)} for part in ("encoder", "binarizer", "decoder")}
+    assert parts["encoder"] | parts["binarizer"] <= same
+    assert not parts["decoder"] & same
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         ({"curriculum": [2, 5]}, "curriculum"),
         ({"iteration_decay": 0.0}, "iteration_decay"),
         ({"rate_weight": [0.1, -0.5]}, "rate_weight"),
+        ({"frozen": ["decoder", "cells"]}, "frozen"),
+        ({"frozen": ["encoder", "binarizer", "decoder"]}, "frozen"),
     ],
 )
 def test_impossible_options_are_named(tiny_codec: IterativeCodec, options: dict[str, object], named: str) -> None:

@@ -61,7 +61,7 @@ def check_options(config: DictConfig) -> None:
         raise ConfigurationError(f"trainer.max_time must have the form DD:HH:MM:SS, not {max_time}")
     if "compile" in config and config.compile != "auto" and not isinstance(config.compile, bool):
         raise ConfigurationError(f"compile must be auto, true or false, not {config.compile}")
-    for option in ("curriculum", "rate_weight"):
+    for option in ("curriculum", "rate_weight", "frozen"):
         if config.get(option) is not None and not OmegaConf.is_list(config[option]):
             raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
 

@@ -20,6 +20,8 @@ from rnncodec.metrics import ms_ssim, psnr
 from rnncodec.terminal import log
 from rnncodec.training.learning_rate import scheduled
 
+PARTS = ("encoder", "binarizer", "decoder")
+
 
 class CodecModule(L.LightningModule):
     """Trains ``codec`` for ``iterations`` iterations on images ``[B, 3, H, W]`` in [0, 1].
@@ -45,6 +47,8 @@ class CodecModule(L.LightningModule):
         rate_power: see above.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
+        frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
+            learns to read the codes as they are.
         compile: compile the encoder's and the decoder's step with torch.compile.
         seed: seeds the noise of the stochastic binarizer, together with the epoch, the batch and the rank, so that a
             resumed run draws the same noise.
@@ -64,6 +68,7 @@ class CodecModule(L.LightningModule):
         rate_power: float,
         warmup_steps: int,
         final_lr: float,
+        frozen: Sequence[str],
         compile: bool,
         seed: int,
     ) -> None:
@@ -92,6 +97,10 @@ class CodecModule(L.LightningModule):
             not isinstance(weight, int | float) or not 0 <= weight < math.inf for weight in rate_weight
         ):
             raise ConfigurationError(f"rate_weight needs a list of numbers of at least 0, not {rate_weight}")
+        if not set(frozen) < set(PARTS):
+            raise ConfigurationError(f"frozen needs a list of one or two of {', '.join(PARTS)}, or [], not {frozen}")
+        for part in frozen:
+            getattr(codec, part).requires_grad_(False)
         if compile:
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
@@ -144,7 +153,7 @@ class CodecModule(L.LightningModule):
         self.log_dict(values, batch_size=len(images), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(self.parameters())
+        optimizer = self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)
         return scheduled(optimizer, self.warmup_steps, self.trainer.max_steps, self.final_lr)
 
 
