@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn
 from omegaconf import OmegaConf
+from optuna.distributions import IntDistribution
 from PIL import Image
 
 from rnncodec.errors import ConfigurationError
 from rnncodec.run_folder import CHECKPOINTS
+from rnncodec.training.checks import WHOLE
 from rnncodec.training.outcome import read_result, write_failure, write_result
-from rnncodec.training.search import PICTURE, STUDY, TRIALS, Search
+from rnncodec.training.search import PICTURE, STUDY, TRIALS, Search, distribution
 from rnncodec.training.study import open_study
-from tests.training.test_runs import Trainer
+from tests.training.test_runs import ROOT, Trainer
 from tests.training.test_sweeps import SWEPT, has_checkpoint, start, wait_for
 
 PARAMS = {"optimizer.lr": "tag(log, interval(1e-4, 1e-1))", "model.bits": "range(1, 9)", "loss": "l1,l2"}
@@ -121,6 +124,13 @@ def test_processes_share_a_study(tmp_path: Path) -> None:
     trials = open_study(tmp_path / STUDY, "minimize", 3).trials
     assert [trial.number for trial in trials] == list(range(20))
     assert all(trial.value == trial.params["x"] ** 2 for trial in trials)
+
+
+def test_whole_numbers_are_searched_for_options_that_need_them() -> None:
+    params = OmegaConf.load(ROOT / "conf/sweep/search.yaml").hydra.sweeper.params
+    for option, text in params.items():
+        found = distribution(OverridesParser.create().parse_override(f"{option}={text}"))
+        assert isinstance(found, IntDistribution) == (option in WHOLE), option
 
 
 @pytest.mark.slow

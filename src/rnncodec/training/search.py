@@ -184,7 +184,7 @@ class Search:
 
 def distribution(override: Override) -> Any:
     """Where Optuna may choose the value of an option: among those of ``a,b,c``, in a ``range`` or in an ``interval``,
-    which ``tag(log, …)`` divides evenly on a logarithmic scale."""
+    which ``tag(log, …)`` divides evenly on a logarithmic scale. ``int(interval(…))`` is of whole numbers."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     value = override.value()
