@@ -1,5 +1,6 @@
 """Functions that the options of train.py and evaluate.py call, as in ``${cores:…}``. Importing this registers them."""
 
+import os
 import warnings
 
 from omegaconf import OmegaConf
@@ -15,9 +16,15 @@ def cores(devices: int | str, workers: int) -> int:
     return (1 if devices == "auto" else int(devices)) * (1 + workers)
 
 
+def environment(*prefixes: str) -> dict[str, str]:
+    """The environment variables whose names start with one of the ``prefixes``."""
+    return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+
+
 OmegaConf.register_new_resolver("either", lambda first, second: first or second, replace=True)
 OmegaConf.register_new_resolver("gpus", gpus, replace=True)
 OmegaConf.register_new_resolver("cores", cores, replace=True)
+OmegaConf.register_new_resolver("environment", environment, replace=True)
 
 # The presets in hydra/launcher have the names of Hydra's plugins. Hydra checks them against the plugins' options,
 # and warns that it will not do so for ever.

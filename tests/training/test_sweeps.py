@@ -140,6 +140,7 @@ def ray_cluster() -> Iterator[dict[str, str]]:
         ]  # fmt: skip
         ray = subprocess.Popen(
             [Path(sys.executable).with_name("ray"), "start", *options],
+            cwd=ROOT,  # as docs/SCALING.md says
             env=os.environ | {"RAY_raylet_start_wait_time_s": "200"},  # on a machine that is busy
             stdout=subprocess.DEVNULL,
         )
