@@ -1,6 +1,5 @@
 """The page in a real browser, from a local server that can send slowly."""
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,6 @@ import torch
 from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.quantization import quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.exported import FILES
 from tests.conftest import export_by_command
 from tests.defaults import codec_config, recurrent_checkerboard_config
 
@@ -113,9 +111,7 @@ def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from rnncodec.web import write_page
 
     folder = tmp_path_factory.mktemp("site")
-    for name in FILES:
-        shutil.copy(exported / name, folder)
-    write_page(folder)
+    write_page(exported, folder)
     return folder
 
 
@@ -154,8 +150,8 @@ def wide_site(
 ) -> Iterator[Site]:
     from rnncodec.web import write_page
 
-    folder = export_by_command(wide_codec, tmp_path_factory.mktemp("wide"))
-    write_page(folder)
+    folder = tmp_path_factory.mktemp("wide_site")
+    write_page(export_by_command(wide_codec, tmp_path_factory.mktemp("wide")), folder)
     yield from served(chromium_browser, folder)
 
 

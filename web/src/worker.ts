@@ -26,12 +26,22 @@ const fetchOwn: Fetch = async (name, onBytes = () => {}) => {
   }
   const content = joined(parts);
   await keep(address, content).catch(() => undefined); // there may be no room; then the page works online alone
-  return content[0] === 0x1f && content[1] === 0x8b ? decompressed(content) : content; // some servers decompress it
+  const isPacked = content[0] === 0x1f && content[1] === 0x8b; // some servers decompress it
+  const unpacked = isPacked ? await decompressed(content) : content;
+  return name.endsWith(".split") ? merged(unpacked) : unpacked;
 };
 
 async function decompressed(content: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Puts the bytes of a file, of which those at even places come first, in their order. */
+function merged(content: Uint8Array): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(content.length);
+  const half = Math.ceil(content.length / 2);
+  for (let i = 0; i < content.length; i++) all[i] = content[i % 2 ? half + (i >> 1) : i >> 1];
+  return all;
 }
 
 /** Keeps a file where the service worker looks for it, so that it is not loaded twice. */
