@@ -118,8 +118,9 @@ def main() -> None:
     print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
     found = []
     with tempfile.TemporaryDirectory() as site, sync_playwright() as playwright:
-        export(codec, site)
-        write_page(site)
+        with tempfile.TemporaryDirectory() as network:
+            export(codec, network)
+            write_page(network, site)
         server = Server(Path(site))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for path in track(paths, "opening", console=Console(stderr=True), transient=True):

@@ -1,6 +1,5 @@
 """The ONNX graphs compute what the network computes, for every cell and every framework."""
 
-import base64
 import copy
 import json
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.binary_rnn import BinaryRNN, freeze
 from rnncodec.errors import ConfigurationError, OutputError
 from rnncodec.export import (
+    CONTEXT,
     DECODER,
     ENCODER,
     MODEL,
@@ -145,10 +145,12 @@ def test_description_holds_identities_and_the_context_model(folded_codec: Iterat
         str(bitstream.CONTEXT): model_identity(folded_codec, context).hex(),
     }
     assert model["context"]["coder"] == bitstream.CONTEXT
+    numbers = (exported / CONTEXT).read_bytes()
     for name, tensor in context.tensors.items():
         found = model["context"]["tensors"][name]
-        values = np.frombuffer(base64.b64decode(found["data"]), found["type"]).reshape(found["shape"])
+        values = np.frombuffer(numbers, found["type"], tensor.size, found["offset"]).reshape(found["shape"])
         assert np.array_equal(values, tensor)
+    assert len(numbers) == sum(tensor.nbytes for tensor in context.tensors.values())
 
 
 def test_weights_are_stored_as_float16_where_it_holds_them() -> None:
@@ -185,10 +187,13 @@ def test_command_keeps_what_exists(tiny_weights: Path, tmp_path: Path) -> None:
     from typer.testing import CliRunner
 
     from rnncodec.cli import app
+    from rnncodec.web import PAGE
 
-    (tmp_path / DECODER).write_bytes(b"mine")
-    for command in ("export", "web"):
+    mine = {"export": tmp_path / DECODER, "web": tmp_path / PAGE}
+    for path in mine.values():
+        path.write_bytes(b"mine")
+    for command in mine:
         done = CliRunner().invoke(app, [command, str(tiny_weights), "-o", str(tmp_path)])
         assert isinstance(done.exception, OutputError)
         assert "--overwrite" in str(done.exception)
-    assert (tmp_path / DECODER).read_bytes() == b"mine"
+    assert all(path.read_bytes() == b"mine" for path in mine.values())

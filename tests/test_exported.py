@@ -20,7 +20,7 @@ from rnncodec.decompression import decoder_for
 from rnncodec.entropy import contexts
 from rnncodec.entropy.binary_rnn import BinaryRNNConfig
 from rnncodec.errors import ConfigurationError, ModelError, WrongModelError
-from rnncodec.exported import CONTEXTS, DECODER, ENCODER, MODEL, Exported, session, step, zero_states
+from rnncodec.exported import CONTEXT, CONTEXTS, DECODER, ENCODER, MODEL, Exported, session, step, zero_states
 from rnncodec.imaging import Pixels
 from rnncodec.tiles import Tiling
 
@@ -117,11 +117,16 @@ def test_what_cannot_work_is_refused(exported: Path, tiny_codec: IterativeCodec,
     with pytest.raises(WrongModelError):
         rnncodec.decompress(Compressor(tiny_codec).compress(np.zeros((16, 16, 3), np.uint8), 1), model=exported)
     model = json.loads((exported / MODEL).read_text())
+    shutil.copy(exported / CONTEXT, tmp_path)
     for changed in (model | {"format": "other"}, {}, model | {"context": model["context"] | {"name": "other"}}):
         (tmp_path / MODEL).write_text(json.dumps(changed))
         with pytest.raises(ModelError, match=MODEL):
             Exported(tmp_path)
     shutil.copy(exported / MODEL, tmp_path)
+    (tmp_path / CONTEXT).write_bytes((exported / CONTEXT).read_bytes()[:-1])
+    with pytest.raises(ModelError, match="buffer is too small"):
+        Exported(tmp_path)
+    shutil.copy(exported / CONTEXT, tmp_path)
     (tmp_path / DECODER).write_bytes(b"no graph")
     with pytest.raises(ModelError, match=DECODER):
         Exported(tmp_path)

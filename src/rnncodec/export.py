@@ -1,7 +1,6 @@
 """Export of a network to ONNX, as docs/ONNX.md describes: one graph for an iteration of the encoder, one for an
-iteration of the decoder, and a JSON file with all that a program needs besides, the context model included."""
+iteration of the decoder, the numbers of the context model, and a JSON file with all that a program needs besides."""
 
-import base64
 import copy
 import json
 import logging
@@ -20,7 +19,7 @@ from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.entropy.contract import Context
 from rnncodec.errors import ConfigurationError
-from rnncodec.exported import DECODER, ENCODER, FORMAT, MODEL
+from rnncodec.exported import CONTEXT, DECODER, ENCODER, FORMAT, MODEL
 from rnncodec.files import replacing
 from rnncodec.model_file import model_identity
 from rnncodec.precision import round_convolutions
@@ -99,7 +98,7 @@ class State:
 
 
 def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
-    """Write ``codec`` and its context model into ``folder``, as three files.
+    """Write ``codec`` and its context model into ``folder``, as four files.
 
     Raises:
         ConfigurationError: a package is missing, or the context model computes in floating point.
@@ -115,15 +114,15 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
     encoder, decoder = example_states(codec)
     picture, previous = (torch.zeros(BATCH, 3, STRIDE * ROWS, STRIDE * COLUMNS) for _ in range(2))  # not one tensor
     codes = torch.ones(BATCH, codec.config.bits, ROWS, COLUMNS)
-    graphs = {
+    contents = {
         ENCODER: graph(EncoderStep(codec), {"picture": picture, "previous": previous}, encoder, "codes"),
         DECODER: graph(DecoderStep(codec), {"codes": codes, "previous": previous}, decoder, "reconstruction"),
+        CONTEXT: b"" if codec.context is None else context_numbers(codec.context),
+        MODEL: json.dumps(description(codec, encoder, decoder)).encode(),
     }
-    for name, content in graphs.items():
+    for name, content in contents.items():
         with replacing(folder / name) as temporary:
             temporary.write_bytes(content)
-    with replacing(folder / MODEL) as temporary:
-        temporary.write_text(json.dumps(description(codec, encoder, decoder)))
 
 
 @torch.no_grad()
@@ -209,17 +208,21 @@ def state(tensor: Tensor) -> State:
 
 
 def context_description(context: Context) -> dict[str, Any]:
-    """The config of a context model, and its tensors as little-endian numbers in base64."""
+    """The config of a context model, and where in CONTEXT each of its tensors begins."""
+    tensors, offset = {}, 0
+    for name, tensor in sorted(context.tensors.items()):
+        tensors[name] = {"type": tensor.dtype.name, "shape": tensor.shape, "offset": offset}
+        offset += tensor.nbytes
     return {
         "name": context.config.name,
         "coder": context.coder,
         "config": asdict(context.config),
-        "tensors": {
-            name: {
-                "type": tensor.dtype.name,
-                "shape": tensor.shape,
-                "data": base64.b64encode(tensor.astype(tensor.dtype.newbyteorder("<")).tobytes()).decode(),
-            }
-            for name, tensor in sorted(context.tensors.items())
-        },
+        "tensors": tensors,
     }
+
+
+def context_numbers(context: Context) -> bytes:
+    """The content of CONTEXT: the tensors one after the other, row-major, in little-endian numbers."""
+    return b"".join(
+        tensor.astype(tensor.dtype.newbyteorder("<")).tobytes() for _, tensor in sorted(context.tensors.items())
+    )

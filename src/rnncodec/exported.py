@@ -1,7 +1,6 @@
 """A network that `rnncodec export` has written, as docs/ONNX.md describes it, run by onnxruntime. Needs no torch, which
 takes longer to import than a photo to decode."""
 
-import base64
 import functools
 import json
 from collections.abc import Iterable, Iterator
@@ -23,7 +22,7 @@ from rnncodec.imaging import Pixels
 from rnncodec.tiles import Tile, Tiling, Window
 
 FORMAT = "rnncodec-onnx-1"
-FILES = ENCODER, DECODER, MODEL = "encoder.onnx", "decoder.onnx", "model.json"
+FILES = ENCODER, DECODER, CONTEXT, MODEL = "encoder.onnx", "decoder.onnx", "context.bin", "model.json"
 
 Floats = NDArray[np.float32]
 
@@ -58,7 +57,8 @@ class Exported(Decoder[Floats]):
             if self.model["format"] != FORMAT:
                 raise ModelError(f"{folder / MODEL} has the format {self.model['format']}, not {FORMAT}")
             identities = {int(coder): bytes.fromhex(each) for coder, each in self.model["identities"].items()}
-            super().__init__(identities, context_of(self.model), self.model["config"]["bits"], tiling)
+            context = context_of(self.model, (folder / CONTEXT).read_bytes())
+            super().__init__(identities, context, self.model["config"]["bits"], tiling)
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{folder / MODEL} is not the description of an exported network ({error})") from None
         try:
@@ -85,16 +85,16 @@ class Exported(Decoder[Floats]):
         return np.rint(part.clip(0.0, 1.0) * np.float32(255.0)).astype(np.uint8).transpose(1, 2, 0)
 
 
-def context_of(model: dict[str, Any]) -> Context | None:
-    """The context model that the content of MODEL holds, or None."""
+def context_of(model: dict[str, Any], numbers: bytes) -> Context | None:
+    """The context model that the contents of MODEL and CONTEXT hold, or None."""
     described = model["context"]
     if described is None:
         return None
     config, context = CONTEXTS[described["name"]]
     tensors = {
-        name: np.frombuffer(base64.b64decode(tensor["data"]), np.dtype(tensor["type"]).newbyteorder("<"))
-        .reshape(tensor["shape"])
-        .astype(tensor["type"])
+        name: np.ndarray(tensor["shape"], np.dtype(tensor["type"]).newbyteorder("<"), numbers, tensor["offset"]).astype(
+            tensor["type"]
+        )
         for name, tensor in described["tensors"].items()
     }
     made: Context = context(config.from_mapping(described["config"]), tensors)

@@ -1,6 +1,5 @@
 """The page in a real browser, from a local server that can send slowly."""
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import torch
 from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.quantization import quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.exported import FILES
+from rnncodec.imaging import Pixels
 from tests.conftest import export_by_command
 from tests.defaults import codec_config, recurrent_checkerboard_config
 
@@ -113,9 +112,7 @@ def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     from rnncodec.web import write_page
 
     folder = tmp_path_factory.mktemp("site")
-    for name in FILES:
-        shutil.copy(exported / name, folder)
-    write_page(folder)
+    write_page(exported, folder)
     return folder
 
 
@@ -133,19 +130,22 @@ def served(browser: Any, folder: Path) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def wide_codec() -> IterativeCodec:
+def wide_codec(photos: list[Pixels]) -> IterativeCodec:
     """A network whose shape is another one in all that files show: 48 bits, a linear path to them, and a recurrent
-    context model for 2 iterations."""
+    context model for 2 iterations, which knows how frequent the codes of each channel are in a photo."""
     torch.manual_seed(0)
     shape = {"bits": 48, "iterations": 2}
     network = RecurrentCheckerboard(recurrent_checkerboard_config(**shape, groups=5, memory=6, hidden=(16, 8)))
     torch.nn.init.normal_(network.output, std=0.02)
+    codec = IterativeCodec(
+        codec_config(encoder_cell="gru", decoder_cell="gru", bits=48, patches=True, width=0.03)
+    ).eval()
+    image = torch.from_numpy(photos[0][:64, :96].copy()).permute(2, 0, 1)[None].float() / 255.0
     with torch.no_grad():
-        network.output_bias += 0.5 * torch.sign(torch.randn(network.output_bias.shape))
-    codec = IterativeCodec(codec_config(encoder_cell="gru", decoder_cell="gru", bits=48, patches=True, width=0.03))
+        network.output_bias += 2 * codec.encode(image, 2).float().mean((1, 3, 4))
     codec.context = quantize_recurrent(network)
     codec.training_info = {"iterations": 3}
-    return codec.eval()
+    return codec
 
 
 @pytest.fixture
@@ -154,8 +154,8 @@ def wide_site(
 ) -> Iterator[Site]:
     from rnncodec.web import write_page
 
-    folder = export_by_command(wide_codec, tmp_path_factory.mktemp("wide"))
-    write_page(folder)
+    folder = tmp_path_factory.mktemp("wide_site")
+    write_page(export_by_command(wide_codec, tmp_path_factory.mktemp("wide")), folder)
     yield from served(chromium_browser, folder)
 
 

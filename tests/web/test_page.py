@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import re
+from contextlib import suppress
 from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
@@ -19,7 +20,7 @@ from PIL.ExifTags import Base
 from rnncodec import bitstream
 from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
-from rnncodec.entropy.contract import Codes
+from rnncodec.entropy.contract import ONE, Bits, Codes, Groups
 from rnncodec.image_metadata import metadata_of
 from rnncodec.imaging import Pixels, srgb_profile, to_pixels
 from tests.test_exif import camera_exif
@@ -120,6 +121,72 @@ def test_picture_sharpens_while_the_file_arrives(
     assert picture(page).shape == photo.shape
     assert site.complaints == []
     assert site.foreign == []
+
+
+def guessed(beginning: bytes, groups: Groups, count: int) -> Bits:
+    """The bits that the beginning of a code word determines, then the likelier value of each."""
+    bits = np.zeros(count, np.uint8)
+    size, offset, read = 2**64 - 1, int.from_bytes(beginning[:8], "big"), 8
+    indices, frequencies = next(groups)
+    with suppress(StopIteration):
+        while True:
+            for index, ones in zip(indices.tolist(), frequencies.tolist(), strict=True):
+                likelier, unlikely = int(ones >= ONE // 2), min(ones, ONE - ones)
+                bits[index] = likelier
+                if read > len(beginning):
+                    continue
+                unit = size >> 24 << 8
+                if offset >= unit * unlikely:
+                    offset, size = offset - unit * unlikely, unit * (ONE - unlikely)
+                else:
+                    bits[index], size = 1 - likelier, unit * unlikely
+                if size < 2**32:
+                    word = int.from_bytes(beginning[read : read + 4], "big")
+                    offset, size, read = offset << 32 | word, size << 32, read + 4
+            indices, frequencies = groups.send(bits[indices])
+    return bits
+
+
+def test_preview_shows_while_the_first_layer_arrives(
+    wide_site: Site, wide_codec: IterativeCodec, photo: Pixels
+) -> None:
+    compressor = Compressor(wide_codec, dtype=torch.float32)
+    data = compressor.compress(photo, LAYERS)
+    file = bitstream.read(data)
+    first, shape = file.layers[0], file.header.shape
+    assert len(first) < file.header.raw_size  # it is a code word
+    start = file.ends[0] - len(first)
+    part = first[: 7 * len(first) // 10]
+    assert wide_codec.context is not None
+    bits = guessed(part, wide_codec.context.groups([], *shape[1:]), int(np.prod(shape)))
+    likely = compressor._encode([(2 * bits.astype(np.int8) - 1).reshape(shape)])
+    wanted = next(compressor.decode(bitstream.read(bitstream.write(file.header, [likely]))))
+    whole = next(compressor.decode(file))
+    assert differ(wanted, whole) > 2
+
+    cuts = [0, start + 2 * len(first) // 5, start + len(part), file.ends[0], len(data)]
+    wide_site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in pairwise(cuts)])
+    page = wide_site.open("?src=photo.rnnc")
+    wide_site.server.gate.release()
+    assert eventually(lambda: f"{cuts[1]:,} of" in page.locator("#status").inner_text())
+    assert page.locator("#result").is_hidden()
+    wide_site.server.gate.release()
+    page.wait_for_selector("#caption:has-text('a part of layer 1'):visible", timeout=30_000)
+    assert f"the first {cuts[2]:,} bytes" in page.locator("#caption").inner_text()
+    assert differ(picture(page), wanted) <= 1
+    assert table(page) == []
+    wide_site.server.gate.release()
+    shows_layer(page, 1)
+    assert differ(picture(page), whole) <= 1
+    wide_site.server.gate.release()
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert [row[3] for row in table(page)] == hashes(wide_codec, data)
+    assert page.locator("#layer").is_enabled()
+
+    give(page, "cut.rnnc", data[: cuts[2]])
+    page.wait_for_selector("#error:has-text('No layer is whole: layer 1 of 3 was cut')", timeout=30_000)
+    assert differ(picture(page), wanted) <= 1
+    assert page.locator("#save").is_disabled()
 
 
 def test_slider_goes_back_by_keyboard_and_the_file_is_saved_up_to_the_chosen_layer(site: Site, data: bytes) -> None:
@@ -255,7 +322,7 @@ def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
     cases = {
         "cut.rnnc": (data[: ends[1] + 3], "Layer 3 of 3 was cut", 2),
         "damaged.rnnc": (bytes(damaged), "Layer 2 of 3 is damaged", 1),
-        "start.rnnc": (data[: ends[0] - 1], "Nothing can be decoded: layer 1 of 3 was cut", 0),
+        "start.rnnc": (data[: ends[0] - 1], "No layer is whole: layer 1 of 3 was cut", 0),
         "foreign.rnnc": (foreign, "written with the model c0ffee42", 0),
         "large.rnnc": (large, "3000×2000 pixels are more than the 4,000,000 that this page takes", 0),
         "text.rnnc": (b"hello", "not an .rnnc file", 0),

@@ -50,18 +50,12 @@ export class Reader {
 
   /** The payload of the next layer, or null if it has not arrived, or is damaged. */
   next(): Uint8Array | null {
-    if (this.header === null || this.damaged || this.layersRead === this.header.layers) return null;
-    const difference = readVarint(this.rest, 0);
-    if (difference === null) return null;
-    const length = difference === "too long" ? -1 : this.expected + unzigzag(difference.value);
-    if (difference === "too long" || length < 0) {
-      this.damaged = true;
-      return null;
-    }
-    const start = difference.end + 2;
+    const layer = this.layer();
+    if (layer === null) return null;
+    const { start, length } = layer;
     if (start + length > this.rest.length) return null;
     const payload = this.rest.slice(start, start + length);
-    const check = checksum(payload, checksum(this.rest.subarray(0, difference.end)));
+    const check = checksum(payload, checksum(this.rest.subarray(0, start - 2)));
     if (check !== ((this.rest[start - 2] << 8) | this.rest[start - 1])) {
       this.damaged = true;
       return null;
@@ -73,6 +67,12 @@ export class Reader {
     return payload;
   }
 
+  /** What has arrived of the payload of the next layer, and its whole length in bytes; null if this is not known. */
+  beginning(): { payload: Uint8Array; length: number } | null {
+    const layer = this.layer();
+    return layer && { payload: this.rest.slice(layer.start, layer.start + layer.length), length: layer.length };
+  }
+
   /** Says, after the last byte, what is wrong with the file; null if it is whole. Throws if nothing can be shown. */
   finish(): string | null {
     if (this.header === null) {
@@ -82,13 +82,26 @@ export class Reader {
     const number = this.layersRead + 1;
     const where = this.damaged ? "is damaged" : this.rest.length ? "was cut" : "is missing";
     const damage = `layer ${number} of ${this.header.layers} ${where}`;
-    if (this.layersRead === 0) throw new FormatError(`Nothing can be decoded: ${damage}.`);
+    if (this.layersRead === 0) throw new FormatError(`No layer is whole: ${damage}.`);
     return `${damage[0].toUpperCase()}${damage.slice(1)}. The picture is that of the layers before it.`;
   }
 
   /** The bytes behind the last layer, which are metadata; empty if layers are missing. */
   metadata(): Uint8Array {
     return this.layersRead === this.header?.layers ? this.rest : new Uint8Array(0);
+  }
+
+  /** Where in `rest` the payload of the next layer starts, and its length; null if this is not known, or damaged. */
+  private layer(): { start: number; length: number } | null {
+    if (this.header === null || this.damaged || this.layersRead === this.header.layers) return null;
+    const difference = readVarint(this.rest, 0);
+    if (difference === null) return null;
+    const length = difference === "too long" ? -1 : this.expected + unzigzag(difference.value);
+    if (difference === "too long" || length < 0) {
+      this.damaged = true;
+      return null;
+    }
+    return { start: difference.end + 2, length };
   }
 
   private readHeader(): void {

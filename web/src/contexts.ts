@@ -28,7 +28,7 @@ export interface ContextDescription {
   name: string;
   coder: number;
   config: Record<string, number | number[]>;
-  tensors: Record<string, { type: string; shape: number[]; data: string }>;
+  tensors: Record<string, { type: string; shape: number[]; offset: number }>;
 }
 
 type Make = (coder: number, config: never, tensors: Tensors) => ContextModel;
@@ -38,18 +38,20 @@ const CONTEXTS: Record<string, Make> = {
   recurrent_checkerboard: (coder, config, tensors) => new RecurrentCheckerboardContext(coder, config, tensors),
 };
 
-export function contextModel({ name, coder, config, tensors }: ContextDescription): ContextModel {
+/** The context model with the `numbers` of context.bin. */
+export function contextModel({ name, coder, config, tensors }: ContextDescription, numbers: Uint8Array): ContextModel {
   const make = CONTEXTS[name];
   if (!make) throw new Error(`This page does not know the context model ${name}.`);
-  const unpacked = Object.entries(tensors).map(([key, { type, data }]) => [key, unpack(type, data)]);
+  const view = new DataView(numbers.buffer, numbers.byteOffset, numbers.byteLength);
+  const unpacked = Object.entries(tensors).map(([key, { type, shape, offset }]) => {
+    return [key, unpack(view, type, offset, shape.reduce((size, side) => size * side, 1))];
+  });
   return make(coder, config as never, Object.fromEntries(unpacked));
 }
 
-/** Little-endian whole numbers in base64. */
-function unpack(type: string, data: string): Int32Array {
-  const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  if (type === "int16") return Int32Array.from({ length: bytes.length / 2 }, (_, i) => view.getInt16(2 * i, true));
-  if (type === "int32") return Int32Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(4 * i, true));
+/** So many little-endian whole numbers. */
+function unpack(view: DataView, type: string, offset: number, count: number): Int32Array {
+  if (type === "int16") return Int32Array.from({ length: count }, (_, i) => view.getInt16(offset + 2 * i, true));
+  if (type === "int32") return Int32Array.from({ length: count }, (_, i) => view.getInt32(offset + 4 * i, true));
   throw new Error(`This page cannot read numbers of the type ${type}.`);
 }

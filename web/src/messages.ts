@@ -10,6 +10,8 @@ export type Report =
   | { type: "broken"; message: string }
   | { type: "progress"; job: number; received: number; total: number | null }
   | { type: "header"; job: number; width: number; height: number; layers: number }
+  /** The picture that a part of the first layer gives, when so many bytes of the file have arrived. */
+  | { type: "preview"; job: number; pixels: ImageData; bytes: number }
   | { type: "layer"; job: number; layer: Layer }
   | { type: "done"; job: number; file: Uint8Array<ArrayBuffer>; warning: string | null }
   | { type: "error"; job: number; message: string };

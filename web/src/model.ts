@@ -1,4 +1,4 @@
-/** The exported network: model.json, and the two graphs in onnxruntime, as docs/ONNX.md describes them. */
+/** The exported network: model.json, context.bin, and the two graphs in onnxruntime, as docs/ONNX.md describes them. */
 
 import * as ort from "onnxruntime-web/wasm";
 
@@ -39,14 +39,13 @@ export class Model {
 
   /** Loads what decoding needs; the encoder is loaded when it is first used. */
   static async load(fetchFile: Fetch, onBytes: (count: number) => void): Promise<Model> {
-    const [runtime, json, graph] = await Promise.all(
-      ["ort-wasm-simd-threaded.wasm", "model.json", "decoder.onnx"].map((name) => fetchFile(name, onBytes)),
-    );
+    const names = ["ort-wasm-simd-threaded.wasm", "model.json", "context.bin.split", "decoder.onnx.split"];
+    const [runtime, json, numbers, graph] = await Promise.all(names.map((name) => fetchFile(name, onBytes)));
     ort.env.wasm.numThreads = 1; // more need headers that not every file server sends
     ort.env.wasm.wasmBinary = runtime.buffer as ArrayBuffer;
     const description = JSON.parse(new TextDecoder().decode(json)) as Description;
     if (description.format !== FORMAT) throw new Error(`model.json has the format ${description.format}, not ${FORMAT}.`);
-    const context = description.context && contextModel(description.context);
+    const context = description.context && contextModel(description.context, numbers);
     return new Model(description, context, await session(graph), fetchFile);
   }
 
@@ -71,7 +70,7 @@ export class Model {
   }
 
   private loadEncoder(): Promise<ort.InferenceSession> {
-    this.encoder ??= this.fetchFile("encoder.onnx").then(session);
+    this.encoder ??= this.fetchFile("encoder.onnx.split").then(session);
     return this.encoder;
   }
 }

@@ -69,6 +69,9 @@ worker.onmessage = ({ data }: MessageEvent<Report>) => {
       canvas.width = data.width;
       canvas.height = data.height;
       break;
+    case "preview":
+      preview(data.pixels, data.bytes);
+      break;
     case "layer":
       addLayer(data.layer);
       break;
@@ -151,6 +154,19 @@ async function take(file: File): Promise<void> {
   await (isOurs ? openFile(file, file.name) : openPhoto(file));
 }
 
+/** Show what a part of the first layer gives, until the layer is whole. */
+function preview(pixels: ImageData, count: number): void {
+  element("result").hidden = false;
+  slider.disabled = true;
+  canvas.getContext("2d")!.putImageData(pixels, 0, 0);
+  canvas.setAttribute("aria-label", `${shown!.name}, a part of layer 1`);
+  canvas.dataset.layer = "part of 1";
+  element("layer-number").textContent = `a part of 1, of ${shown!.count}`;
+  element("caption").textContent =
+    `A preview from the first ${bytes(count)}, a part of layer 1. The rest of the layer is guessed, and its check ` +
+    "against damage has not been made.";
+}
+
 function addLayer(layer: Layer): void {
   const { layers, count, follow, jpegs } = shown!;
   layers.push(layer);
@@ -160,6 +176,7 @@ function addLayer(layer: Layer): void {
   }
   element("table").append(row);
   slider.max = String(layers.length);
+  slider.disabled = false;
   element("result").hidden = false;
   if (jpegs) {
     bar.value = layers.length / count;

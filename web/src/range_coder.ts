@@ -6,6 +6,10 @@ const ONE = 65536;
 const WORD = 1n << 32n;
 const STATE = 1n << 64n;
 
+function likelierBit(frequency: number): number {
+  return 2 * frequency >= ONE ? 1 : 0;
+}
+
 /** Decodes or encodes one bit after the other. `known` is the bit to encode; a decoder ignores it. */
 export interface BitCoder {
   code(frequency: number, known: number): number;
@@ -14,15 +18,16 @@ export interface BitCoder {
 export class RangeDecoder implements BitCoder {
   private size = STATE - 1n;
   private offset: bigint; // of the point from the lower end of the interval
-  private at = 0;
+  /** How many bytes have been read, those beyond the end included. */
+  protected at = 0;
 
-  constructor(private readonly payload: Uint8Array) {
+  constructor(protected readonly payload: Uint8Array) {
     const high = this.word();
     this.offset = (high << 32n) + this.word();
   }
 
   code(frequency: number): number {
-    const likelier = 2 * frequency >= ONE ? 1 : 0;
+    const likelier = likelierBit(frequency);
     const least = BigInt(Math.min(frequency, ONE - frequency));
     const unit = this.size >> 24n;
     if (this.offset >= unit << 24n) throw new FormatError("A layer is not a code word of its coder.");
@@ -51,13 +56,21 @@ export class RangeDecoder implements BitCoder {
   }
 }
 
+/** Decodes the beginning of a code word: its bits as long as they are certain, then the likelier value of each. */
+export class PartialRangeDecoder extends RangeDecoder {
+  code(frequency: number): number {
+    // A bit depends on the bytes that have been read, and on no others.
+    return this.at <= this.payload.length ? super.code(frequency) : likelierBit(frequency);
+  }
+}
+
 export class RangeEncoder implements BitCoder {
   private low = 0n;
   private size = STATE - 1n;
   private readonly words: number[] = [];
 
   code(frequency: number, known: number): number {
-    const likelier = 2 * frequency >= ONE ? 1 : 0;
+    const likelier = likelierBit(frequency);
     const least = BigInt(Math.min(frequency, ONE - frequency));
     const unit = this.size >> 24n;
     const split = (unit << 8n) * least;

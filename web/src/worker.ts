@@ -4,10 +4,15 @@ import { Header, joined, positions, Reader, write } from "./bitstream";
 import { FormatError } from "./errors";
 import { Layers } from "./layers";
 import { MAX_PIXELS, Order, Report } from "./messages";
-import { Fetch, Model } from "./model";
+import { Fetch, Model, Run } from "./model";
 import type { Codes } from "./predictor";
 
 const LAYERS = 8; // one bit a pixel before entropy coding, as the command writes
+
+/** The share of the first layer that is enough for a preview. With half of it most objects can be recognized. */
+const ENOUGH = 0.5;
+/** Milliseconds without a byte before a preview is made: where bytes come faster, the layer is soon whole. */
+const PAUSE = 20;
 
 const scope = self as unknown as DedicatedWorkerGlobalScope;
 
@@ -26,12 +31,22 @@ const fetchOwn: Fetch = async (name, onBytes = () => {}) => {
   }
   const content = joined(parts);
   await keep(address, content).catch(() => undefined); // there may be no room; then the page works online alone
-  return content[0] === 0x1f && content[1] === 0x8b ? decompressed(content) : content; // some servers decompress it
+  const isPacked = content[0] === 0x1f && content[1] === 0x8b; // some servers decompress it
+  const unpacked = isPacked ? await decompressed(content) : content;
+  return name.endsWith(".split") ? merged(unpacked) : unpacked;
 };
 
 async function decompressed(content: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+/** Puts the bytes of a file, of which those at even places come first, in their order. */
+function merged(content: Uint8Array): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(content.length);
+  const half = Math.ceil(content.length / 2);
+  for (let i = 0; i < content.length; i++) all[i] = content[i % 2 ? half + (i >> 1) : i >> 1];
+  return all;
 }
 
 /** Keeps a file where the service worker looks for it, so that it is not loaded twice. */
@@ -73,7 +88,8 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
   const arriving = pieces(stream);
   // The bytes are read on while the network works on a layer.
   let waiting: Promise<IteratorResult<Uint8Array>> | null = arriving.next();
-  let show: ((payload: Uint8Array) => Promise<void>) | null = null;
+  let decoder: Decoder | null = null;
+  let previewed = false;
   while (waiting) {
     const { done, value }: IteratorResult<Uint8Array> = await waiting;
     if (job !== current) return;
@@ -83,11 +99,16 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
       reader.push(value);
       report({ type: "progress", job, received: reader.received, total });
     }
-    if (reader.header && !show) show = await decoder(reader.header, job, () => reader.end);
-    if (!show) continue;
+    if (reader.header && !decoder) decoder = await Decoder.start(reader.header, job);
+    if (!decoder) continue;
     for (let payload = reader.next(); payload; payload = reader.next()) {
-      await show(payload);
+      await decoder.layer(payload, reader.end);
       if (job !== current) return;
+    }
+    const part = reader.layersRead || previewed ? null : reader.beginning();
+    if (part && part.payload.length >= ENOUGH * part.length && (await comesNothing(waiting))) {
+      previewed = true;
+      await decoder.preview(part.payload, part.length, reader.received);
     }
   }
   report({ type: "done", job, file: joined(parts), warning: reader.finish() });
@@ -106,28 +127,57 @@ async function request(source: string, signal: AbortSignal): Promise<{ stream: R
   return { stream: response.body, total: length === null ? null : Number(length) };
 }
 
-/** A function that decodes and reports the next layer of a file. */
-async function decoder(header: Header, job: number, end: () => number): Promise<(payload: Uint8Array) => Promise<void>> {
-  const { width, height, coder, bits } = header;
-  if (width * height > MAX_PIXELS) {
-    throw new FormatError(`Its ${width}×${height} pixels are more than the ${MAX_PIXELS.toLocaleString("en")} that this page takes.`);
+/** Whether nothing arrives for a while. */
+async function comesNothing(waiting: Promise<unknown> | null): Promise<boolean> {
+  const pause = new Promise((resolve) => setTimeout(resolve, PAUSE, true));
+  return waiting === null || (await Promise.race([waiting.then(() => false), pause])) === true;
+}
+
+/** Decodes the layers of a file in order, and reports the pictures. */
+class Decoder {
+  private run: Run;
+
+  private constructor(
+    private readonly header: Header,
+    private readonly job: number,
+    private readonly layers: Layers,
+    private readonly start: () => Run,
+  ) {
+    this.run = start();
   }
-  const loaded = await model;
-  const { description } = loaded;
-  const context = loaded.contextOf(coder);
-  if (context === undefined || description.identities[coder] !== header.model || bits !== loaded.bits) {
-    const known = Object.values(description.identities).join(" or ");
-    throw new FormatError(`It was written with the model ${header.model}, coder ${coder}; this page has the model ${known}.`);
+
+  /** Throws if the page cannot decode the file. */
+  static async start(header: Header, job: number): Promise<Decoder> {
+    const { width, height, coder, bits } = header;
+    if (width * height > MAX_PIXELS) {
+      throw new FormatError(`Its ${width}×${height} pixels are more than the ${MAX_PIXELS.toLocaleString("en")} that this page takes.`);
+    }
+    const loaded = await model;
+    const { description } = loaded;
+    const context = loaded.contextOf(coder);
+    if (context === undefined || description.identities[coder] !== header.model || bits !== loaded.bits) {
+      const known = Object.values(description.identities).join(" or ");
+      throw new FormatError(`It was written with the model ${header.model}, coder ${coder}; this page has the model ${known}.`);
+    }
+    report({ type: "header", job, width, height, layers: header.layers });
+    const { h, w } = positions(header);
+    return new Decoder(header, job, new Layers(bits, h, w, context), () => loaded.start(h, w));
   }
-  report({ type: "header", job, width, height, layers: header.layers });
-  const { h, w } = positions(header);
-  const layers = new Layers(bits, h, w, context);
-  const run = loaded.start(h, w);
-  return async (payload) => {
-    const bytes = end();
-    const codes = layers.decode(payload);
-    await show(job, await run.decode(codes), codes, header, bytes);
-  };
+
+  /** The next layer, which ends at the byte `end` of the file. */
+  async layer(payload: Uint8Array, end: number): Promise<void> {
+    const codes = this.layers.decode(payload);
+    await show(this.job, await this.run.decode(codes), codes, this.header, end);
+  }
+
+  /** Before the first layer: the picture that its `beginning` gives, whose check against damage comes with the rest. */
+  async preview(beginning: Uint8Array, length: number, bytes: number): Promise<void> {
+    const codes = this.layers.guess(beginning, length);
+    if (codes === null) return;
+    const pixels = cropped(await this.run.decode(codes), codes, this.header);
+    this.run = this.start(); // the layers of the file have not begun
+    report({ type: "preview", job: this.job, pixels, bytes }, [pixels.data.buffer]);
+  }
 }
 
 /** Compresses a photo, and reports the picture after each layer. */
@@ -170,16 +220,21 @@ async function show(
   job: number,
   shown: Uint8ClampedArray<ArrayBuffer>,
   codes: Codes,
-  { width, height }: Header,
+  header: Header,
   bytes: number,
 ): Promise<void> {
-  const pixels = new ImageData(width, height);
-  const columns = 16 * codes.w;
-  for (let y = 0; y < height; y++) {
-    pixels.data.set(shown.subarray(4 * y * columns, 4 * (y * columns + width)), 4 * y * width);
-  }
+  const pixels = cropped(shown, codes, header);
   const hash = await digest(codes);
   report({ type: "layer", job, layer: { pixels, bytes, hash } }, [pixels.data.buffer]);
+}
+
+/** A picture of whole positions, cut to the size of the file's. */
+function cropped(shown: Uint8ClampedArray<ArrayBuffer>, { w }: Codes, { width, height }: Header): ImageData {
+  const pixels = new ImageData(width, height);
+  for (let y = 0; y < height; y++) {
+    pixels.data.set(shown.subarray(4 * y * 16 * w, 4 * (y * 16 * w + width)), 4 * y * width);
+  }
+  return pixels;
 }
 
 async function digest({ values, h, w }: Codes): Promise<string | null> {

@@ -1,5 +1,6 @@
 """The commands that write a network for other programs and for browsers: export, web."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ Folder = Annotated[Path, typer.Option("-o", "--output", help="The folder; it is 
 
 @app.command()
 def export(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = False) -> None:
-    """Write a network as ONNX: encoder.onnx and decoder.onnx, an iteration each, and model.json with the rest.
+    """Write a network as ONNX: encoder.onnx and decoder.onnx, an iteration each, and the rest: context.bin, model.json.
 
     docs/ONNX.md describes the files. This needs the packages of `pip install 'rnncodec[onnx]'`.
 
@@ -28,7 +29,13 @@ def export(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = 
 
         rnncodec export outputs/runs/… -o my-onnx
     """
-    write_network(model, output, overwrite)
+    for name in FILES:
+        if (output / name).exists() and not overwrite:
+            raise OutputError(f"{output / name} exists already; use --overwrite to replace it")
+    try:
+        write_network(model, output)
+    except OSError as error:
+        raise OutputError(f"{output} cannot be written: {error.strerror}") from None
     log.print(f"{model} → {output}: {megabytes(output)}", soft_wrap=True)
 
 
@@ -49,30 +56,21 @@ def web(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = Fal
 
     if (output / PAGE).exists() and not overwrite:
         raise OutputError(f"{output / PAGE} exists already; use --overwrite to replace it")
-    write_network(model, output, overwrite)
     try:
-        size = write_page(output)
+        with tempfile.TemporaryDirectory() as network:
+            write_network(model, Path(network))
+            size = write_page(network, output)
     except OSError as error:
         raise OutputError(f"{output} cannot be written: {error.strerror}") from None
     log.print(f"{model} → {output}: {size / 1e6:.1f} MB", soft_wrap=True)
 
 
-def write_network(model: str, folder: Path, overwrite: bool) -> None:
-    """Export ``model`` into ``folder``.
-
-    Raises:
-        OutputError: a network is there already, or ``folder`` cannot be written.
-    """
+def write_network(model: str, folder: Path) -> None:
+    """Export ``model`` into ``folder``."""
     from rnncodec import export as onnx  # with torch
     from rnncodec.model_file import load_model
 
-    for name in FILES:
-        if (folder / name).exists() and not overwrite:
-            raise OutputError(f"{folder / name} exists already; use --overwrite to replace it")
-    try:
-        onnx.export(load_model(model), folder)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be written: {error.strerror}") from None
+    onnx.export(load_model(model), folder)
 
 
 def megabytes(folder: Path) -> str:
