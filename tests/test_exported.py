@@ -16,7 +16,7 @@ import rnncodec
 from rnncodec import bitstream
 from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
-from rnncodec.decompression import decoder_for
+from rnncodec.decompression import decompressor_for
 from rnncodec.entropy import contexts
 from rnncodec.entropy.binary_rnn import BinaryRNNConfig
 from rnncodec.errors import ConfigurationError, ModelError, WrongModelError
@@ -113,7 +113,7 @@ def test_functions_take_the_folder(exported: Path, in_torch: Compressor, data: b
 def test_what_cannot_work_is_refused(exported: Path, tiny_codec: IterativeCodec, data: bytes, tmp_path: Path) -> None:
     header = bitstream.read(data).header
     with pytest.raises(ConfigurationError, match="runs on the CPU, not on 'cuda'"):
-        decoder_for(header, str(exported), "cuda")
+        decompressor_for(header, str(exported), "cuda")
     with pytest.raises(WrongModelError):
         rnncodec.decompress(Compressor(tiny_codec).compress(np.zeros((16, 16, 3), np.uint8), 1), model=exported)
     model = json.loads((exported / MODEL).read_text())

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rnncodec import bitstream
 from rnncodec.codec import STRIDE, IterativeCodec
-from rnncodec.decoder import CODING, Decoder
+from rnncodec.decompressor import CODING, Decompressor
 from rnncodec.effort import search_codes
 from rnncodec.entropy import layers
 from rnncodec.entropy.contexts import CONTEXTS, Network
@@ -38,7 +38,7 @@ DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add li
 MORE_LAYERS = 2  # that are computed where a target needs more than was estimated
 
 
-class Compressor(Decoder[Tensor]):
+class Compressor(Decompressor[Tensor]):
     """A codec on a device, ready to turn pixels into files and back.
 
     Pixels are uint8 ``[H, W, 3]``, RGB, of any size from 1×1. They are padded to multiples of 16 by repeating the last

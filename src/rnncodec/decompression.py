@@ -8,15 +8,15 @@ from typing import Any
 from PIL import Image
 
 from rnncodec import bitstream, exported
-from rnncodec.decoder import Decoder, check_size, first_layers
+from rnncodec.decompressor import Decompressor, check_size, first_layers
 from rnncodec.errors import FormatError
 from rnncodec.image_metadata import as_info
 from rnncodec.limits import MAX_PIXELS
 from rnncodec.tiles import Region
 
 
-def decoder_for(header: bitstream.Header, model: str | None = None, device: str = "cpu") -> Decoder[Any]:
-    """The decoder for a file with this ``header``: of ``model``, or of the released model that it was written with. If
+def decompressor_for(header: bitstream.Header, model: str | None = None, device: str = "cpu") -> Decompressor[Any]:
+    """What decompresses a file with this ``header``: ``model``, or the released model that it was written with. If
     ``model`` is the folder of an exported network, onnxruntime runs it, and torch is not imported.
 
     Raises:
@@ -25,7 +25,7 @@ def decoder_for(header: bitstream.Header, model: str | None = None, device: str 
         ConfigurationError: the device cannot be used, or onnxruntime is missing.
     """
     if model is not None and exported.is_exported(model):
-        return exported.decoder(model, device)
+        return exported.decompressor(model, device)
     from rnncodec.compression import compressor_for  # imports torch
 
     return compressor_for(header, model, device)
@@ -64,8 +64,8 @@ def decompress(
         raise FormatError(f"nothing can be decoded: {file.damage}")
     if file.damage:
         warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
-    decoder = decoder_for(file.header, None if model is None else str(model), device)
-    pixels = decoder.picture(file.header, payloads, None if region is None else Region(*region))
+    decompressor = decompressor_for(file.header, None if model is None else str(model), device)
+    pixels = decompressor.picture(file.header, payloads, None if region is None else Region(*region))
     assert pixels is not None  # there is a layer
     image = Image.fromarray(pixels)
     image.info.update(as_info(file.metadata))
@@ -91,9 +91,9 @@ def decompress_layers(
     """
     reader = bitstream.Reader(chunks)
     check_size(reader.header, max_pixels)
-    decoder = decoder_for(reader.header, None if model is None else str(model), device)
+    decompressor = decompressor_for(reader.header, None if model is None else str(model), device)
     decoded = 0
-    for pixels in decoder.decode_layers(reader.header, reader):
+    for pixels in decompressor.decode_layers(reader.header, reader):
         decoded += 1
         yield Image.fromarray(pixels)
     if not decoded:

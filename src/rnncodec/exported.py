@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncodec.bitstream import STRIDE
-from rnncodec.decoder import Decoder
+from rnncodec.decompressor import Decompressor
 from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
 from rnncodec.entropy.contract import Codes, Context
 from rnncodec.entropy.integers import IntegerContext
@@ -38,8 +38,8 @@ def is_exported(path: str) -> bool:
     return (Path(path) / MODEL).is_file()
 
 
-class Exported(Decoder[Floats]):
-    """The decoder of the exported network in ``folder``. Its pictures are float32 ``[1, 3, H, W]``, 0 is mid-grey.
+class Exported(Decompressor[Floats]):
+    """The exported network in ``folder``. Its pictures are float32 ``[1, 3, H, W]``, 0 is mid-grey.
     ``threads`` are those of onnxruntime, by default one a core.
 
     Raises:
@@ -126,8 +126,8 @@ def step(graph: Any, config: dict[str, Any], t: int, inputs: dict[str, Floats], 
     return output
 
 
-def decoder(folder: str, device: str = "cpu") -> Exported:
-    """The decoder of the exported network in ``folder``. It is kept for later calls, until MODEL changes.
+def decompressor(folder: str, device: str = "cpu") -> Exported:
+    """The exported network in ``folder``. It is kept for later calls, until MODEL changes.
 
     Raises:
         ConfigurationError: the device is not the CPU, or onnxruntime is missing.
@@ -136,10 +136,10 @@ def decoder(folder: str, device: str = "cpu") -> Exported:
     if device != "cpu":
         raise ConfigurationError(f"an exported network runs on the CPU, not on '{device}'; name its weights instead")
     path = Path(folder).resolve()
-    return _decoder(path, (path / MODEL).stat().st_mtime_ns)
+    return _loaded(path, (path / MODEL).stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=4)
-def _decoder(folder: Path, version: int) -> Exported:
+def _loaded(folder: Path, version: int) -> Exported:
     """``version`` is part of the cache's key: a network that was written anew is loaded anew."""
     return Exported(folder)

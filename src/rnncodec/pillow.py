@@ -62,8 +62,8 @@ class RnncImageFile(ImageFile.ImageFile):
             WrongModelError: it was written with other weights.
         """
         if self.tile:
-            from rnncodec.decoder import check_size  # with the entropy coder
-            from rnncodec.decompression import decoder_for
+            from rnncodec.decompression import decompressor_for
+            from rnncodec.decompressor import check_size  # with the entropy coder
 
             if not self._file.whole and not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise OSError(f"image file is truncated: {self._file.damage}")
@@ -71,7 +71,7 @@ class RnncImageFile(ImageFile.ImageFile):
             check_size(header, MAX_PIXELS)
             pixels = b""
             if layers:
-                decoder = decoder_for(header, None if MODEL is None else str(MODEL), DEVICE)
+                decoder = decompressor_for(header, None if MODEL is None else str(MODEL), DEVICE)
                 shown = decoder.picture(header, layers)
                 assert shown is not None  # there is a layer
                 pixels = shown.tobytes()

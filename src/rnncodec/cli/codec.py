@@ -165,17 +165,17 @@ def decompressing(
     model: str | None, device: str, iterations: int | None, part: Region | None, max_pixels: int
 ) -> Convert:
     """The function that decompresses a file with these options."""
-    from rnncodec.decoder import check_size, first_layers  # with the entropy coder
-    from rnncodec.decompression import decoder_for
+    from rnncodec.decompression import decompressor_for
+    from rnncodec.decompressor import check_size, first_layers  # with the entropy coder
 
     def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
         format_name = picture_format(target)
         reader = bitstream.Reader(read_chunks(source))
         check_size(reader.header, max_pixels)
-        decoder = decoder_for(reader.header, model, device)
+        decompressor = decompressor_for(reader.header, model, device)
         most = min(reader.header.layers, iterations or reader.header.layers)
         payloads = iter(reader)
-        pixels = decoder.picture(reader.header, first_layers(payloads, iterations), part, step(most))
+        pixels = decompressor.picture(reader.header, first_layers(payloads, iterations), part, step(most))
         for _ in payloads:  # to the metadata
             pass
         if pixels is None:

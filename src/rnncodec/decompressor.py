@@ -21,7 +21,7 @@ T = TypeVar("T")
 CODING = 0.2  # the share of entropy coding in the work on a layer, as progress bars count it; the network has the rest
 
 
-class Decoder(ABC, Generic[T]):
+class Decompressor(ABC, Generic[T]):
     """Decodes files of one network, tile by tile. ``T`` is the type of the pictures that the network gives.
 
     Args:
