@@ -134,6 +134,7 @@ def test_whole_numbers_are_searched_for_options_that_need_them() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_search_goes_on(tmp_path: Path, shards_dir: Path) -> None:
     train = Trainer(tmp_path, shards_dir)
     folder = train.outputs / "search"

@@ -141,7 +141,8 @@ def ray_cluster() -> Iterator[dict[str, str]]:
         ray = subprocess.Popen(
             [Path(sys.executable).with_name("ray"), "start", *options],
             cwd=ROOT,  # as docs/SCALING.md says
-            env=os.environ | {"RAY_raylet_start_wait_time_s": "200"},  # on a machine that is busy
+            # On a machine that is busy the node needs long to start, and its jobs would have the lowest priority.
+            env=os.environ | {"RAY_raylet_start_wait_time_s": "200", "RAY_worker_niceness": "0"},
             stdout=subprocess.DEVNULL,
         )
         try:
@@ -152,6 +153,7 @@ def ray_cluster() -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_sweep_on_ray_is_killed_and_goes_on(train: Trainer, unbroken: Path, ray_cluster: dict[str, str]) -> None:
     sweep = train.outputs / "sweep"
     options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=ray", f"hydra.sweep.dir={sweep}"]
@@ -173,6 +175,7 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.slow  # SLURM waits two minutes before it starts a requeued job again
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(slurm.missing() != "", reason=slurm.missing())
 def test_preempted_job_of_slurm_saves_returns_to_the_queue_and_goes_on(
     train: Trainer, unbroken: Path, cluster: dict[str, str]
