@@ -148,15 +148,19 @@ def wide_codec(photos: list[Pixels]) -> IterativeCodec:
     return codec
 
 
-@pytest.fixture
-def wide_site(
-    chromium_browser: Any, wide_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Site]:
+@pytest.fixture(scope="session")
+def wide_site_folder(wide_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page with `wide_codec`."""
     from rnncodec.web import write_page
 
     folder = tmp_path_factory.mktemp("wide_site")
     write_page(export_by_command(wide_codec, tmp_path_factory.mktemp("wide")), folder)
-    yield from served(chromium_browser, folder)
+    return folder
+
+
+@pytest.fixture
+def wide_site(chromium_browser: Any, wide_site_folder: Path) -> Iterator[Site]:
+    yield from served(chromium_browser, wide_site_folder)
 
 
 def eventually(condition: Any, seconds: float = 30.0) -> bool:
