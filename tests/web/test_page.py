@@ -168,7 +168,7 @@ def test_preview_shows_while_the_first_layer_arrives(
     wide_site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in pairwise(cuts)])
     page = wide_site.open("?src=photo.rnnc")
     wide_site.server.gate.release()
-    assert eventually(lambda: f"{cuts[1]:,} of" in page.locator("#status").inner_text())
+    assert eventually(lambda: f"{cuts[1]:,} bytes of" in page.locator("#status").inner_text())
     assert page.locator("#result").is_hidden()
     wide_site.server.gate.release()
     page.wait_for_selector("#caption:has-text('a part of layer 1'):visible", timeout=30_000)
