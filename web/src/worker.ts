@@ -88,7 +88,7 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
   const arriving = pieces(stream);
   // The bytes are read on while the network works on a layer.
   let waiting: Promise<IteratorResult<Uint8Array>> | null = arriving.next();
-  let decoder: Decoder | null = null;
+  let decompressor: Decompressor | null = null;
   let previewed = false;
   while (waiting) {
     const { done, value }: IteratorResult<Uint8Array> = await waiting;
@@ -99,16 +99,16 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
       reader.push(value);
       report({ type: "progress", job, received: reader.received, total });
     }
-    if (reader.header && !decoder) decoder = await Decoder.start(reader.header, job);
-    if (!decoder) continue;
+    if (reader.header && !decompressor) decompressor = await Decompressor.start(reader.header, job);
+    if (!decompressor) continue;
     for (let payload = reader.next(); payload; payload = reader.next()) {
-      await decoder.layer(payload, reader.end);
+      await decompressor.layer(payload, reader.end);
       if (job !== current) return;
     }
     const part = reader.layersRead || previewed ? null : reader.beginning();
     if (part && part.payload.length >= ENOUGH * part.length && (await comesNothing(waiting))) {
       previewed = true;
-      await decoder.preview(part.payload, part.length, reader.received);
+      await decompressor.preview(part.payload, part.length, reader.received);
     }
   }
   report({ type: "done", job, file: joined(parts), warning: reader.finish() });
@@ -134,7 +134,7 @@ async function comesNothing(waiting: Promise<unknown> | null): Promise<boolean> 
 }
 
 /** Decodes the layers of a file in order, and reports the pictures. */
-class Decoder {
+class Decompressor {
   private run: Run;
 
   private constructor(
@@ -147,7 +147,7 @@ class Decoder {
   }
 
   /** Throws if the page cannot decode the file. */
-  static async start(header: Header, job: number): Promise<Decoder> {
+  static async start(header: Header, job: number): Promise<Decompressor> {
     const { width, height, coder, bits } = header;
     if (width * height > MAX_PIXELS) {
       throw new FormatError(`Its ${width}×${height} pixels are more than the ${MAX_PIXELS.toLocaleString("en")} that this page takes.`);
@@ -161,7 +161,7 @@ class Decoder {
     }
     report({ type: "header", job, width, height, layers: header.layers });
     const { h, w } = positions(header);
-    return new Decoder(header, job, new Layers(bits, h, w, context), () => loaded.start(h, w));
+    return new Decompressor(header, job, new Layers(bits, h, w, context), () => loaded.start(h, w));
   }
 
   /** The next layer, which ends at the byte `end` of the file. */
