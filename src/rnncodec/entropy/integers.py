@@ -256,12 +256,16 @@ def positions_first(values: NDArray[np.signedinteger]) -> Values:
 
 def convolve(values: Values, weights: Values) -> Values:
     """The convolution of ``values`` ``[h, w, C]``, 0 outside the picture, with square kernels ``[side² · C, F]``, the
-    offset before the channel: ``[h · w, F]``. One product for each offset takes little memory."""
+    offset before the channel: ``[h · w, F]``. It is computed for a few rows at a time, so that their sums stay in the
+    processor's cache, by one product for each offset."""
     height, width, channels = values.shape
     kernel = weights.reshape(-1, channels, weights.shape[-1])
     radius = round(len(kernel) ** 0.5) // 2
     padded = np.pad(values, ((radius, radius), (radius, radius), (0, 0)))
-    sums = np.zeros((height * width, weights.shape[-1]), np.float32)
-    for (dy, dx), weight in zip(product(range(2 * radius + 1), repeat=2), kernel, strict=True):
-        sums += padded[dy : dy + height, dx : dx + width].reshape(-1, channels) @ weight
-    return sums
+    sums = np.zeros((height, width, weights.shape[-1]), np.float32)
+    rows = max(1, BLOCK // width)
+    for top in range(0, height, rows):
+        band = sums[top : top + rows]
+        for (dy, dx), weight in zip(product(range(2 * radius + 1), repeat=2), kernel, strict=True):
+            band += padded[top + dy : top + dy + len(band), dx : dx + width] @ weight
+    return sums.reshape(-1, weights.shape[-1])
