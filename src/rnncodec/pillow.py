@@ -71,8 +71,8 @@ class RnncImageFile(ImageFile.ImageFile):
             check_size(header, MAX_PIXELS)
             pixels = b""
             if layers:
-                decoder = decompressor_for(header, None if MODEL is None else str(MODEL), DEVICE)
-                shown = decoder.picture(header, layers)
+                decompressor = decompressor_for(header, None if MODEL is None else str(MODEL), DEVICE)
+                shown = decompressor.picture(header, layers)
                 assert shown is not None  # there is a layer
                 pixels = shown.tobytes()
             if self.fp and self._exclusive_fp:

@@ -63,7 +63,7 @@ def build_codec_module(config: DictConfig) -> CodecModule:
         rate_power=config.rate_power,
         warmup_steps=config.warmup_steps,
         final_lr=config.final_lr,
-        frozen=config.get("frozen", []),
+        frozen=config.get("frozen") or [],
         compile=resolve_compile(config.compile, config.trainer.accelerator),
         seed=config.seed,
     )
