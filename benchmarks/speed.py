@@ -128,7 +128,9 @@ def ours(model: str, pictures: list[Pixels], layers: list[int], rates: list[floa
     file = bitstream.read(compressor.compress(pictures[0][:128, :128], 2))  # the first run prepares what later ones use
     compressor.picture(file.header, file.layers)
     before, rows = peak(), []
-    targets: list[tuple[str, int | None, Target]] = [(f"{number} layers", number, Target()) for number in layers]
+    targets: list[tuple[str, int | None, Target]] = [
+        (f"{number} layer{'s' if number > 1 else ''}", number, Target()) for number in layers
+    ]
     targets += [(f"--bpp {rate:g}", None, Target(bpp=rate)) for rate in rates]
     for setting, iterations, target in targets:
         encode = timed(

@@ -16,7 +16,7 @@ from rnncodec import bitstream, effort
 from rnncodec.cli import app
 from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
-from rnncodec.effort import CodesLoss, layers_of, patches, search_codes
+from rnncodec.effort import CodesLoss, LayerSearch, layers_of, patches, search_codes
 from rnncodec.entropy.contexts import CONTEXTS, Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.imaging import Pixels
@@ -43,11 +43,43 @@ def test_more_effort_lowers_the_loss(
     assert losses[0] > losses[1] >= losses[2], losses
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("compressed", [True, False])
+def test_the_loss_of_two_layers_at_once_is_that_of_each(
+    context_codec: IterativeCodec, network: Network, images: Tensor, compressed: bool
+) -> None:
+    loss = CodesLoss(network if compressed else None, images)
+    codes, reconstructions = map(torch.stack, zip(*layers_of(context_codec, images, 3, None), strict=True))
+    spent = torch.tensor(0.7)
+    losses, bits = loss(reconstructions[1:], codes, spent)
+    (second,), (after_second,) = loss(reconstructions[1:2], codes[:2], spent)
+    (third,), (after_third,) = loss(reconstructions[2:], codes, after_second)
+    torch.testing.assert_close(losses, torch.stack([second, third]))
+    torch.testing.assert_close(bits, torch.stack([after_second, after_third]))
+
+
+def test_the_last_layer_of_a_file_looks_at_none_behind_it(
+    context_codec: IterativeCodec, network: Network, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    losses = LayerSearch.losses
+
+    def count(self: LayerSearch, codes: Tensor, decode: Any) -> tuple[Tensor, Tensor]:
+        found = losses(self, codes, decode)
+        seen.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr(LayerSearch, "losses", count)
+    monkeypatch.setattr(effort, "TRIED", (1, 2, 2, 2))
+    search_codes(context_codec.requires_grad_(False), network, images, ITERATIONS, effort=1)
+    assert seen == [2, 2, 2, 2, 1, 1]
+
+
 def test_codes_that_the_search_makes_worse_are_not_taken(
     context_codec: IterativeCodec, network: Network, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codec = context_codec.requires_grad_(False)
-    monkeypatch.setattr(effort, "sign", lambda x: -torch.ones_like(x))
+    monkeypatch.setattr(LayerSearch, "__call__", lambda self, activations, decode: -torch.ones_like(activations))
     found = search_codes(codec, network, images, ITERATIONS, effort=1)
     plain = layers_of(codec, images, ITERATIONS, None)
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(found, plain, strict=True))

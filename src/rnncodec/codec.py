@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from itertools import count, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +21,18 @@ from rnncodec.residual_normalization import ResidualNormalization, Unnormalized
 if TYPE_CHECKING:
     from rnncodec.entropy.contract import Context
 
-Step = Callable[[Tensor], tuple[Tensor, list[Any]]]
-Search = Callable[[Tensor, Step], Tensor]
+
+class State(NamedTuple):
+    """What one iteration leaves to the next: the reconstruction ``[B, 3, H, W]``, shifted by -½, and the states of the
+    encoder and of the decoder."""
+
+    reconstruction: Tensor
+    encoder: list[Any] | None = None
+    decoder: list[Any] | None = None
+
+
+Decode = Callable[[Tensor], State]
+Search = Callable[[Tensor, Decode], Tensor]
 
 
 class Encoder(nn.Module):
@@ -137,29 +147,33 @@ class IterativeCodec(nn.Module):
         The decoder runs only when x̂_t is asked for, or when the next iteration needs it. So it does not run after the
         last iteration if nobody looks at the reconstruction.
 
-        If there is a ``search``, it chooses the codes: from the activations of the binarizer, and from the decoder's
-        step, a function from codes to the reconstruction and the decoder's new states.
+        If there is a ``search``, it chooses the codes, from what `iteration` returns.
 
         Raises:
             ValueError: H or W is not a multiple of 16.
         """
         if images.shape[-2] % STRIDE or images.shape[-1] % STRIDE:
             raise ValueError(f"height and width must be multiples of {STRIDE}, not {tuple(images.shape[-2:])}")
-        target = images - 0.5
-        scales = self.normalization.scales()
-        encoder_states = decoder_states = None
-        reconstruction, residual = torch.zeros_like(target), target
+        state = State(torch.zeros_like(images))
         for t in count():
-            amplification = self.amplification(reconstruction, t, scales)
-            activations, encoder_states = self.encode_step(residual * amplification, encoder_states, t)
-            step = partial(
-                self.decode_step, previous=reconstruction, amplification=amplification, states=decoder_states, t=t
-            )
-            codes = self.binarizer(activations) if search is None else search(activations, step)
-            decode = cache(partial(step, codes))
-            yield codes, partial(_picture, decode)
-            reconstruction, decoder_states = decode()
-            residual = target - reconstruction
+            activations, decode = self.iteration(images, state, t)
+            codes = self.binarizer(activations) if search is None else search(activations, decode)
+            after = cache(partial(decode, codes))
+            yield codes, partial(_picture, after)
+            state = after()
+
+    def iteration(self, images: Tensor, state: State, t: int) -> tuple[Tensor, Decode]:
+        """Iteration t (the first is 0) after ``state``: the activations of the binarizer, and a function from codes to
+        the state that they lead to."""
+        residual = images - 0.5 - state.reconstruction
+        amplification = self.amplification(state.reconstruction, t, self.normalization.scales())
+        activations, encoder = self.encode_step(residual * amplification, state.encoder, t)
+
+        def decode(codes: Tensor) -> State:
+            reconstruction, decoder = self.decode_step(codes, state.reconstruction, amplification, state.decoder, t)
+            return State(reconstruction, encoder, decoder)
+
+        return activations, decode
 
     def amplification(self, reconstruction: Tensor, t: int, scales: Tensor) -> Tensor:
         """``g_t / s_t``: the gain of the reconstruction framework over the scale of the residual. The residual is
@@ -222,6 +236,6 @@ class IterativeCodec(nn.Module):
             yield reconstruction + 0.5
 
 
-def _picture(decode: Callable[[], tuple[Tensor, Any]]) -> Tensor:
-    """x̂_t in [0, 1], from the decoder's step."""
-    return decode()[0] + 0.5
+def _picture(after: Callable[[], State]) -> Tensor:
+    """x̂_t in [0, 1]."""
+    return after().reconstruction + 0.5

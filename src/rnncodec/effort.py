@@ -11,9 +11,10 @@ from itertools import islice
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.lr_scheduler import LinearLR
 
 from rnncodec.binarizer import sign
-from rnncodec.codec import IterativeCodec, Search, Step
+from rnncodec.codec import Decode, IterativeCodec, Search
 from rnncodec.entropy.contexts import Network
 from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.limits import MOST_EFFORT
@@ -21,7 +22,8 @@ from rnncodec.losses import Decibels
 
 TRIED = (1, 5, 15, 40)  # codes that are tried in each layer, those of the network first, by level of effort
 assert len(TRIED) == MOST_EFFORT + 1
-LEARNING_RATE = 0.01  # of Adam; activations are from -1 to 1, and a bit turns where its activation crosses 0
+AHEAD = 2.0  # the weight of the loss after the next layer
+LEARNING_RATE = 0.02  # of Adam, falling to a tenth; activations are from -1 to 1, a bit turns where its own crosses 0
 
 # What is minimised in layer t is D + WEIGHT / t^POWER · R, as in training: D is the loss `Decibels`, R are the bits of
 # layers 1 to t under the context model, divided by the raw bits of one layer.
@@ -43,14 +45,17 @@ def search_codes(
     """The codes of the first ``iterations`` layers of images ``[B, 3, H, W]`` in [0, 1], and the reconstructions.
 
     The layers are searched one after the other: Adam moves the activations of the binarizer, with the gradient that
-    training uses. Of the TRIED[effort] codes on the way the best are kept. In the end the mean of the loss over all
-    layers is compared with that of the network's own codes, and the better of both are returned. ``network`` is the
-    context model (`ContextModel.thaw`), or None if codes are not compressed. ``on_layer`` is called when a layer is
-    found.
+    training uses. Of the TRIED[effort] codes on the way the best are kept, by the loss after this layer plus AHEAD
+    times the loss after the next one. Without the second term the search finds codes that the next iterations cannot
+    build on, and after three layers nothing is gained.
+
+    In the end the mean of the loss over all layers is compared with that of the network's own codes, and the better of
+    both are returned. ``network`` is the context model (`ContextModel.thaw`), or None if codes are not compressed.
+    ``on_layer`` is called when a layer is found.
     """
     loss = CodesLoss(network, images)
     plain = layers_of(codec, images, iterations, None)
-    found = layers_of(codec, images, iterations, LayerSearch(loss, TRIED[effort], on_layer))
+    found = layers_of(codec, images, iterations, LayerSearch(codec, loss, iterations, TRIED[effort], on_layer))
     return min(plain, found, key=loss.mean)
 
 
@@ -61,31 +66,31 @@ def layers_of(codec: IterativeCodec, images: Tensor, iterations: int, search: Se
 
 
 class CodesLoss:
-    """The loss of codes ``[T, B, bits, h, w]`` after T layers, for ``images`` ``[B, 3, H, W]`` in [0, 1]."""
+    """The loss of codes ``[T, B, bits, h, w]`` for ``images`` ``[B, 3, H, W]`` in [0, 1]."""
 
     def __init__(self, network: Network | None, images: Tensor) -> None:
         self.network = network
         self.images = images
         self.patches = patches(images)
 
-    def __call__(self, reconstruction: Tensor, codes: Tensor, spent: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss after layer T, and the bits R of all layers. ``spent`` are those of the layers before."""
-        t = len(codes)
-        own = 1.0 if self.network is None else bits_per_bit(self.network, codes, start=t - 1)[0]
-        bits = spent + own
-        return self.distortion(reconstruction, t) + WEIGHT / t**POWER * bits, bits
-
-    def distortion(self, reconstruction: Tensor, t: int) -> Tensor:
-        """D, ``[]``, the mean over patches: to blur a whole photo would take long."""
-        return DISTORTION(patches(reconstruction)[None], self.patches, start=t - 1)[0]
+    def __call__(self, reconstructions: Tensor, codes: Tensor, spent: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss after each of the last n layers, whose ``reconstructions`` are ``[n, B, 3, H, W]``, and the bits R
+        of all layers up to each: ``[n]``. ``spent`` are those of the layers before."""
+        start = len(codes) - len(reconstructions)
+        t = torch.arange(start, len(codes), device=codes.device) + 1
+        own = torch.ones_like(t) if self.network is None else bits_per_bit(self.network, codes, start)
+        bits = spent + own.cumsum(0)
+        # D is the mean over patches: to blur a whole photo would take long.
+        distortion = DISTORTION(torch.stack([patches(each) for each in reconstructions]), self.patches, start)
+        return distortion + WEIGHT / t**POWER * bits, bits
 
     @torch.no_grad()
     def mean(self, layers: Layers) -> float:
         """The mean of the loss over all ``layers``."""
         codes = torch.stack([codes for codes, _ in layers])
-        total, bits = 0.0, self.images.new_zeros(())
+        total, bits = 0.0, self.images.new_zeros(1)
         for t, (_, reconstruction) in enumerate(layers, start=1):
-            loss, bits = self(reconstruction, codes[:t], bits)
+            loss, bits = self(reconstruction[None], codes[:t], bits)
             total += float(loss)
         return total / len(layers)
 
@@ -101,28 +106,45 @@ def patches(images: Tensor) -> Tensor:
 class LayerSearch:
     """Chooses the codes of one layer after the other; see `IterativeCodec.iterate`."""
 
-    def __init__(self, loss: CodesLoss, tried: int, on_layer: Callable[[], object]) -> None:
+    def __init__(
+        self, codec: IterativeCodec, loss: CodesLoss, iterations: int, tried: int, on_layer: Callable[[], object]
+    ) -> None:
+        self.codec = codec
         self.loss = loss
+        self.iterations = iterations
         self.tried = tried
         self.on_layer = on_layer
         self.before: list[Tensor] = []  # the codes of earlier layers
         self.spent = loss.images.new_zeros(())  # their bits, in raw bits of a layer
 
-    def __call__(self, activations: Tensor, step: Step) -> Tensor:
+    def __call__(self, activations: Tensor, decode: Decode) -> Tensor:
         free = activations.float().clone().requires_grad_()
         adam = torch.optim.Adam([free], lr=LEARNING_RATE)
+        schedule = LinearLR(adam, 1.0, 0.1, total_iters=self.tried)
         least, best, spent = float("inf"), sign(activations), self.spent
         for left in reversed(range(self.tried)):
             with torch.enable_grad():
-                codes = sign(free).detach() + (free - free.detach())  # the gradient of the identity
-                reconstruction = step(codes.to(activations.dtype))[0] + 0.5
-                loss, bits = self.loss(reconstruction, torch.stack([*self.before, codes]), self.spent)
+                codes = self.codec.binarizer(free)
+                losses, bits = self.losses(codes.to(activations.dtype), decode)
+                loss = losses[0] + AHEAD * losses[1:].sum()
             if float(loss) < least:
-                least, best, spent = float(loss), codes.detach().to(activations.dtype), bits.detach()
+                least, best, spent = float(loss), codes.detach().to(activations.dtype), bits[0].detach()
             if left:  # to try
                 (free.grad,) = torch.autograd.grad(loss, free)
                 adam.step()
+                schedule.step()
         self.before.append(best)
         self.spent = spent
         self.on_layer()
         return best
+
+    def losses(self, codes: Tensor, decode: Decode) -> tuple[Tensor, Tensor]:
+        """The loss after the layer of these ``codes``, and after the next one, if there is one, with the codes that the
+        network gives it; and the bits up to each."""
+        states, found = [decode(codes)], [*self.before, codes]
+        if len(found) < self.iterations:
+            activations, decode_next = self.codec.iteration(self.loss.images, states[0], len(found))
+            found.append(self.codec.binarizer(activations))
+            states.append(decode_next(found[-1]))
+        reconstructions = torch.stack([state.reconstruction + 0.5 for state in states])
+        return self.loss(reconstructions, torch.stack(found), self.spent)

@@ -23,8 +23,9 @@ REACH = 1  # positions around a position that a step of the memory, and the part
 
 class RecurrentCheckerboard(nn.Module):
     """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
-    only on bits that are coded earlier. T is at most ``config.iterations``. With ``start`` only the logits from this
-    iteration on are computed, ``[T - start, B, bits, h, w]``; the first is 0.
+    only on bits that are coded earlier. Iterations after the first ``config.iterations`` have the weights of the last of
+    these. With ``start`` only the logits from this iteration on are computed, ``[T - start, B, bits, h, w]``; the first
+    is 0.
 
     The memory before iteration t, of which it has ``config.memory`` channels, is m_0 = 0,
 
@@ -63,7 +64,8 @@ class RecurrentCheckerboard(nn.Module):
         self.register_buffer("visible", visible, persistent=False)
 
     def forward(self, codes: Tensor, start: int = 0) -> Tensor:
-        own_iterations, (height, width) = slice(start, len(codes)), codes.shape[-2:]
+        height, width = codes.shape[-2:]
+        own_iterations = torch.arange(start, len(codes), device=codes.device).clamp(max=self.config.iterations - 1)
         codes = codes.to(self.output.dtype)
         stage = stage_grid(height, width, codes.device)
         around = surroundings(codes, REACH)  # [T, B, N, 9 · bits]
@@ -74,16 +76,16 @@ class RecurrentCheckerboard(nn.Module):
             linear(neighbours(codes, stage, self.config.radius), self.window[own_iterations])
             + linear(before[start:], self.past[own_iterations])
             + linear(memories, self.recall[own_iterations])
-            + self.stage[own_iterations, None, stage.flatten()]
+            + self.stage[own_iterations][:, None, stage.flatten()]
         )  # [T - start, B, N, first]
         own = codes.flatten(3).transpose(2, 3)  # [T - start, B, N, bits]
-        hidden_bias, output_bias = (bias[own_iterations, None, None] for bias in (self.hidden_bias, self.output_bias))
+        hidden_bias, output_bias = (bias[own_iterations][:, None, None] for bias in (self.hidden_bias, self.output_bias))
         logits = []
         for group, channels in enumerate(self.channels):
             seen = linear(own, self.centre[own_iterations, group] * self.visible[group])
-            seen = seen + self.group[own_iterations, None, None, group]
+            seen = seen + self.group[own_iterations, group][:, None, None]
             hidden = activate(linear(activate(features + seen), self.hidden[own_iterations]) + hidden_bias)
-            output = linear(hidden, self.output[own_iterations, channels].transpose(1, 2))
+            output = linear(hidden, self.output[own_iterations][:, channels].transpose(1, 2))
             logits.append(output + output_bias[..., channels])
         return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
 
@@ -91,9 +93,10 @@ class RecurrentCheckerboard(nn.Module):
         """The memory before each iteration, ``[T, B, N, memory]``, from the codes around each position."""
         memory = around.new_zeros(*around.shape[1:3], self.config.memory)
         found = [memory]
-        for t, read in enumerate(around[:-1]):
+        for i, read in enumerate(around[:-1]):
+            t = min(i, self.config.iterations - 1)
             sums = read @ self.codes[t] + self.memory_bias[t]
-            if t > 0:
+            if i > 0:
                 picture = memory.transpose(1, 2).unflatten(2, (height, width))  # [B, memory, h, w]
                 sums = sums + surroundings(picture[None], REACH)[0] @ self.state[t]
             memory = activate(sums)
