@@ -3,11 +3,18 @@ import torch
 from pytorch_msssim import ssim as reference_ssim
 from torch import Tensor, nn
 
-from rnncodec.losses import L1, L2, MSSSIM, Decibels, L1AndMSSSIM, SSIMWeightedL1
+from rnncodec.losses import HVS, L1, L2, MSSSIM, Decibels, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.losses.weighted import dissimilarity
-from rnncodec.metrics import ms_ssim
+from rnncodec.metrics import ms_ssim, psnr_hvs
 
-LOSSES = [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84, fall=0.8), Decibels(share=0.9, fall=0.9), SSIMWeightedL1()]
+LOSSES = [
+    L1(),
+    L2(),
+    MSSSIM(),
+    L1AndMSSSIM(share=0.84, fall=0.8),
+    Decibels(share=0.9, fall=0.9, hvs=0.5),
+    SSIMWeightedL1(),
+]
 
 
 def pictures(side: int) -> tuple[Tensor, Tensor]:
@@ -31,6 +38,13 @@ def test_ms_ssim_of_the_loss_equals_the_measured_one() -> None:
     reconstructions, images = pictures(192)
     expected = [1 - ms_ssim(255 * x, 255 * images).mean() for x in reconstructions]
     torch.testing.assert_close(MSSSIM()(reconstructions, images), torch.stack(expected), rtol=0, atol=1e-5)
+
+
+def test_the_squared_error_that_the_eye_sees_is_that_of_psnr_hvs() -> None:
+    reconstructions, images = pictures(64)
+    expected = [psnr_hvs((255 * x).round(), (255 * images[:1]).round())[0] for x in reconstructions[:, :1]]
+    found = -10 * HVS()(reconstructions[:, :1], images[:1]).log10()
+    torch.testing.assert_close(found.double(), torch.stack(expected).double(), rtol=0, atol=0.05)
 
 
 def test_the_weights_of_ssim_weighted_l1_agree_with_an_independent_ssim() -> None:
@@ -90,14 +104,14 @@ def test_the_mix_is_between_its_parts() -> None:
 def test_decibels_are_between_the_logarithms_of_their_parts() -> None:
     reconstructions, images = pictures(32)
     l2, structure = L2()(reconstructions, images).log(), MSSSIM()(reconstructions, images).log()
-    shifting = Decibels(share=0.5, fall=0.5)(reconstructions, images)
+    shifting = Decibels(share=0.5, fall=0.5, hvs=0)(reconstructions, images)
     torch.testing.assert_close(shifting, torch.stack([(structure + l2)[0] / 2, structure[1] / 4 + 3 * l2[1] / 4]))
 
 
 def test_decibels_count_the_same_gain_alike_however_small_the_error() -> None:
     _, images = pictures(32)
     noise = torch.randn(1, *images.shape, generator=torch.Generator().manual_seed(1))
-    psnr = Decibels(share=0.0, fall=1.0)
+    psnr = Decibels(share=0.0, fall=1.0, hvs=0)
     large, small = (
         psnr(images + scale * noise, images) - psnr(images + scale / 2 * noise, images) for scale in (0.2, 0.02)
     )

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from scipy.fft import dctn
 
+from rnncodec.contrast import SENSITIVITY
 from rnncodec.imaging import Pixels
-from rnncodec.metrics import CONTRAST_SENSITIVITY, as_tensor, luma, ms_ssim, psnr, psnr_hvs
+from rnncodec.metrics import as_tensor, luma, ms_ssim, psnr, psnr_hvs
 
 
 @pytest.fixture(params=[2.0, 12.0, 30.0])
@@ -35,7 +36,7 @@ def test_psnr_hvs_agrees_with_psnr_hvsm_and_with_its_formula(photos: list[Pixels
     one, other = (np.asarray(luma(as_tensor(pixels))[0]) for pixels in (damaged, photos[0]))
     ours = float(psnr_hvs(as_tensor(damaged), as_tensor(photos[0])))
     assert ours == pytest.approx(float(psnr_hvsm.psnr_hvs_hvsm(one / 255, other / 255)[0]), abs=0.01)
-    weights = CONTRAST_SENSITIVITY.numpy()
+    weights = SENSITIVITY.numpy()
     blocks = [
         (dctn((one - other)[top : top + 8, left : left + 8], norm="ortho") * weights) ** 2
         for top in range(0, one.shape[0], 8)

@@ -28,7 +28,7 @@ LEARNING_RATE = 0.02  # of Adam, falling to a tenth; activations are from -1 to 
 # What is minimised in layer t is D + WEIGHT / t^POWER · R, as in training: D is the loss `Decibels`, R are the bits of
 # layers 1 to t under the context model, divided by the raw bits of one layer.
 WEIGHT, POWER = 1.6, 1.15
-DISTORTION = Decibels(share=0.9, fall=0.93)
+DISTORTION = Decibels(share=0.9, fall=0.93, hvs=0.7)
 PATCH = 256  # pixels on a side of a patch of the loss; all five scales of MS-SSIM fit into it
 
 Layers = list[tuple[Tensor, Tensor]]  # codes [B, bits, h, w] and reconstruction [B, 3, H, W] of each

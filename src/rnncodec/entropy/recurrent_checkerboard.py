@@ -23,9 +23,9 @@ REACH = 1  # positions around a position that a step of the memory, and the part
 
 class RecurrentCheckerboard(nn.Module):
     """Maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same shape. Each logit depends
-    only on bits that are coded earlier. Iterations after the first ``config.iterations`` have the weights of the last of
-    these. With ``start`` only the logits from this iteration on are computed, ``[T - start, B, bits, h, w]``; the first
-    is 0.
+    only on bits that are coded earlier. Iterations after the first ``config.iterations`` have the weights of the last
+    of these. With ``start`` only the logits from this iteration on are computed, ``[T - start, B, bits, h, w]``; the
+    first is 0.
 
     The memory before iteration t, of which it has ``config.memory`` channels, is m_0 = 0,
 
@@ -79,7 +79,8 @@ class RecurrentCheckerboard(nn.Module):
             + self.stage[own_iterations][:, None, stage.flatten()]
         )  # [T - start, B, N, first]
         own = codes.flatten(3).transpose(2, 3)  # [T - start, B, N, bits]
-        hidden_bias, output_bias = (bias[own_iterations][:, None, None] for bias in (self.hidden_bias, self.output_bias))
+        hidden_bias = self.hidden_bias[own_iterations][:, None, None]
+        output_bias = self.output_bias[own_iterations][:, None, None]
         logits = []
         for group, channels in enumerate(self.channels):
             seen = linear(own, self.centre[own_iterations, group] * self.visible[group])

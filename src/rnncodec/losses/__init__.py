@@ -3,7 +3,7 @@ return a value for each iteration, ``[T]``."""
 
 from rnncodec.losses.decibels import Decibels
 from rnncodec.losses.ms_ssim import MSSSIM, L1AndMSSSIM
-from rnncodec.losses.pixelwise import L1, L2
+from rnncodec.losses.pixelwise import HVS, L1, L2
 from rnncodec.losses.weighted import SSIMWeightedL1
 
-__all__ = ["L1", "L2", "MSSSIM", "Decibels", "L1AndMSSSIM", "SSIMWeightedL1"]
+__all__ = ["HVS", "L1", "L2", "MSSSIM", "Decibels", "L1AndMSSSIM", "SSIMWeightedL1"]
