@@ -20,7 +20,7 @@ from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.limits import MOST_EFFORT
 from rnncodec.losses import Decibels
 
-TRIED = (1, 5, 15, 40)  # codes that are tried in each layer, those of the network first, by level of effort
+TRIED = (1, 4, 10, 20)  # codes that are tried in each layer, those of the network first, by level of effort
 assert len(TRIED) == MOST_EFFORT + 1
 AHEAD = 2.0  # the weight of the loss after the next layer
 LEARNING_RATE = 0.02  # of Adam, falling to a tenth; activations are from -1 to 1, a bit turns where its own crosses 0
