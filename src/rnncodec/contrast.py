@@ -24,19 +24,21 @@ SENSITIVITY = torch.tensor(
 LUMA = torch.tensor([0.299, 0.587, 0.114], dtype=torch.float64)  # of red, green, blue (ITU-R BT.601)
 
 
-def visible(error: Tensor) -> Tensor:
-    """The DCT of each 8×8 block of an error of the luma ``[…, H, W]``, weighted by SENSITIVITY: ``[…, blocks, 64]``.
-    Rows and columns beyond the last whole block are left out."""
-    height, width = (side // BLOCK * BLOCK for side in error.shape[-2:])
-    blocks = error[..., :height, :width].unflatten(-1, (-1, BLOCK)).unflatten(-3, (-1, BLOCK)).transpose(-2, -3)
-    dct = dct_matrix(BLOCK)
-    weighted = torch.kron(dct, dct) * SENSITIVITY.flatten()[:, None]  # of a block's 64 pixels, row by row
-    return blocks.flatten(-2).flatten(-3, -2) @ weighted.T.to(error)
-
-
 def dct_matrix(size: int) -> Tensor:
     """The orthonormal DCT-II: row k holds the k-th cosine."""
     k, n = torch.arange(size, dtype=torch.float64)[:, None], torch.arange(size, dtype=torch.float64)
     matrix = torch.cos(math.pi * k * (n + 0.5) / size) * math.sqrt(2.0 / size)
     matrix[0] /= math.sqrt(2.0)
     return matrix
+
+
+# Of a block's 64 pixels, row by row.
+WEIGHTED_DCT = torch.kron(dct_matrix(BLOCK), dct_matrix(BLOCK)) * SENSITIVITY.flatten()[:, None]
+
+
+def visible(error: Tensor) -> Tensor:
+    """The DCT of each 8×8 block of an error of the luma ``[…, H, W]``, weighted by SENSITIVITY: ``[…, blocks, 64]``.
+    Rows and columns beyond the last whole block are left out."""
+    height, width = (side // BLOCK * BLOCK for side in error.shape[-2:])
+    blocks = error[..., :height, :width].unflatten(-1, (-1, BLOCK)).unflatten(-3, (-1, BLOCK)).transpose(-2, -3)
+    return blocks.flatten(-2).flatten(-3, -2) @ WEIGHTED_DCT.T.to(error)

@@ -79,14 +79,15 @@ class RecurrentCheckerboard(nn.Module):
             + self.stage[own_iterations][:, None, stage.flatten()]
         )  # [T - start, B, N, first]
         own = codes.flatten(3).transpose(2, 3)  # [T - start, B, N, bits]
-        hidden_bias = self.hidden_bias[own_iterations][:, None, None]
-        output_bias = self.output_bias[own_iterations][:, None, None]
+        centre, groups = self.centre[own_iterations], self.group[own_iterations]
+        hidden_map, hidden_bias = self.hidden[own_iterations], self.hidden_bias[own_iterations][:, None, None]
+        output_map, output_bias = self.output[own_iterations], self.output_bias[own_iterations][:, None, None]
         logits = []
         for group, channels in enumerate(self.channels):
-            seen = linear(own, self.centre[own_iterations, group] * self.visible[group])
-            seen = seen + self.group[own_iterations, group][:, None, None]
-            hidden = activate(linear(activate(features + seen), self.hidden[own_iterations]) + hidden_bias)
-            output = linear(hidden, self.output[own_iterations][:, channels].transpose(1, 2))
+            seen = linear(own, centre[:, group] * self.visible[group])
+            seen = seen + groups[:, None, None, group]
+            hidden = activate(linear(activate(features + seen), hidden_map) + hidden_bias)
+            output = linear(hidden, output_map[:, channels].transpose(1, 2))
             logits.append(output + output_bias[..., channels])
         return torch.cat(logits, dim=3).transpose(2, 3).reshape(codes.shape)
 

@@ -2,8 +2,7 @@
 
 from torch import Tensor, nn
 
-from rnncodec.errors import ConfigurationError
-from rnncodec.losses.falling_share import FallingShare
+from rnncodec.losses.falling_share import FallingShare, check_share
 from rnncodec.losses.ms_ssim import MSSSIM
 from rnncodec.losses.pixelwise import HVS, L2
 
@@ -30,8 +29,7 @@ class Decibels(nn.Module):
 
     def __init__(self, share: float, fall: float, hvs: float) -> None:
         super().__init__()
-        if isinstance(hvs, bool) or not (isinstance(hvs, int | float) and 0 <= hvs <= 1):
-            raise ConfigurationError(f"loss.hvs must be from 0 to 1, not {hvs}")
+        check_share("hvs", hvs)
         self.share = FallingShare(share, fall)
         self.hvs_share = hvs
         self.l2, self.hvs, self.ms_ssim = L2(), HVS(), MSSSIM()

@@ -14,11 +14,16 @@ class FallingShare:
     """
 
     def __init__(self, share: float, fall: float) -> None:
-        for name, value in (("share", share), ("fall", fall)):
-            if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
-                raise ConfigurationError(f"loss.{name} must be from 0 to 1, not {value}")
+        check_share("share", share)
+        check_share("fall", fall)
         self.share, self.fall = share, fall
 
     def __call__(self, losses: Tensor, start: int = 0) -> Tensor:
         """The weights of iterations start + 1 to start + T, for ``losses`` ``[T]``."""
         return self.share * self.fall ** torch.arange(start, start + len(losses), device=losses.device)
+
+
+def check_share(option: str, value: object) -> None:
+    """Raise a ConfigurationError if the ``option`` of a loss is not from 0 to 1."""
+    if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
+        raise ConfigurationError(f"loss.{option} must be from 0 to 1, not {value}")
