@@ -29,6 +29,7 @@ def module(codec: IterativeCodec, context: Checkerboard | None = None, **options
         "curriculum": None,
         "iteration_decay": 1.0,
         "rate_weight": [0.0],
+        "rate_plateau": 1,
         "rate_power": 2.0,
         "warmup_steps": 1,
     }
@@ -104,11 +105,11 @@ def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeyp
     assert "val/psnr_t04" in run.callback_metrics
 
 
-def rate_learner(rate_weight: list[float]) -> CodecModule:
+def rate_learner(rate_weight: list[float], **options: object) -> CodecModule:
     torch.manual_seed(0)
     codec = IterativeCodec(codec_config(width=0.06, encoder_cell="gru", decoder_cell="gru"))
     context = Checkerboard(checkerboard_config(bits=32, iterations=2, groups=2, radius=1, hidden=(16, 8)))
-    return module(codec, context, rate_weight=rate_weight)
+    return module(codec, context, rate_weight=rate_weight, **options)
 
 
 class Pieces(L.LightningDataModule):
@@ -194,6 +195,16 @@ def test_rate_weights_follow_each_other_in_equal_parts_of_the_steps(images: torc
         bits = [second[f"train/bits_t0{t}"] for t in (1, 2)]
         distortion = (second["train/loss_t01"] + second["train/loss_t02"]) / 2
         torch.testing.assert_close(second["train/loss"], distortion + first * (bits[0] + sum(bits) / 4) / 2)
+
+
+def test_rate_has_full_weight_up_to_the_plateau(images: torch.Tensor) -> None:
+    learner = rate_learner([0.5], iterations=4, rate_plateau=2, rate_power=1.0)
+    (logged,) = fit(learner, images, 1, max_steps=1).logged
+    rate, losses = 0.0, []
+    for t, weight in enumerate((0.5, 0.5, 0.5 * 2 / 3, 0.5 * 2 / 4), start=1):
+        rate += logged[f"train/bits_t0{t}"]
+        losses.append(logged[f"train/loss_t0{t}"] + weight * rate)
+    torch.testing.assert_close(logged["train/loss"], torch.stack(losses).mean())
 
 
 def test_no_two_batches_of_an_accumulated_step_share_their_noise(images: torch.Tensor) -> None:

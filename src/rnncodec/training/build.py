@@ -60,6 +60,7 @@ def build_codec_module(config: DictConfig) -> CodecModule:
         curriculum=config.curriculum,
         iteration_decay=config.iteration_decay,
         rate_weight=config.rate_weight,
+        rate_plateau=config.rate_plateau,
         rate_power=config.rate_power,
         warmup_steps=config.warmup_steps,
         final_lr=config.final_lr,

@@ -32,7 +32,7 @@ class CodecModule(L.LightningModule):
     The loss of iteration t is the distortion D_t. With a ``context`` model, which is trained at the same time and not
     kept, it is
 
-        L_t = D_t + rate_weight / t^rate_power · R_t
+        L_t = D_t + rate_weight / max(1, t / rate_plateau)^rate_power · R_t
 
     where R_t is the cost of the codes of iterations 1 to t under the context model, in units of the raw bits of one
     iteration. If D_t is an error, it is roughly proportional to 1 / t, and its derivative to 1 / t². If D_t is the
@@ -44,7 +44,7 @@ class CodecModule(L.LightningModule):
         optimizer: a function from the parameters to the optimizer.
         curriculum: a schedule of the number of iterations: one entry for each of equally long parts of the training.
         rate_weight: a schedule of the weight of the rate term, in the same way.
-        rate_power: see above.
+        rate_plateau, rate_power: see above. The rate has the full weight up to iteration ``rate_plateau``.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
@@ -65,6 +65,7 @@ class CodecModule(L.LightningModule):
         curriculum: Sequence[int] | None,
         iteration_decay: float,
         rate_weight: Sequence[float],
+        rate_plateau: float,
         rate_power: float,
         warmup_steps: int,
         final_lr: float,
@@ -81,6 +82,7 @@ class CodecModule(L.LightningModule):
         self.curriculum = list(curriculum or [iterations])
         self.iteration_decay = iteration_decay
         self.rate_weight = rate_weight
+        self.rate_plateau = rate_plateau
         self.rate_power = rate_power
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
@@ -130,7 +132,8 @@ class CodecModule(L.LightningModule):
         if self.context is not None:
             bits = bits_per_bit(self.context, codes)
             self.log_dict(by_iteration("train/bits", bits.detach()))
-            losses = losses + value_at(self.rate_weight, progress) / (t + 1) ** self.rate_power * bits.cumsum(0)
+            fall = ((t + 1) / self.rate_plateau).clamp(min=1.0) ** self.rate_power
+            losses = losses + value_at(self.rate_weight, progress) / fall * bits.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss)
         return loss

@@ -34,8 +34,8 @@ class ExportWeights(L.Callback):
     """
 
     OPTIONS: tuple[str, ...] = (
-        "iterations", "curriculum", "iteration_decay", "rate_weight", "rate_power", "warmup_steps", "final_lr", "seed",
-        "weights", "loss", "context", "optimizer", "trainer", "data",
+        "iterations", "curriculum", "iteration_decay", "rate_weight", "rate_plateau", "rate_power", "warmup_steps",
+        "final_lr", "seed", "weights", "loss", "context", "optimizer", "trainer", "data",
     )  # fmt: skip
 
     def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = False) -> None:
