@@ -18,7 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 from rnncodec.bitstream import STRIDE
 from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.contexts import CONTEXTS, Network
-from rnncodec.imaging import is_image_name, read_pixels
+from rnncodec.imaging import find_images, read_pixels
 from rnncodec.model_file import load_model
 from rnncodec.weights import DEFAULT_MODEL
 
@@ -35,9 +35,7 @@ def main() -> None:
     if codec.context is None:
         parser.error(f"{options.model} has no context model")
     network = CONTEXTS[codec.context.config.name].thaw(codec.context)
-    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))
-    if not paths:
-        parser.error(f"no images in {options.images}")
+    paths = find_images(options.images)
     found = [
         bits(codec, network, path, max(options.layers))
         for path in track(paths, "measuring", console=Console(stderr=True), transient=True)

@@ -20,7 +20,7 @@ from rnncodec.codec import IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.entropy import layers
 from rnncodec.entropy.contract import Codes, Context
-from rnncodec.imaging import is_image_name, read_pixels
+from rnncodec.imaging import find_images, read_pixels
 from rnncodec.model_file import load_model
 
 SHOWN = (1, 2, 4, 8, 16)  # layers
@@ -41,9 +41,7 @@ def main() -> None:
     contexts = [codec.context for codec in codecs if codec.context is not None]
     codecs[0].context = None
     compressor = Compressor(codecs[0])
-    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
-    if not paths:
-        parser.error(f"no images in {options.images}")
+    paths = find_images(options.images)[: options.first]
     shown = [t for t in SHOWN if t <= compressor.trained_iterations]
     rates = torch.zeros(len(contexts), len(shown), dtype=torch.float64)
     seconds = torch.zeros(len(contexts))

@@ -23,7 +23,7 @@ from rnncodec.compression import Compressor
 from rnncodec.entropy import layers
 from rnncodec.entropy.contexts import CONTEXTS, Network
 from rnncodec.entropy.contract import ONE, Codes, Context, replay
-from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.imaging import Pixels, find_images, read_pixels
 from rnncodec.model_file import load_model
 from rnncodec.weights import DEFAULT_MODEL
 
@@ -43,9 +43,7 @@ def main() -> None:
     floats = None if options.floats is None else float_model(context, options.floats)
     compressor = Compressor(codec)
     iterations = options.iterations or compressor.trained_iterations
-    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
-    if not paths:
-        parser.error(f"no images in {options.images}")
+    paths = find_images(options.images)[: options.first]
     found = [
         measure(compressor, context, floats, read_pixels(path), iterations)
         for path in track(paths, "measuring", console=Console(stderr=True), transient=True)

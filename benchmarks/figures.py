@@ -21,10 +21,10 @@ from rnncodec import bitstream
 from rnncodec.compression import Compressor, compressor
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import METRICS, Curve
-from rnncodec.evaluation.measurement import Options, evaluate, find_images
+from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.files import replacing
-from rnncodec.imaging import Pixels, read_pixels
+from rnncodec.imaging import Pixels, find_images, read_pixels
 from rnncodec.metrics import as_tensor, ms_ssim
 from rnncodec.rate import bits_per_pixel
 from rnncodec.terminal import log, progress

@@ -25,7 +25,7 @@ from rnncodec.codec import STRIDE, IterativeCodec
 from rnncodec.compression import Compressor
 from rnncodec.export import export
 from rnncodec.exported import ENCODER, Exported, Floats, session, step, zero_states
-from rnncodec.imaging import is_image_name, read_pixels
+from rnncodec.imaging import find_images, read_pixels
 from rnncodec.model_file import load_model
 from rnncodec.precision import fastest
 from rnncodec.weights import DEFAULT_MODEL
@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, help="only so many of the photos")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="for speed")
     options = parser.parse_args()
-    paths = sorted(path for path in options.photos.iterdir() if is_image_name(path))[: options.first]
-    if not paths:
-        parser.error(f"no photos in {options.photos}")
+    paths = find_images(options.photos)[: options.first]
     codec = load_model(options.model)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from rnncodec.imaging import is_image_name
+from rnncodec.imaging import find_images
 
 CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
 PACKAGES = ("bjontegaard", "braceexpand", "constriction", "hydra-core", "omegaconf", "python-dotenv", "webdataset")
@@ -77,7 +77,7 @@ def main() -> None:
     options = parser.parse_args()
     options.folder.mkdir(parents=True)
     fetch_wheels(options.folder / "wheels", options.python)
-    images = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.photos]
+    images = find_images(options.images)[: options.photos]
     try:
         pack(options.folder, options.train, options.val, images, options.weights, int(options.mib * 2**20))
     except ValueError as error:

@@ -35,7 +35,7 @@ from rich.progress import track
 from rnncodec import bitstream
 from rnncodec.compression import Compressor
 from rnncodec.export import export
-from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.imaging import Pixels, find_images, read_pixels
 from rnncodec.model_file import load_model
 from rnncodec.web import write_page
 from rnncodec.weights import DEFAULT_MODEL
@@ -110,9 +110,7 @@ def main() -> None:
         parser.error("no Chromium: set CHROMIUM to its path")
     if not options.photos.is_dir():
         parser.error(f"{options.photos}: no such folder")
-    paths = sorted(path for path in options.photos.iterdir() if is_image_name(path))[: options.first]
-    if not paths:
-        parser.error(f"no photos in {options.photos}")
+    paths = find_images(options.photos)[: options.first]
     codec = load_model(options.model)
     compressor = Compressor(codec, dtype=torch.float32)
     print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")

@@ -31,7 +31,7 @@ from PIL import Image
 from rnncodec import bitstream
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.classical import classical
-from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.imaging import Pixels, find_images, read_pixels
 from rnncodec.rate import Target, bits_per_pixel
 from rnncodec.weights import released_models
 
@@ -71,9 +71,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", default=list(released_models()))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
-    paths = sorted(path for path in options.images.iterdir() if is_image_name(path))[: options.first]
-    if not paths:
-        parser.error(f"no images in {options.images}")
+    paths = find_images(options.images)[: options.first]
     photos = [read_pixels(path) for path in paths]
     print(f"{platform.machine()}, {os.cpu_count()} cores; {len(photos)} photos.")
     measure("photos", photos, options.threads, options)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
-from rnncodec.errors import ImageError
+from rnncodec.errors import DataError, ImageError
 from rnncodec.limits import MAX_PIXELS, too_large
 
 Pixels = NDArray[np.uint8]
@@ -148,3 +148,11 @@ def amplified_residual(image: Pixels, reconstruction: Pixels) -> Pixels:
 def is_image_name(path: str | os.PathLike[str]) -> bool:
     """Whether Pillow can open files with the ending of this name."""
     return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The images in ``folder``, sorted by name. Raises DataError if there is none."""
+    paths = sorted(path for path in folder.iterdir() if is_image_name(path)) if folder.is_dir() else []
+    if not paths:
+        raise DataError(f"no images in {folder}")
+    return paths

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from rnncodec.evaluation.measurement import evaluate, find_images
+from rnncodec.evaluation.measurement import evaluate
+from rnncodec.imaging import find_images
 from tests.defaults import evaluation_options
 
 

@@ -19,11 +19,10 @@ from rnncodec.errors import RnncodecError
 from rnncodec.evaluation import measurement
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
-from rnncodec.evaluation.measurement import find_images
 from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_measurements, summary_text
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
-from rnncodec.imaging import read_pixels
+from rnncodec.imaging import find_images, read_pixels
 from tests.defaults import evaluation_options
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import records

@@ -10,12 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from rnncodec.errors import RnncodecError
-from rnncodec.evaluation.measurement import Options, evaluate, find_images
+from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.results import SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.evaluation.several import FAILURE, RESULTS
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.evaluation.tracking import log_evaluation
+from rnncodec.imaging import find_images
 from rnncodec.run_folder import CONFIG
 from rnncodec.terminal import log, progress
 

@@ -27,7 +27,7 @@ from rnncodec.evaluation.results import (
     write_evaluation,
     write_measurements,
 )
-from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.imaging import Pixels, read_pixels
 from rnncodec.limits import MOST_EFFORT
 from rnncodec.metrics import SMALLEST_SIDE
 
@@ -158,14 +158,6 @@ def check_names(names: list[str], anchors: list[Curve]) -> None:
     names = [*names, *(anchor.name for anchor in anchors)]
     if len(set(names)) < len(names) or "evaluation" in names or names[0] in CLASSICAL:
         raise ConfigurationError(f"curves need names of their own, not {', '.join(names)}; choose another name=…")
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The images in ``folder``, sorted by name. Raises DataError if there is none."""
-    paths = sorted(path for path in folder.iterdir() if is_image_name(path)) if folder.is_dir() else []
-    if not paths:
-        raise DataError(f"no images in {folder}")
-    return paths
 
 
 def outcomes(jobs: list[Job], options: Options) -> Iterator[tuple[Job, list[Point] | str]]:
