@@ -20,10 +20,13 @@ from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.limits import MOST_EFFORT
 from rnncodec.losses import Decibels
 
-TRIED = (1, 4, 10, 20)  # codes that are tried in each layer, those of the network first, by level of effort
-assert len(TRIED) == MOST_EFFORT + 1
+# By level of effort: the codes that are tried in each layer, those of the network first, and the learning rate, which
+# falls to a tenth. Activations are from -1 to 1, and a bit turns where its own crosses 0.
+LEVELS = ((1, 0.0), (4, 0.03), (10, 0.02), (20, 0.012))
+assert len(LEVELS) == MOST_EFFORT + 1
+MOMENTUM = 0.7
 AHEAD = 2.0  # the weight of the loss after the next layer
-LEARNING_RATE = 0.02  # of Adam, falling to a tenth; activations are from -1 to 1, a bit turns where its own crosses 0
+SMALLEST = 1e-30  # RMS of a gradient
 
 # What is minimised in layer t is D + WEIGHT / t^POWER · R, as in training: D is the loss `Decibels`, R are the bits of
 # layers 1 to t under the context model, divided by the raw bits of one layer.
@@ -44,10 +47,11 @@ def search_codes(
 ) -> Layers:
     """The codes of the first ``iterations`` layers of images ``[B, 3, H, W]`` in [0, 1], and the reconstructions.
 
-    The layers are searched one after the other: Adam moves the activations of the binarizer, with the gradient that
-    training uses. Of the TRIED[effort] codes on the way the best are kept, by the loss after this layer plus AHEAD
-    times the loss after the next one. Without the second term the search finds codes that the next iterations cannot
-    build on, and after three layers nothing is gained.
+    The layers are searched one after the other. Gradient descent with momentum moves the activations of the binarizer,
+    with the gradient that training uses, scaled to an RMS of 1. (Adam, which scales each activation's gradient, also
+    turns bits that hardly matter, and saves less.) Of the codes on the way the best are kept, by the loss
+    after this layer plus AHEAD times the loss after the next one. Without the second term the search finds codes that
+    the next iterations cannot build on, and after three layers nothing is gained.
 
     In the end the mean of the loss over all layers is compared with that of the network's own codes, and the better of
     both are returned. ``network`` is the context model (`ContextModel.thaw`), or None if codes are not compressed.
@@ -55,7 +59,7 @@ def search_codes(
     """
     loss = CodesLoss(network, images)
     plain = layers_of(codec, images, iterations, None)
-    found = layers_of(codec, images, iterations, LayerSearch(codec, loss, iterations, TRIED[effort], on_layer))
+    found = layers_of(codec, images, iterations, LayerSearch(codec, loss, iterations, *LEVELS[effort], on_layer))
     return min(plain, found, key=loss.mean)
 
 
@@ -107,20 +111,27 @@ class LayerSearch:
     """Chooses the codes of one layer after the other; see `IterativeCodec.iterate`."""
 
     def __init__(
-        self, codec: IterativeCodec, loss: CodesLoss, iterations: int, tried: int, on_layer: Callable[[], object]
+        self,
+        codec: IterativeCodec,
+        loss: CodesLoss,
+        iterations: int,
+        tried: int,
+        learning_rate: float,
+        on_layer: Callable[[], object],
     ) -> None:
         self.codec = codec
         self.loss = loss
         self.iterations = iterations
         self.tried = tried
+        self.learning_rate = learning_rate
         self.on_layer = on_layer
         self.before: list[Tensor] = []  # the codes of earlier layers
         self.spent = loss.images.new_zeros(())  # their bits, in raw bits of a layer
 
     def __call__(self, activations: Tensor, decode: Decode) -> Tensor:
         free = activations.float().clone().requires_grad_()
-        adam = torch.optim.Adam([free], lr=LEARNING_RATE)
-        schedule = LinearLR(adam, 1.0, 0.1, total_iters=self.tried)
+        descent = torch.optim.SGD([free], lr=self.learning_rate, momentum=MOMENTUM)
+        schedule = LinearLR(descent, 1.0, 0.1, total_iters=self.tried)
         least, best, spent = float("inf"), sign(activations), self.spent
         for left in reversed(range(self.tried)):
             with torch.enable_grad():
@@ -130,8 +141,9 @@ class LayerSearch:
             if float(loss) < least:
                 least, best, spent = float(loss), codes.detach().to(activations.dtype), bits[0].detach()
             if left:  # to try
-                (free.grad,) = torch.autograd.grad(loss, free)
-                adam.step()
+                (gradient,) = torch.autograd.grad(loss, free)
+                free.grad = gradient / gradient.square().mean().sqrt().clamp(min=SMALLEST)  # to an RMS of 1
+                descent.step()
                 schedule.step()
         self.before.append(best)
         self.spent = spent
