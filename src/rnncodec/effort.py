@@ -49,9 +49,9 @@ def search_codes(
 
     The layers are searched one after the other. Gradient descent with momentum moves the activations of the binarizer,
     with the gradient that training uses, scaled to an RMS of 1. (Adam, which scales each activation's gradient, also
-    turns bits that hardly matter, and saves less.) Of the codes on the way the best are kept, by the loss
-    after this layer plus AHEAD times the loss after the next one. Without the second term the search finds codes that
-    the next iterations cannot build on, and after three layers nothing is gained.
+    turns bits that hardly matter, and saves less.) Of the codes on the way the best are kept, by the loss after this
+    layer plus AHEAD times the loss after the next one. Without the second term the search finds codes that the next
+    iterations cannot build on, and after three layers nothing is gained.
 
     In the end the mean of the loss over all layers is compared with that of the network's own codes, and the better of
     both are returned. ``network`` is the context model (`ContextModel.thaw`), or None if codes are not compressed.
