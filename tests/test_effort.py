@@ -70,7 +70,7 @@ def test_the_last_layer_of_a_file_looks_at_none_behind_it(
         return found
 
     monkeypatch.setattr(LayerSearch, "losses", count)
-    monkeypatch.setattr(effort, "LEVELS", ((1, 0.0), (2, 0.02), (2, 0.02), (2, 0.02)))
+    monkeypatch.setattr(effort, "LEVELS", {1: (2, 0.02)})
     search_codes(context_codec.requires_grad_(False), network, images, ITERATIONS, effort=1)
     assert seen == [2, 2, 2, 2, 1, 1]
 

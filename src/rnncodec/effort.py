@@ -22,8 +22,8 @@ from rnncodec.losses import Decibels
 
 # By level of effort: the codes that are tried in each layer, those of the network first, and the learning rate, which
 # falls to a tenth. Activations are from -1 to 1, and a bit turns where its own crosses 0.
-LEVELS = ((1, 0.0), (4, 0.03), (10, 0.02), (20, 0.012))
-assert len(LEVELS) == MOST_EFFORT + 1
+LEVELS = {1: (4, 0.03), 2: (10, 0.02), 3: (20, 0.012)}
+assert max(LEVELS) == MOST_EFFORT
 MOMENTUM = 0.7
 AHEAD = 2.0  # the weight of the loss after the next layer
 SMALLEST = 1e-30  # RMS of a gradient
@@ -59,7 +59,7 @@ def search_codes(
     """
     loss = CodesLoss(network, images)
     plain = layers_of(codec, images, iterations, None)
-    found = layers_of(codec, images, iterations, LayerSearch(codec, loss, iterations, *LEVELS[effort], on_layer))
+    found = layers_of(codec, images, iterations, LayerSearch(codec, loss, iterations, effort, on_layer))
     return min(plain, found, key=loss.mean)
 
 
@@ -111,19 +111,12 @@ class LayerSearch:
     """Chooses the codes of one layer after the other; see `IterativeCodec.iterate`."""
 
     def __init__(
-        self,
-        codec: IterativeCodec,
-        loss: CodesLoss,
-        iterations: int,
-        tried: int,
-        learning_rate: float,
-        on_layer: Callable[[], object],
+        self, codec: IterativeCodec, loss: CodesLoss, iterations: int, effort: int, on_layer: Callable[[], object]
     ) -> None:
         self.codec = codec
         self.loss = loss
         self.iterations = iterations
-        self.tried = tried
-        self.learning_rate = learning_rate
+        self.tried, self.learning_rate = LEVELS[effort]
         self.on_layer = on_layer
         self.before: list[Tensor] = []  # the codes of earlier layers
         self.spent = loss.images.new_zeros(())  # their bits, in raw bits of a layer
