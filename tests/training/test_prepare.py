@@ -103,6 +103,8 @@ FITTING = {  # options, and those of ODD that they can work with
     "iterations": [],
     "iteration_decay": ["1.5", "99999999999", "true"],
     "warmup_steps": ["0"],
+    "rate_plateau": ["1.5"],
+    "rate_power": ["0", "1.5"],
     "final_lr": ["0"],
     "seed": ["0"],
     "compile": ["true"],

@@ -21,7 +21,7 @@ WHOLE = {  # the least and the most that each of these may be
 }
 REAL = {  # the same, for numbers that need not be whole
     "final_lr": (0.0, 1.0),
-    "rate_plateau": (1.0, 1024.0),
+    "rate_plateau": (1.0, float(CAPACITY)),
     "rate_power": (0.0, 4.0),
     "optimizer.lr": (1e-12, 1e3),
     "callbacks.average.decay": (0.0, 1.0),
