@@ -75,9 +75,9 @@ def main() -> None:
     parser.add_argument("--python", default="3.12", help="of the machine")
     parser.add_argument("--mib", type=float, required=True, help="the largest size of the folder, wheels included")
     options = parser.parse_args()
+    images = find_images(options.images)[: options.photos]
     options.folder.mkdir(parents=True)
     fetch_wheels(options.folder / "wheels", options.python)
-    images = find_images(options.images)[: options.photos]
     try:
         pack(options.folder, options.train, options.val, images, options.weights, int(options.mib * 2**20))
     except ValueError as error:
