@@ -12,7 +12,7 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import rnncodec.hydra_start  # noqa: F401
+import rnncodec.training.launch.hydra_start  # noqa: F401
 from rnncodec.errors import RnncodecError
 from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 

@@ -12,10 +12,10 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import rnncodec.hydra_start  # noqa: F401
+import rnncodec.training.launch.hydra_start  # noqa: F401
 from rnncodec.errors import RnncodecError
-from rnncodec.training.processes import adopt_srun, world_size
-from rnncodec.training.start import job, rank, single
+from rnncodec.training.launch.start import job, rank, single
+from rnncodec.training.process.ranks import adopt_srun, world_size
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
 

@@ -15,12 +15,12 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from rnncodec.bitstream import STRIDE
-from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.contexts import CONTEXTS, Network
-from rnncodec.imaging import find_images, read_pixels
-from rnncodec.model_file import load_model
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.fileformat.bitstream import STRIDE
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import find_images, read_pixels
+from rnncodec.weights.released import DEFAULT_MODEL
+from rnncodec.weights.weights_file import load_model
 
 STEPS, LEARNING_RATE = 100, 0.05  # of Adam, which fits scales and offsets
 

@@ -15,13 +15,13 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from rnncodec import bitstream
-from rnncodec.codec import IterativeCodec
-from rnncodec.compression import Compressor
-from rnncodec.entropy import layers
-from rnncodec.entropy.contract import Codes, Context
-from rnncodec.imaging import find_images, read_pixels
-from rnncodec.model_file import load_model
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy import layer_coder
+from rnncodec.entropy.interface import Codes, Context
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import find_images, read_pixels
+from rnncodec.weights.weights_file import load_model
 
 SHOWN = (1, 2, 4, 8, 16)  # layers
 
@@ -40,15 +40,15 @@ def main() -> None:
             parser.error(f"the codec of {name} is not that of {options.models[0]}: they make different codes")
     contexts = [codec.context for codec in codecs if codec.context is not None]
     codecs[0].context = None
-    compressor = Compressor(codecs[0])
+    torch_codec = TorchCodec(codecs[0])
     paths = find_images(options.images)[: options.first]
-    shown = [t for t in SHOWN if t <= compressor.trained_iterations]
+    shown = [t for t in SHOWN if t <= torch_codec.trained_iterations]
     rates = torch.zeros(len(contexts), len(shown), dtype=torch.float64)
     seconds = torch.zeros(len(contexts))
     for path in track(paths, "measuring", console=Console(stderr=True), transient=True):
         pixels = read_pixels(path)
-        file = bitstream.read(compressor.compress(pixels, shown[-1]))
-        codes = [layers.unpack(payload, file.header.shape) for payload in file.layers]
+        file = bitstream.read(torch_codec.compress(pixels, shown[-1]))
+        codes = [layer_coder.unpack(payload, file.header.shape) for payload in file.layers]
         for i, context in enumerate(contexts):
             started = time.perf_counter()
             ends = file_ends(file.header, codes, context)
@@ -66,7 +66,7 @@ def same_network(codec: IterativeCodec, other: IterativeCodec) -> bool:
 
 def file_ends(header: bitstream.Header, codes: list[Codes], context: Context) -> list[int]:
     """The sizes in bytes of the file of these ``codes``, cut behind each of its layers."""
-    payloads = [layers.encode(codes[t], codes[:t], context) for t in range(len(codes))]
+    payloads = [layer_coder.encode(codes[t], codes[:t], context) for t in range(len(codes))]
     return bitstream.read(bitstream.write(replace(header, coder=context.coder), payloads)).ends
 
 

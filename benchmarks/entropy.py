@@ -18,14 +18,14 @@ from rich.console import Console
 from rich.progress import track
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rnncodec import bitstream
-from rnncodec.compression import Compressor
-from rnncodec.entropy import layers
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy import layer_coder
 from rnncodec.entropy.contexts import CONTEXTS, Network
-from rnncodec.entropy.contract import ONE, Codes, Context, replay
-from rnncodec.imaging import Pixels, find_images, read_pixels
-from rnncodec.model_file import load_model
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.entropy.interface import ONE, Codes, Context, replay
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.weights.released import DEFAULT_MODEL
+from rnncodec.weights.weights_file import load_model
 
 
 def main() -> None:
@@ -41,11 +41,11 @@ def main() -> None:
     if context is None:
         parser.error(f"{options.model} has no context model")
     floats = None if options.floats is None else float_model(context, options.floats)
-    compressor = Compressor(codec)
-    iterations = options.iterations or compressor.trained_iterations
+    torch_codec = TorchCodec(codec)
+    iterations = options.iterations or torch_codec.trained_iterations
     paths = find_images(options.images)[: options.first]
     found = [
-        measure(compressor, context, floats, read_pixels(path), iterations)
+        measure(torch_codec, context, floats, read_pixels(path), iterations)
         for path in track(paths, "measuring", console=Console(stderr=True), transient=True)
     ]
     print(f"{len(paths)} images, torch on {torch.get_num_threads()} threads.\n")
@@ -65,23 +65,23 @@ def clock() -> NDArray[Any]:
 
 
 def measure(
-    compressor: Compressor, context: Context, floats: Network | None, pixels: Pixels, iterations: int
+    torch_codec: TorchCodec, context: Context, floats: Network | None, pixels: Pixels, iterations: int
 ) -> dict[str, NDArray[Any]]:
     """Of each layer: bits, and seconds, encoding and decoding together, on the wall and of the CPU ``[iterations, 2]``.
     ``file`` counts the bits of the whole file, up to this layer."""
     times = [clock()]
-    file = bitstream.read(compressor.compress(pixels, iterations, on_layer=lambda: times.append(clock())))
+    file = bitstream.read(torch_codec.compress(pixels, iterations, on_layer=lambda: times.append(clock())))
     network = np.diff(times, axis=0)
     times = [clock()]
-    for _ in compressor.decode(file):
+    for _ in torch_codec.decode(file):
         times.append(clock())
     network += np.diff(times, axis=0)
-    history: list[Codes] = [layers.unpack(payload, file.header.shape) for payload in file.layers]
+    history: list[Codes] = [layer_coder.unpack(payload, file.header.shape) for payload in file.layers]
     payloads, entropy = [], []
     for t, codes in enumerate(history):
         started = clock()
-        payloads.append(layers.encode(codes, history[:t], context))
-        layers.decode(payloads[-1], codes.shape, history[:t], context)
+        payloads.append(layer_coder.encode(codes, history[:t], context))
+        layer_coder.decode(payloads[-1], codes.shape, history[:t], context)
         entropy.append(clock() - started)
     ends = bitstream.read(bitstream.write(replace(file.header, coder=context.coder), payloads)).ends
     found = {

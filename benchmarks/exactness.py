@@ -20,14 +20,14 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from rnncodec import bitstream
-from rnncodec.entropy import layers
+from rnncodec.entropy import layer_coder
+from rnncodec.entropy.checkerboard_integers import IntegerContext
 from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
-from rnncodec.entropy.contract import Codes, replay
-from rnncodec.entropy.integers import IntegerContext
-from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
-from rnncodec.imaging import Pixels, read_pixels
-from rnncodec.weights import DEFAULT_MODEL, released_models
+from rnncodec.entropy.interface import Codes, replay
+from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, read_pixels
+from rnncodec.weights.released import DEFAULT_MODEL, released_models
 
 LAYERS = 4
 SIZES = [(1, 1), (5, 9), (32, 48)]  # rows and columns
@@ -50,9 +50,9 @@ def write(folder: Path, images: list[Path]) -> None:
     """Leave what `check` needs in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in images:
-        from rnncodec.compression import compressor
+        from rnncodec.coding.torch_codec import load_torch_codec
 
-        data = compressor(DEFAULT_MODEL).compress(read_pixels(path))
+        data = load_torch_codec(DEFAULT_MODEL).compress(read_pixels(path))
         (folder / path.with_suffix(".rnnc").name).write_bytes(data)
         np.save(folder / path.with_suffix(".npy").name, decoded(data))
     manifest = {"environment": environment(), "digests": digests(folder)}
@@ -99,8 +99,8 @@ def digests(folder: Path) -> dict[str, str]:
     for name, picture in {**made_codes(context.config.bits), **stored_codes(folder, context)}.items():
         for t, codes in enumerate(picture):
             history = list(picture[:t])
-            payload = layers.encode(codes, history, context)
-            assert np.array_equal(layers.decode(payload, codes.shape, history, context), codes), (
+            payload = layer_coder.encode(codes, history, context)
+            assert np.array_equal(layer_coder.decode(payload, codes.shape, history, context), codes), (
                 f"{name}, layer {t + 1}"
             )
             digest = hashlib.sha256(payload)
@@ -142,14 +142,14 @@ def stored_codes(folder: Path, context: IntegerContext) -> dict[str, list[Codes]
         file = bitstream.read(path.read_bytes())
         history: list[Codes] = []
         for payload in file.layers:
-            history.append(layers.decode(payload, file.header.shape, history, context))
+            history.append(layer_coder.decode(payload, file.header.shape, history, context))
         found[path.stem] = history
     return found
 
 
 def decoded(data: bytes) -> Pixels:
     """The picture in a file; this alone needs torch."""
-    from rnncodec.decompression import decompress
+    from rnncodec.api import decompress
 
     return np.asarray(decompress(data))
 

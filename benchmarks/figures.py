@@ -17,18 +17,18 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from rich.markup import escape
 
-from rnncodec import bitstream
-from rnncodec.compression import Compressor, compressor
+from rnncodec.atomic_file import replacing
+from rnncodec.coding.targets import bits_per_pixel
+from rnncodec.coding.torch_codec import TorchCodec, load_torch_codec
+from rnncodec.distortion.metrics import as_tensor, ms_ssim
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import METRICS, Curve
 from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.samples import sample_images
-from rnncodec.files import replacing
-from rnncodec.imaging import Pixels, find_images, read_pixels
-from rnncodec.metrics import as_tensor, ms_ssim
-from rnncodec.rate import bits_per_pixel
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
 from rnncodec.terminal import log, progress
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.weights.released import DEFAULT_MODEL
 
 BASELINES = ("jpeg", "webp", "avif")
 AXES = {"ms-ssim-rgb": (0.85, 1.0), "psnr-rgb": (22, 38)}  # the metrics that are drawn, and their ranges
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/figures"))
     parser.add_argument("--measurements", type=Path, default=Path("outputs/figures"), help="where they are kept")
     options = parser.parse_args()
-    ours = compressor(options.model)
+    ours = load_torch_codec(options.model)
     options.out.mkdir(parents=True, exist_ok=True)
     draw_curves(*measured(options.photos, options.model, ours, options.measurements), options.out / "curves.svg")
     save(crop_figure(sample(CROP_PHOTO), ours), options.out / "crop.jpg")
@@ -60,7 +60,7 @@ def sample(name: str) -> Pixels:
     return read_pixels(Path(str(files("skimage") / "data" / name)))
 
 
-def measured(photos: Path | None, model: str, ours: Compressor, folder: Path) -> tuple[list[Curve], str]:
+def measured(photos: Path | None, model: str, ours: TorchCodec, folder: Path) -> tuple[list[Curve], str]:
     """The curves of our codec and of BASELINES, and what they are the mean of, in words."""
     images = sample_images() if photos is None else find_images(photos)
     name = "samples" if photos is None else photos.resolve().name
@@ -111,7 +111,7 @@ def draw_curves(curves: list[Curve], title: str, path: Path) -> None:
             figure.savefig(temporary, format="svg", metadata={"Date": None})
 
 
-def crop_figure(pixels: Pixels, ours: Compressor) -> Image.Image:
+def crop_figure(pixels: Pixels, ours: TorchCodec) -> Image.Image:
     """A crop of a photo: the original, ours at the layer nearest to CROP_RATE, and the smallest JPEG file that is not
     smaller."""
     file = bitstream.read(ours.compress(pixels))
@@ -134,7 +134,7 @@ def crop_figure(pixels: Pixels, ours: Compressor) -> Image.Image:
     )
 
 
-def layers_figure(pixels: Pixels, ours: Compressor) -> Image.Image:
+def layers_figure(pixels: Pixels, ours: TorchCodec) -> Image.Image:
     """The picture of a photo after each of LAYERS."""
     file = bitstream.read(ours.compress(pixels))
     shown = list(ours.decode(file))

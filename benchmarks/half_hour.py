@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.training import Step, composed, matmul_peak, print_speed
-from rnncodec.training.device import resolve_compile
+from rnncodec.training.process.device import resolve_compile
 
 ROOT = Path(__file__).resolve().parents[1]
 RESERVE = 120  # seconds for the measurement at the end

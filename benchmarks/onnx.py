@@ -21,14 +21,14 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from rnncodec.codec import STRIDE, IterativeCodec
-from rnncodec.compression import Compressor
-from rnncodec.export import export
-from rnncodec.exported import ENCODER, Exported, Floats, session, step, zero_states
-from rnncodec.imaging import find_images, read_pixels
-from rnncodec.model_file import load_model
-from rnncodec.precision import fastest
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.coding.onnx_codec import ENCODER, Floats, OnnxDecoder, session, step, zero_states
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.export.onnx import export
+from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.network.precision import fastest
+from rnncodec.pictures.pixels import find_images, read_pixels
+from rnncodec.weights.released import DEFAULT_MODEL
+from rnncodec.weights.weights_file import load_model
 
 LAYERS = 8
 RUNS = 3  # of a process; the fastest counts
@@ -58,24 +58,24 @@ def main() -> None:
 def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
     """Encode each photo in torch and by the graphs, and decode the codes of torch by both. How far torch differs from
     itself when its numbers lie in another order in memory, so that it adds them in another order, is shown beside."""
-    compressor, other = (Compressor(codec, dtype=torch.float32) for _ in range(2))
+    torch_codec, other = (TorchCodec(codec, dtype=torch.float32) for _ in range(2))
     other.codec.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    network = Exported(folder)
+    network = OnnxDecoder(folder)
     count, samples = 0, 0
     flipped: dict[str, list[int]] = {"the graphs": [], "torch in another memory layout": []}
     differences = []
     for path in shown(paths):
-        image = padded(compressor, path)
-        codes = np.stack(list(islice(torch_codes(compressor.codec, image), LAYERS)))
+        image = padded(torch_codec, path)
+        codes = np.stack(list(islice(torch_codes(torch_codec.codec, image), LAYERS)))
         count += codes.size
         for name, others in zip(
             flipped, (onnx_codes(network, folder, image), torch_codes(other.codec, image)), strict=True
         ):
             flipped[name].append(int((codes != np.stack(list(islice(others, LAYERS)))).sum()))
         whole = (slice(0, image.shape[-2]), slice(0, image.shape[-1]))
-        decoded = compressor.codec.decode(torch.from_numpy(codes))
+        decoded = torch_codec.codec.decode(torch.from_numpy(codes))
         for wanted, found in zip(decoded, network.decode_codes(codes[:, 0]), strict=True):
-            difference = np.abs(compressor._cut(wanted, whole).astype(int) - network._cut(found, whole))
+            difference = np.abs(torch_codec._cut(wanted, whole).astype(int) - network._cut(found, whole))
             differences.append((int(difference.max()), int((difference > 0).sum())))
             samples += difference.size
     for name, counts in flipped.items():
@@ -90,16 +90,16 @@ def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
 def speed(codec: IterativeCodec, folder: Path, paths: list[Path], threads: int) -> None:
     """Seconds of the network for a photo of eight layers."""
     torch.set_num_threads(threads)
-    network = Exported(folder, threads=threads)
+    network = OnnxDecoder(folder, threads=threads)
     dtypes = {"torch.float32": torch.float32, str(fastest(torch.device("cpu"))): fastest(torch.device("cpu"))}
-    compressors = {name.replace(".", ", "): Compressor(codec, dtype=dtype) for name, dtype in dtypes.items()}
-    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ["onnxruntime", *compressors]}
+    codecs = {name.replace(".", ", "): TorchCodec(codec, dtype=dtype) for name, dtype in dtypes.items()}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ["onnxruntime", *codecs]}
     encoder = session(folder / ENCODER, threads)
     for path in shown(paths):
-        for name, compressor in compressors.items():
-            image = padded(compressor, path)
-            codes, encode = timed(islice(torch_codes(compressor.codec, image), LAYERS))
-            _, decode = timed(compressor.codec.decode(map(torch.from_numpy, codes)))
+        for name, torch_codec in codecs.items():
+            image = padded(torch_codec, path)
+            codes, encode = timed(islice(torch_codes(torch_codec.codec, image), LAYERS))
+            _, decode = timed(torch_codec.codec.decode(map(torch.from_numpy, codes)))
             seconds[name].append((encode, decode))
         codes, encode = timed(islice(onnx_codes(network, folder, image, encoder), LAYERS))
         _, decode = timed(network.decode_codes(each[0] for each in codes))
@@ -115,7 +115,7 @@ def starts(codec: IterativeCodec, model: str, folder: Path, path: Path) -> None:
     """Seconds from the start of `rnncodec decompress` to its end, for the first layer and for all layers."""
     print("| rnncodec decompress | first layer (s) | all layers (s) |\n| --- | ---: | ---: |")
     file = folder / "photo.rnnc"
-    file.write_bytes(Compressor(codec).compress(read_pixels(path), LAYERS))
+    file.write_bytes(TorchCodec(codec).compress(read_pixels(path), LAYERS))
     for name, given in (("onnxruntime", str(folder)), ("torch", model)):
         found = []
         for layers in (1, LAYERS):
@@ -137,7 +137,7 @@ def torch_codes(codec: IterativeCodec, image: Floats) -> Iterator[np.ndarray]:
         yield codes.float().numpy()
 
 
-def onnx_codes(network: Exported, folder: Path, image: Floats, encoder: Any = None) -> Iterator[np.ndarray]:
+def onnx_codes(network: OnnxDecoder, folder: Path, image: Floats, encoder: Any = None) -> Iterator[np.ndarray]:
     """As `torch_codes`, by the exported graphs."""
     encoder = encoder or session(folder / ENCODER, 0)
     h, w = image.shape[-2] // STRIDE, image.shape[-1] // STRIDE
@@ -150,8 +150,8 @@ def onnx_codes(network: Exported, folder: Path, image: Floats, encoder: Any = No
         t += 1
 
 
-def padded(compressor: Compressor, path: Path) -> Floats:
-    return compressor._images(read_pixels(path)).numpy()
+def padded(torch_codec: TorchCodec, path: Path) -> Floats:
+    return torch_codec._images(read_pixels(path)).numpy()
 
 
 def shown(paths: list[Path]) -> Any:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from rnncodec.imaging import find_images
+from rnncodec.pictures.pixels import find_images
 
 CONSTRAINTS = Path(__file__).resolve().parents[1] / "constraints.txt"
 PACKAGES = ("bjontegaard", "braceexpand", "constriction", "hydra-core", "omegaconf", "python-dotenv", "webdataset")

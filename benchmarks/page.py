@@ -32,13 +32,13 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.progress import track
 
-from rnncodec import bitstream
-from rnncodec.compression import Compressor
-from rnncodec.export import export
-from rnncodec.imaging import Pixels, find_images, read_pixels
-from rnncodec.model_file import load_model
-from rnncodec.web import write_page
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.export.onnx import export
+from rnncodec.export.web import write_page
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.weights.released import DEFAULT_MODEL
+from rnncodec.weights.weights_file import load_model
 
 LAYERS = 8
 SHARE = 0.1  # of a file that is sent at first
@@ -112,7 +112,7 @@ def main() -> None:
         parser.error(f"{options.photos}: no such folder")
     paths = find_images(options.photos)[: options.first]
     codec = load_model(options.model)
-    compressor = Compressor(codec, dtype=torch.float32)
+    torch_codec = TorchCodec(codec, dtype=torch.float32)
     print(f"| {' | '.join(COLUMNS)} |\n|{' --- |' * len(COLUMNS)}")
     found = []
     with tempfile.TemporaryDirectory() as site, sync_playwright() as playwright:
@@ -123,7 +123,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for path in track(paths, "opening", console=Console(stderr=True), transient=True):
             page = browser.new_page()
-            found.append(measure(page, server, compressor, compressor.compress(read_pixels(path), LAYERS)))
+            found.append(measure(page, server, torch_codec, torch_codec.compress(read_pixels(path), LAYERS)))
             print(f"| {path.stem} | {' | '.join(cells(found[-1]))} |", flush=True)
             page.close()
         browser.close()
@@ -142,7 +142,7 @@ def cells(found: Found) -> list[str]:
     return [f"{found.bytes:,}", f"{found.share:.1%}", equal, str(found.difference), early, *seconds]
 
 
-def measure(page: Any, server: Server, compressor: Compressor, content: bytes) -> Found:
+def measure(page: Any, server: Server, torch_codec: TorchCodec, content: bytes) -> Found:
     """Open a file in the page."""
     server.content = content
     server.go_on.clear()
@@ -156,11 +156,11 @@ def measure(page: Any, server: Server, compressor: Compressor, content: bytes) -
     page.wait_for_selector("body[data-done]", timeout=600_000)
     whole = time.perf_counter() - started
     file = bitstream.read(content)
-    codes = [hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in compressor._codes(file.header, file.layers)]
+    codes = [hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in torch_codec._codes(file.header, file.layers)]
     hashes = [row.locator("td").nth(3).text_content() for row in page.locator("#table tr").all()]
     differences = [
         np.abs(shown_at(page, layer).astype(int) - wanted).max()
-        for layer, wanted in enumerate(compressor.decode(file), start=1)
+        for layer, wanted in enumerate(torch_codec.decode(file), start=1)
     ]
     share = file.ends[0] / len(content)
     return Found(len(content), share, hashes == codes, int(max(differences)), early, first, whole)

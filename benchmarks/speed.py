@@ -28,12 +28,12 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from rnncodec import bitstream
+from rnncodec.coding.targets import Target, bits_per_pixel
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.classical import classical
-from rnncodec.imaging import Pixels, find_images, read_pixels
-from rnncodec.rate import Target, bits_per_pixel
-from rnncodec.weights import released_models
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.weights.released import released_models
 
 LAYERS = (1, 2, 4, 8)
 OTHERS = ("jpeg", "webp", "avif", "jxl")
@@ -117,14 +117,16 @@ def alone(threads: int, action: Callable[..., list], *arguments: object) -> list
 
 
 def ours(model: str, pictures: list[Pixels], layers: list[int], rates: list[float]) -> list[Row]:
-    from rnncodec.compression import Compressor
-    from rnncodec.cost import cost
-    from rnncodec.model_file import load_model
+    from rnncodec.coding.torch_codec import TorchCodec
+    from rnncodec.network.cost import cost
+    from rnncodec.weights.weights_file import load_model
 
     codec = load_model(model)
-    compressor, macs = Compressor(codec), cost(codec.config)
-    file = bitstream.read(compressor.compress(pictures[0][:128, :128], 2))  # the first run prepares what later ones use
-    compressor.picture(file.header, file.layers)
+    torch_codec, macs = TorchCodec(codec), cost(codec.config)
+    file = bitstream.read(
+        torch_codec.compress(pictures[0][:128, :128], 2)
+    )  # the first run prepares what later ones use
+    torch_codec.picture(file.header, file.layers)
     before, rows = peak(), []
     targets: list[tuple[str, int | None, Target]] = [
         (f"{number} layer{'s' if number > 1 else ''}", number, Target()) for number in layers
@@ -133,11 +135,11 @@ def ours(model: str, pictures: list[Pixels], layers: list[int], rates: list[floa
     for setting, iterations, target in targets:
         encode = timed(
             lambda iterations=iterations, target=target: [
-                compressor.compress(pixels, iterations, target=target) for pixels in pictures
+                torch_codec.compress(pixels, iterations, target=target) for pixels in pictures
             ]
         )
         files = [bitstream.read(content) for content in encode.result]
-        decode = timed(lambda files=files: [compressor.picture(file.header, file.layers) for file in files])
+        decode = timed(lambda files=files: [torch_codec.picture(file.header, file.layers) for file in files])
         written = float(np.mean([file.header.layers for file in files]))
         kilo = f"{written * macs.encoder + (written - 1) * macs.decoder:.0f} / {written * macs.decoder:.0f}"
         rows.append(row(setting, encode, decode, pictures, peak() - before, kilo))
@@ -170,11 +172,11 @@ def precisions(model: str, photos: list[Pixels]) -> list[tuple[int, float, float
     float32 give of a file written in bfloat16; and the mean PSNR that float32 gives more."""
     import torch
 
-    from rnncodec.compression import Compressor
-    from rnncodec.model_file import load_model
+    from rnncodec.coding.torch_codec import TorchCodec
+    from rnncodec.weights.weights_file import load_model
 
     codec = load_model(model)
-    fast, exact = (Compressor(codec, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
+    fast, exact = (TorchCodec(codec, dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
     found: list[list[tuple[float, float, float]]] = [[] for _ in range(max(LAYERS))]
     for pixels in photos:
         file = bitstream.read(fast.compress(pixels, max(LAYERS)))

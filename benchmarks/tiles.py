@@ -27,13 +27,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncodec import bitstream
-from rnncodec.codec import STRIDE
-from rnncodec.compression import Compressor
-from rnncodec.imaging import Pixels, read_pixels
-from rnncodec.model_file import load_model
-from rnncodec.tiles import Tile, Tiling, Window, scaled
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import STRIDE
+from rnncodec.pictures.pixels import Pixels, read_pixels
+from rnncodec.pictures.tiles import Tile, Tiling, Window, scaled
+from rnncodec.weights.released import DEFAULT_MODEL
+from rnncodec.weights.weights_file import load_model
 
 NEAR = 8  # pixels from a seam
 FLAT = (1024, 1536)  # rows and columns of the made sky
@@ -87,19 +87,19 @@ def encode_and_decode(
 ) -> tuple[list[list[Pixels]], list[list[Pixels]], float, float]:
     """The decoded pictures after the first and after the last layer; the same, decoded without tiles; the seconds to
     encode and decode all layers; and the memory in MB."""
-    compressor = Compressor(load_model(model), tiling=tiling)
+    torch_codec = TorchCodec(load_model(model), tiling=tiling)
     before, start = peak(), time.perf_counter()
-    files = [bitstream.read(compressor.compress(pixels, iterations)) for pixels in pictures]
-    last = [decoded(compressor, file) for file in files]
+    files = [bitstream.read(torch_codec.compress(pixels, iterations)) for pixels in pictures]
+    last = [decoded(torch_codec, file) for file in files]
     seconds, memory = time.perf_counter() - start, peak() - before
-    shown = [[decoded(compressor, file, 1), each] for file, each in zip(files, last, strict=True)]
-    compressor.tiling = Tiling(*WHOLE)
-    joined = [[decoded(compressor, file, count) for count in (1, None)] for file in files]
+    shown = [[decoded(torch_codec, file, 1), each] for file, each in zip(files, last, strict=True)]
+    torch_codec.tiling = Tiling(*WHOLE)
+    joined = [[decoded(torch_codec, file, count) for count in (1, None)] for file in files]
     return shown, joined, seconds, memory
 
 
-def decoded(compressor: Compressor, file: bitstream.File, layers: int | None = None) -> Pixels:
-    picture = compressor.picture(file.header, file.layers[:layers])
+def decoded(torch_codec: TorchCodec, file: bitstream.File, layers: int | None = None) -> Pixels:
+    picture = torch_codec.picture(file.header, file.layers[:layers])
     assert picture is not None  # there are layers
     return picture
 

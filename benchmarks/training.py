@@ -22,7 +22,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from rnncodec.training.build import build_codec_module
-from rnncodec.training.device import resolve_compile, resolve_precision
+from rnncodec.training.process.device import resolve_compile, resolve_precision
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 STATE = 20  # bytes a parameter: itself, its gradient, Adam's two moments, its average

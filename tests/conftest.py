@@ -14,13 +14,13 @@ from hypothesis import settings
 from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rnncodec.codec import IterativeCodec
-from rnncodec.codec_config import CodecConfig
 from rnncodec.data.shards import write_shards
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.quantization import quantize
-from rnncodec.imaging import Pixels
-from rnncodec.model_file import save_model
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.config import CodecConfig
+from rnncodec.pictures.pixels import Pixels
+from rnncodec.weights.weights_file import save_model
 from tests.defaults import checkerboard_config, codec_config
 
 torch.set_num_threads(1)
@@ -138,7 +138,7 @@ def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
         encoder_hidden_kernels=(3,),
         decoder_hidden_kernels=(1, 3),
         projections=2,
-        patches=True,
+        linear_path=True,
         width=0.05,
     )
     codec = IterativeCodec(config)

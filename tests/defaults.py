@@ -5,11 +5,11 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from rnncodec.codec_config import CodecConfig
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.binary_rnn import BinaryRNNConfig
 from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
 from rnncodec.evaluation.measurement import Options
+from rnncodec.network.config import CodecConfig
 
 CONF = Path(__file__).parents[1] / "conf"
 SHAPE = {"bits": 32, "iterations": 16}

@@ -14,9 +14,9 @@ from PIL.ExifTags import Base
 
 import rnncodec
 import rnncodec.pillow
-from rnncodec import bitstream
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
-from rnncodec.imaging import Pixels, srgb_profile, to_pixels
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, srgb_profile, to_pixels
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"/>'
 

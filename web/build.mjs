@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
-const out = "../src/rnncodec/web/page";
+const out = "../src/rnncodec/export/page";
 const runtime = "ort-wasm-simd-threaded.wasm"; // without WebGPU and WebNN, which take twice the bytes
 
 await rm(out, { recursive: true, force: true });
@@ -29,4 +29,4 @@ await writeFile(`${out}/${runtime}.xz`, execFileSync("xz", command, { maxBuffer:
 const sources = ["package-lock.json", ...(await readdir("src")).map((name) => `src/${name}`)].sort();
 const hash = createHash("sha256");
 for (const name of sources) hash.update(name).update(await readFile(name));
-await writeFile("../src/rnncodec/web/sources.sha256", `${hash.digest("hex")}\n`);
+await writeFile("../src/rnncodec/export/sources.sha256", `${hash.digest("hex")}\n`);

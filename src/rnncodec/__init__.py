@@ -11,19 +11,33 @@ from typing import TYPE_CHECKING, Any
 from rnncodec.errors import RnncodecError
 
 if TYPE_CHECKING:
-    from rnncodec.compression import compress
-    from rnncodec.decompression import decompress, decompress_layers
-    from rnncodec.model_file import load_model
-    from rnncodec.publishing import push_to_hub
+    from rnncodec.api import compress, decompress, decompress_layers
+    from rnncodec.network.codec import IterativeCodec
+    from rnncodec.network.config import CodecConfig
+    from rnncodec.weights.upload import push_to_hub
+    from rnncodec.weights.weights_file import load_model, save_model
 
-__all__ = ["RnncodecError", "compress", "decompress", "decompress_layers", "load_model", "push_to_hub"]
+__all__ = [
+    "CodecConfig",
+    "IterativeCodec",
+    "RnncodecError",
+    "compress",
+    "decompress",
+    "decompress_layers",
+    "load_model",
+    "push_to_hub",
+    "save_model",
+]
 
 _HOMES = {
-    "compress": "compression",
-    "decompress": "decompression",
-    "decompress_layers": "decompression",
-    "load_model": "model_file",
-    "push_to_hub": "publishing",
+    "CodecConfig": "network.config",
+    "IterativeCodec": "network.codec",
+    "compress": "api",
+    "decompress": "api",
+    "decompress_layers": "api",
+    "load_model": "weights.weights_file",
+    "push_to_hub": "weights.upload",
+    "save_model": "weights.weights_file",
 }
 
 

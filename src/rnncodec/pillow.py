@@ -23,10 +23,10 @@ from typing import IO
 
 from PIL import Image, ImageFile
 
-from rnncodec import bitstream
 from rnncodec.errors import FormatError
-from rnncodec.image_metadata import as_info
-from rnncodec.limits import MAX_PIXELS
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.limits import MAX_PIXELS
+from rnncodec.pictures.pillow_metadata import as_info
 
 MODEL: str | os.PathLike[str] | None = None
 DEVICE = "cpu"
@@ -62,8 +62,8 @@ class RnncImageFile(ImageFile.ImageFile):
             WrongModelError: it was written with other weights.
         """
         if self.tile:
-            from rnncodec.decompression import decompressor_for
-            from rnncodec.decompressor import check_size  # with the entropy coder
+            from rnncodec.api import decoder_for
+            from rnncodec.coding.base import check_size  # with the entropy coder
 
             if not self._file.whole and not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise OSError(f"image file is truncated: {self._file.damage}")
@@ -71,8 +71,8 @@ class RnncImageFile(ImageFile.ImageFile):
             check_size(header, MAX_PIXELS)
             pixels = b""
             if layers:
-                decompressor = decompressor_for(header, None if MODEL is None else str(MODEL), DEVICE)
-                shown = decompressor.picture(header, layers)
+                decoder = decoder_for(header, None if MODEL is None else str(MODEL), DEVICE)
+                shown = decoder.picture(header, layers)
                 assert shown is not None  # there is a layer
                 pixels = shown.tobytes()
             if self.fp and self._exclusive_fp:
@@ -95,7 +95,7 @@ def _accept(prefix: bytes) -> bool | str:
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    from rnncodec import compression  # imports torch
+    from rnncodec.api import compress
 
     given = image.encoderinfo
     picture = image.copy()
@@ -105,7 +105,7 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
             value = given[name]
             picture.info[name] = value.tobytes() if isinstance(value, Image.Exif) else value or b""
     options = {name: given[name] for name in OPTIONS if name in given}
-    fp.write(compression.compress(picture, **options))
+    fp.write(compress(picture, **options))
 
 
 Image.register_open(FORMAT, RnncImageFile, _accept)

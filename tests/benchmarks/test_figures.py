@@ -4,20 +4,20 @@ import pytest
 from PIL import Image
 
 from benchmarks import figures
-from rnncodec import bitstream
-from rnncodec.codec import IterativeCodec
-from rnncodec.compression import Compressor
+from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.evaluation.curves import Curve
-from rnncodec.imaging import Pixels
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import Pixels
 
 
 @pytest.fixture(scope="module")
-def ours(context_codec: IterativeCodec) -> Compressor:
-    return Compressor(context_codec)
+def ours(context_codec: IterativeCodec) -> TorchCodec:
+    return TorchCodec(context_codec)
 
 
 def test_the_crop_shows_three_pictures_and_jpeg_has_no_fewer_bytes(
-    ours: Compressor, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch
+    ours: TorchCodec, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     captions: list[str] = []
     original = figures.caption
@@ -37,7 +37,7 @@ def test_the_crop_shows_three_pictures_and_jpeg_has_no_fewer_bytes(
     assert sizes["JPEG"] >= sizes["rnncodec"]
 
 
-def test_the_layers_are_those_that_the_file_has(ours: Compressor, photos: list[Pixels]) -> None:
+def test_the_layers_are_those_that_the_file_has(ours: TorchCodec, photos: list[Pixels]) -> None:
     figure = figures.layers_figure(photos[0], ours)
     height, width = photos[0].shape[:2]
     shown = [t for t in figures.LAYERS if t <= ours.trained_iterations]

@@ -13,7 +13,7 @@ from PIL import Image
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.data.shards import write_shards
 from rnncodec.errors import ConfigurationError, DataError
-from rnncodec.imaging import Pixels
+from rnncodec.pictures.pixels import Pixels
 from tests.defaults import patches
 
 

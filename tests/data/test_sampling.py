@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnncodec.data.sampling import SAMPLERS, Sampler, high_entropy_patches, random_patches
-from rnncodec.imaging import Pixels
+from rnncodec.pictures.pixels import Pixels
 
 
 def coordinates(height: int, width: int) -> Pixels:

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageCms
 from rnncodec.data.photos import read_photos
 from rnncodec.data.shards import ImageSource, find_images, write_shards
 from rnncodec.errors import DataError
-from rnncodec.imaging import Pixels
+from rnncodec.pictures.pixels import Pixels
 
 
 def stop(error: Exception) -> bool:

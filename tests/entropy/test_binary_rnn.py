@@ -6,22 +6,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from tests.entropy.test_checkerboard_integers import all_frequencies
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 import rnncodec
-from rnncodec import bitstream
-from rnncodec.codec import IterativeCodec
-from rnncodec.compression import Compressor
-from rnncodec.entropy import layers
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy import layer_coder
 from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNContext, freeze
 from rnncodec.entropy.contexts import context_config
-from rnncodec.entropy.contract import ONE
+from rnncodec.entropy.interface import ONE
 from rnncodec.errors import ConfigurationError, FormatError, ModelError, WrongModelError
-from rnncodec.imaging import Pixels
-from rnncodec.model_file import load_model, model_identity, save_model
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import Pixels
+from rnncodec.weights.weights_file import load_model, model_identity, save_model
 from tests.defaults import binary_rnn_config
-from tests.entropy.test_integers import all_frequencies
 
 SHAPE = (4, 1, 3, 6, 7)  # iterations, pictures, bits, rows, columns
 
@@ -105,7 +105,7 @@ def test_sure_networks_give_probabilities_neither_0_nor_1(trained: BinaryRNN) ->
     torch.nn.init.constant_(sure.network.output[-1].bias, 1e4)
     codes = np.ones((32, 2, 2), np.int8)
     assert (all_frequencies(sure, [], codes) == ONE - 1).all()
-    assert np.array_equal(layers.decode(layers.encode(-codes, [], sure), codes.shape, [], sure), -codes)
+    assert np.array_equal(layer_coder.decode(layer_coder.encode(-codes, [], sure), codes.shape, [], sure), -codes)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (6, 1), (5, 7)])
@@ -114,10 +114,10 @@ def test_codes_survive_whatever_their_layout_in_memory(
 ) -> None:
     picture = codes[:3, 0, :, :height, :width].numpy()
     for t, each in enumerate(picture):
-        payload = layers.encode(each, list(picture[:t]), context)
+        payload = layer_coder.encode(each, list(picture[:t]), context)
         turned = [np.asfortranarray(earlier) for earlier in picture[:t]]
-        assert np.array_equal(layers.decode(payload, each.shape, turned, context), each)
-    assert len(layers.encode(picture[0], [], context)) < 0.8 * picture[0].size / 8
+        assert np.array_equal(layer_coder.decode(payload, each.shape, turned, context), each)
+    assert len(layer_coder.encode(picture[0], [], context)) < 0.8 * picture[0].size / 8
 
 
 def test_layers_written_by_other_floats_are_refused(context: BinaryRNNContext, codes: Tensor) -> None:
@@ -125,7 +125,7 @@ def test_layers_written_by_other_floats_are_refused(context: BinaryRNNContext, c
     elsewhere = BinaryRNNContext(context.config, tensors)
     each = codes[0, 0].numpy()
     with pytest.raises(FormatError, match="other codes than were written"):
-        layers.decode(layers.encode(each, [], elsewhere), each.shape, [], context)
+        layer_coder.decode(layer_coder.encode(each, [], elsewhere), each.shape, [], context)
 
 
 @pytest.fixture(scope="module")
@@ -153,9 +153,9 @@ def test_files_decode_wherever_they_are_cut(weights: Path, tiny_weights: Path, p
 
 
 def test_files_name_the_context_model_they_need(weights: Path, context_codec: IterativeCodec) -> None:
-    content = Compressor(load_model(weights)).compress(np.zeros((20, 20, 3), np.uint8), 1)
+    content = TorchCodec(load_model(weights)).compress(np.zeros((20, 20, 3), np.uint8), 1)
     with pytest.raises(WrongModelError):
-        next(Compressor(context_codec).decode(bitstream.read(content)))
+        next(TorchCodec(context_codec).decode(bitstream.read(content)))
 
 
 def test_it_travels_with_its_codec_and_changes_its_identity(

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from rnncodec import bitstream
-from rnncodec.codec import IterativeCodec
-from rnncodec.compression import Compressor
-from rnncodec.entropy import layers
-from rnncodec.entropy.contract import Codes
-from rnncodec.imaging import Pixels
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy import layer_coder
+from rnncodec.entropy.interface import Codes
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import Pixels
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,25 +52,25 @@ def test_layout_in_memory_changes_nothing(context_codec: IterativeCodec, all_cod
     first, second = all_codes[0, :2]
     turned = [np.asfortranarray(each) for each in (first, second)]  # the layout of .numpy() of channels_last tensors
     last = [np.ascontiguousarray(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in (first, second)]
-    payload = layers.encode(second, [first], context_codec.context)
+    payload = layer_coder.encode(second, [first], context_codec.context)
     for history, each in (turned, last):
-        assert layers.encode(each, [history], context_codec.context) == payload
+        assert layer_coder.encode(each, [history], context_codec.context) == payload
 
 
 def files(codec: IterativeCodec, photos: list[Pixels]) -> list[bytes]:
-    compressor = Compressor(codec)
-    return [compressor.compress(pixels[:96, :80], 3) for pixels in photos[:2]]
+    torch_codec = TorchCodec(codec)
+    return [torch_codec.compress(pixels[:96, :80], 3) for pixels in photos[:2]]
 
 
 @pytest.mark.filterwarnings("ignore:TF32 acceleration")
 def test_switches_of_torch_change_nothing(context_codec: IterativeCodec, photos: list[Pixels]) -> None:
     """Files written under one setting decode to the same codes under any other."""
     written = files(context_codec, photos)
-    compressor = Compressor(context_codec)
+    torch_codec = TorchCodec(context_codec)
 
     def decoded() -> list[Codes]:
         files = map(bitstream.read, written)
-        return [codes for file in files for codes in compressor._codes(file.header, file.layers)]
+        return [codes for file in files for codes in torch_codec._codes(file.header, file.layers)]
 
     expected = decoded()
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
@@ -99,6 +99,6 @@ def test_codes_cut_out_of_a_batch_of_eight_are_coded_as_they_are_alone(
         together = batch[:, index].numpy()
         alone = together.copy()
         for t in range(2):
-            payload = layers.encode(together[t], list(together[:t]), context)
-            assert payload == layers.encode(alone[t], list(alone[:t]), context)
-            assert np.array_equal(layers.decode(payload, alone[t].shape, list(alone[:t]), context), together[t])
+            payload = layer_coder.encode(together[t], list(together[:t]), context)
+            assert payload == layer_coder.encode(alone[t], list(alone[:t]), context)
+            assert np.array_equal(layer_coder.decode(payload, alone[t].shape, list(alone[:t]), context), together[t])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rnncodec.entropy import range_coder
-from rnncodec.entropy.contract import ONE, Groups
+from rnncodec.entropy.interface import ONE, Groups
 from rnncodec.errors import FormatError
 from tests.entropy.reference import decode_bits
 

@@ -5,24 +5,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.entropy.test_checkerboard_integers import all_frequencies
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rnncodec import bitstream
-from rnncodec.codec import IterativeCodec
-from rnncodec.compression import Compressor
-from rnncodec.entropy import layers
-from rnncodec.entropy.contract import ONE, Codes
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy import layer_coder
+from rnncodec.entropy.interface import ONE, Codes
 from rnncodec.entropy.order import STAGES, channel_groups, stages
 from rnncodec.entropy.quantization import dequantize_recurrent, quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
+from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
 from rnncodec.errors import ConfigurationError, ModelError
-from rnncodec.imaging import Pixels
-from rnncodec.model_file import load_model, model_identity, save_model
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import Pixels
+from rnncodec.weights.weights_file import load_model, model_identity, save_model
 from tests.defaults import recurrent_checkerboard_config
 from tests.entropy.reference import recurrent_frequencies
-from tests.entropy.test_integers import all_frequencies
 
 SMALL = recurrent_checkerboard_config(bits=5, iterations=4, groups=2, memory=3, hidden=(6, 4))
 
@@ -180,12 +180,12 @@ def test_a_second_implementation_computes_the_same(codes: Tensor) -> None:
 def test_what_is_kept_of_other_pictures_changes_nothing(context: RecurrentIntegerContext, codes: Tensor) -> None:
     first, second = (list(codes[:, i].numpy()) for i in range(2))
     fresh = RecurrentIntegerContext(context.config, context.tensors)
-    expected = [layers.encode(first[t], first[:t], fresh) for t in range(4)]
+    expected = [layer_coder.encode(first[t], first[:t], fresh) for t in range(4)]
 
     def mixed(t: int) -> bytes:
-        layers.encode(second[t], second[:t], context)
-        layers.encode(first[t], [*first[: t - 1], second[t]] if t else [], context)  # the beginning is the same
-        return layers.encode(first[t], first[:t], context)
+        layer_coder.encode(second[t], second[:t], context)
+        layer_coder.encode(first[t], [*first[: t - 1], second[t]] if t else [], context)  # the beginning is the same
+        return layer_coder.encode(first[t], first[:t], context)
 
     assert [mixed(t) for t in range(4)] == expected
     assert [mixed(t) for t in (3, 1, 2, 0)] == [expected[t] for t in (3, 1, 2, 0)]
@@ -196,8 +196,8 @@ def test_codes_survive(context: RecurrentIntegerContext, codes: Tensor, height: 
     for picture in codes[..., :height, :width].transpose(0, 1).numpy():
         history: list[Codes] = []
         for each in picture:
-            payload = layers.encode(each, history, context)
-            assert np.array_equal(layers.decode(payload, each.shape, history, context), each)
+            payload = layer_coder.encode(each, history, context)
+            assert np.array_equal(layer_coder.decode(payload, each.shape, history, context), each)
             history.append(each)
 
 
@@ -227,9 +227,9 @@ def test_files_are_those_of_coder_3_and_decode(codec: IterativeCodec, photos: li
     loaded = load_model(tmp_path / "own.safetensors")
     assert isinstance(loaded.context, RecurrentIntegerContext)
     assert model_identity(loaded, loaded.context) == model_identity(codec, codec.context)
-    written = Compressor(codec).compress(photos[0], 4)
+    written = TorchCodec(codec).compress(photos[0], 4)
     file = bitstream.read(written)
     assert file.header.coder == bitstream.RECURRENT_CONTEXT
-    shown = [show() for _, (_, show) in zip(range(4), Compressor(codec).iterate(photos[0]), strict=False)]
-    for expected, decoded in zip(shown, Compressor(loaded).decode(file), strict=True):
+    shown = [show() for _, (_, show) in zip(range(4), TorchCodec(codec).iterate(photos[0]), strict=False)]
+    for expected, decoded in zip(shown, TorchCodec(loaded).decode(file), strict=True):
         assert np.array_equal(expected, decoded)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from rnncodec.cost import cost
 from rnncodec.errors import DataError
 from rnncodec.evaluation.ablation import ablations, insert
+from rnncodec.network.cost import cost
 from tests.defaults import codec_config
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.classical import CLASSICAL, classical
 from rnncodec.evaluation.measure import measure_classical
-from rnncodec.imaging import Pixels
+from rnncodec.pictures.pixels import Pixels
 
 
 def available(name: str) -> None:

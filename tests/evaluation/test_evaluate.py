@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 import rnncodec
-from rnncodec import bitstream
 from rnncodec.errors import RnncodecError
 from rnncodec.evaluation import measurement
 from rnncodec.evaluation.curves import Curve, read_curve
@@ -22,7 +21,8 @@ from rnncodec.evaluation.measure import measure
 from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_measurements, summary_text
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
-from rnncodec.imaging import find_images, read_pixels
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import find_images, read_pixels
 from tests.defaults import evaluation_options
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import records
@@ -85,14 +85,14 @@ def test_numbers_are_the_same_for_any_number_of_workers_and_those_of_real_files(
     assert without_times(tmp_path / "1") == without_times(tmp_path / "2")
     assert "Mean of 2 images" in done.stdout
 
-    compressor = rnncodec.compression.compressor(str(tiny_weights))
+    torch_codec = rnncodec.coding.torch_codec.load_torch_codec(str(tiny_weights))
     for name in ("photo-0.png", "photo-1.png"):
         pixels = read_pixels(images / name)
-        content = compressor.compress(pixels, 3)
+        content = torch_codec.compress(pixels, 3)
         points = read_measurements(tmp_path / "1")["ours", name]
         assert [point.bytes for point in points] == bitstream.read(content).ends
-        assert [len(compressor.compress(pixels, t)) for t in (1, 2, 3)] == [point.bytes for point in points]
-        again = measure(compressor, pixels, 3)
+        assert [len(torch_codec.compress(pixels, t)) for t in (1, 2, 3)] == [point.bytes for point in points]
+        again = measure(torch_codec, pixels, 3)
         assert [point.ms_ssim for point in again] == pytest.approx([point.ms_ssim for point in points], abs=1e-6)
         for field in TIMES:
             times = [getattr(point, field) for point in points]

@@ -14,10 +14,10 @@ from PIL import Image
 from rnncodec.cli import app
 from rnncodec.errors import DataError
 from rnncodec.evaluation.report.page import render, worst_in_words
-from rnncodec.evaluation.report.sources import differences, read_log, read_sources
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share
 from rnncodec.evaluation.results import read_evaluation
-from rnncodec.imaging import Pixels, amplified_residual
+from rnncodec.evaluation.sources import differences, read_log, read_sources
+from rnncodec.pictures.pixels import Pixels, amplified_residual
 from tests.evaluation.test_curves import make_point
 
 

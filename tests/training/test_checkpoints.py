@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rnncodec.errors import TrainingError
-from rnncodec.training.checkpoints import newest
+from rnncodec.training.run.checkpoints import newest
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import torch
 from torch._dynamo.utils import counters
 from torch.utils.data import DataLoader
 
-from rnncodec.codec import IterativeCodec
+from rnncodec.distortion.losses import L1
+from rnncodec.distortion.metrics import ms_ssim
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.errors import ConfigurationError
-from rnncodec.losses import L1
-from rnncodec.metrics import ms_ssim
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.training.callbacks import CountSkipped, ValidateEveryEpoch
 from rnncodec.training.learning_rate import warmup_cosine
 from rnncodec.training.module import CodecModule

@@ -9,18 +9,18 @@ from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
-from rnncodec import bitstream
-from rnncodec.codec import IterativeCodec
-from rnncodec.compression import Compressor
+from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.quantization import dequantize
 from rnncodec.errors import RnncodecError
-from rnncodec.model_file import load_model, save_model
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.training.build import build_codec, build_codec_module, build_training
 from rnncodec.training.callbacks import ExportWeights
-from rnncodec.training.device import resolve_precision
-from rnncodec.training.launch import launch
-from rnncodec.training.prepare import check, prepare, resume
-from rnncodec.training.saved_config import load_config
+from rnncodec.training.launch.launch import launch
+from rnncodec.training.launch.prepare import check, prepare, resume
+from rnncodec.training.process.device import resolve_precision
+from rnncodec.training.run.saved_config import load_config
+from rnncodec.weights.weights_file import load_model, save_model
 from tests.defaults import codec_config
 
 ROOT = Path(__file__).parents[2]
@@ -290,17 +290,19 @@ def test_weights_go_on_with_larger_kernels_on_the_states(
         build_codec(config(*options, "model.decoder_hidden_kernels=[1,1,1,3]"))
 
 
-def test_weights_go_on_with_more_projections_and_with_patches(config, tmp_path: Path, images: torch.Tensor) -> None:
+def test_weights_go_on_with_more_projections_and_with_a_linear_path(
+    config, tmp_path: Path, images: torch.Tensor
+) -> None:
     torch.manual_seed(0)
     start = IterativeCodec(codec_config(width=0.03, projections=2)).eval()
     save_model(start, tmp_path / "weights.safetensors", {}, half=False)
     options = [f"weights={tmp_path}/weights.safetensors", "model=residual_gru", "model.width=0.03"]
-    codec = build_codec(config(*options, "model.projections=4", "model.patches=true"))
+    codec = build_codec(config(*options, "model.projections=4", "model.linear_path=true"))
     features = codec.encoder.out_channels - 768
     with torch.no_grad():  # without the weights that are new
         codec.binarizer.conv.weight[:, features:] = 0.0
-        codec.decoder.patches.patterns.weight.zero_()
-        codec.decoder.patches.patterns.bias.zero_()
+        codec.decoder.linear_path.patterns.weight.zero_()
+        codec.decoder.linear_path.patterns.bias.zero_()
         torch.testing.assert_close(codec.eval()(images, 5)[1], start(images, 5)[1], rtol=0, atol=1e-5)
     with pytest.raises(RnncodecError, match="another network"):
         build_codec(config(*options, "model.projections=1"))
@@ -373,6 +375,6 @@ def test_exported_weights_fit_bfloat16_and_come_with_the_context_model_of_the_ra
     assert all(torch.equal(weight, weight.half().float()) for weight in codec.parameters())
     assert torch.equal(module.codec.encoder.conv.weight, before)
     pixels = (images[0].permute(1, 2, 0) * 255).byte().numpy()
-    compressor = Compressor(codec)
-    assert len(list(compressor.decode(bitstream.read(compressor.compress(pixels, 2))))) == 2
-    assert compressor.coder == bitstream.CONTEXT
+    torch_codec = TorchCodec(codec)
+    assert len(list(torch_codec.decode(bitstream.read(torch_codec.compress(pixels, 2))))) == 2
+    assert torch_codec.coder == bitstream.CONTEXT

@@ -13,10 +13,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import rnncodec
-from rnncodec.evaluation.report.sources import read_log
 from rnncodec.evaluation.results import read_evaluation
-from rnncodec.model_file import model_identity
-from rnncodec.training.outcome import read_result
+from rnncodec.evaluation.sources import read_log
+from rnncodec.training.run.outcome import read_result
+from rnncodec.weights.weights_file import model_identity
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import history, records
 

@@ -16,11 +16,11 @@ from optuna.distributions import IntDistribution
 from PIL import Image
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.run_folder import CHECKPOINTS
-from rnncodec.training.checks import WHOLE
-from rnncodec.training.outcome import read_result, write_failure, write_result
-from rnncodec.training.search import PICTURE, STUDY, TRIALS, Search, distribution
-from rnncodec.training.study import open_study
+from rnncodec.training.run.checks import WHOLE
+from rnncodec.training.run.folder import CHECKPOINTS
+from rnncodec.training.run.outcome import read_result, write_failure, write_result
+from rnncodec.training.search.search import PICTURE, STUDY, TRIALS, Search, distribution
+from rnncodec.training.search.study import open_study
 from tests.training.test_runs import ROOT, Trainer
 from tests.training.test_sweeps import SWEPT, has_checkpoint, start, wait_for
 
@@ -111,7 +111,7 @@ def test_figure_that_is_not_measured_is_named(tmp_path: Path) -> None:
 WORKER = """
 import sys
 from pathlib import Path
-from rnncodec.training.study import open_study
+from rnncodec.training.search.study import open_study
 study = open_study(Path(sys.argv[1]), "minimize", 3)
 for _ in range(10):
     study.tell(trial := study.ask(), trial.suggest_float("x", -1, 1) ** 2)

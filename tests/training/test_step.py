@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from rnncodec.codec import IterativeCodec
+from rnncodec.distortion.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.training.callbacks import AverageWeights, StepProgressBar, TrainingClock
 from rnncodec.training.callbacks.average import MovingAverage
 from rnncodec.training.module import CodecModule

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rnncodec.run_folder import CHECKPOINTS, CONFIG, RESULT
-from rnncodec.training.outcome import read_result
-from rnncodec.training.sweep import jobs
+from rnncodec.training.launch.sweep import jobs
+from rnncodec.training.run.folder import CHECKPOINTS, CONFIG, RESULT
+from rnncodec.training.run.outcome import read_result
 from tests.training import slurm
 from tests.training.test_runs import ROOT, TINY, Trainer, assert_equal_weights
 

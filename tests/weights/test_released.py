@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 import rnncodec
-from rnncodec import bitstream
-from rnncodec.compression import compressor
+from rnncodec.coding.torch_codec import load_torch_codec
 from rnncodec.evaluation.measure import measure
-from rnncodec.imaging import Pixels, read_pixels
-from rnncodec.model_file import model_identity
-from rnncodec.weights import DEFAULT_MODEL, released_models, released_name
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, read_pixels
+from rnncodec.weights.released import DEFAULT_MODEL, released_models, released_name
+from rnncodec.weights.weights_file import model_identity
 
 MODELS = sorted(released_models())
 
@@ -33,7 +33,7 @@ def test_released_model_has_a_card_and_the_identity_it_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_released_model_compresses_a_photo_well(name: str, photo: Pixels) -> None:
-    points = measure(compressor(name), photo, 6)
+    points = measure(load_torch_codec(name), photo, 6)
     qualities = [point.ms_ssim for point in points]
     assert qualities == sorted(qualities)  # no layer makes the picture worse
     assert qualities[1] > 0.93
@@ -41,6 +41,6 @@ def test_released_model_compresses_a_photo_well(name: str, photo: Pixels) -> Non
 
 @pytest.mark.parametrize("name", MODELS)
 def test_files_find_their_model_by_themselves(name: str, photo: Pixels) -> None:
-    data = compressor(name).compress(photo, 2)
+    data = load_torch_codec(name).compress(photo, 2)
     assert bitstream.read(data).header.layers == 2
     assert np.asarray(rnncodec.decompress(data)).shape == photo.shape

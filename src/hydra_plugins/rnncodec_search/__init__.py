@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 
 class OptunaSearch(Sweeper):
-    """Searches for the best options with Optuna; see :mod:`rnncodec.training.search`."""
+    """Searches for the best options with Optuna; see :mod:`rnncodec.training.search.search`."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options
@@ -27,7 +27,7 @@ class OptunaSearch(Sweeper):
         from hydra.errors import CompactHydraException
 
         from rnncodec.errors import RnncodecError
-        from rnncodec.training.search import Search
+        from rnncodec.training.search.search import Search
 
         assert self.launcher is not None
         assert self.config is not None

@@ -11,7 +11,6 @@ import typer
 from PIL import Image
 from rich.console import Console
 
-from rnncodec import bitstream
 from rnncodec.cli.app import app
 from rnncodec.cli.files import Convert, Step, convert_all, read_chunks, read_input, run_each, warn
 from rnncodec.cli.info import describe, table
@@ -25,14 +24,15 @@ from rnncodec.cli.options import (
     Overwrite,
     Strip,
 )
+from rnncodec.coding.targets import Target, bits_per_pixel
 from rnncodec.errors import ConfigurationError, FormatError, OutputError
-from rnncodec.image_metadata import encode, metadata_of
-from rnncodec.imaging import is_image_name, open_image, to_pixels
-from rnncodec.limits import MAX_PIXELS, MOST_EFFORT
-from rnncodec.metadata import NO_METADATA
-from rnncodec.rate import Target, bits_per_pixel
-from rnncodec.tiles import Region
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.fileformat import bitstream
+from rnncodec.fileformat.metadata import NO_METADATA
+from rnncodec.pictures.limits import MAX_PIXELS, MOST_EFFORT
+from rnncodec.pictures.pillow_metadata import encode, metadata_of
+from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels
+from rnncodec.pictures.tiles import Region
+from rnncodec.weights.released import DEFAULT_MODEL
 
 SUFFIX = ".rnnc"
 
@@ -100,9 +100,9 @@ def compressing(
     model: str, device: str, goal: Target, iterations: int | None, max_pixels: int, strip: bool, effort: int
 ) -> Convert:
     """The function that compresses a file with these options."""
-    from rnncodec import compression  # imports torch
+    from rnncodec.coding.torch_codec import load_torch_codec  # imports torch
 
-    compressor = compression.compressor(model, device)
+    codec = load_torch_codec(model, device)
 
     def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
         content = read_input(source)
@@ -112,8 +112,8 @@ def compressing(
         del image  # its memory
         for note in notes + left_out:
             warn(source, note)
-        on_work = step(iterations or compressor.most_layers(goal))
-        data = compressor.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work, effort=effort)
+        on_work = step(iterations or codec.most_layers(goal))
+        data = codec.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work, effort=effort)
         rate = bits_per_pixel(len(data), pixels)
         return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
 
@@ -165,17 +165,17 @@ def decompressing(
     model: str | None, device: str, iterations: int | None, part: Region | None, max_pixels: int
 ) -> Convert:
     """The function that decompresses a file with these options."""
-    from rnncodec.decompression import decompressor_for
-    from rnncodec.decompressor import check_size, first_layers  # with the entropy coder
+    from rnncodec.api import decoder_for
+    from rnncodec.coding.base import check_size, first_layers  # with the entropy coder
 
     def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
         format_name = picture_format(target)
         reader = bitstream.Reader(read_chunks(source))
         check_size(reader.header, max_pixels)
-        decompressor = decompressor_for(reader.header, model, device)
+        decoder = decoder_for(reader.header, model, device)
         most = min(reader.header.layers, iterations or reader.header.layers)
         payloads = iter(reader)
-        pixels = decompressor.picture(reader.header, first_layers(payloads, iterations), part, step(most))
+        pixels = decoder.picture(reader.header, first_layers(payloads, iterations), part, step(most))
         for _ in payloads:  # to the metadata
             pass
         if pixels is None:
@@ -241,8 +241,8 @@ def info(
     if not files and model is None:
         raise ConfigurationError("nothing to show: name a file, or a network with --model")
     if model is not None:
-        from rnncodec.cost import cost  # with torch, which files do not need
-        from rnncodec.model_file import load_model
+        from rnncodec.network.cost import cost  # with torch, which files do not need
+        from rnncodec.weights.weights_file import load_model
 
         network = cost(load_model(model).config)
         print(json.dumps({"model": model} | asdict(network)) if as_json else f"{model}: {network}")

@@ -8,10 +8,10 @@ import typer
 
 from rnncodec.cli.app import app
 from rnncodec.cli.options import Overwrite
+from rnncodec.coding.onnx_codec import FILES
 from rnncodec.errors import OutputError
-from rnncodec.exported import FILES
 from rnncodec.terminal import log
-from rnncodec.weights import DEFAULT_MODEL
+from rnncodec.weights.released import DEFAULT_MODEL
 
 Model = Annotated[str, typer.Argument(help="A released model, a weights file, or a run's folder.")]
 Folder = Annotated[Path, typer.Option("-o", "--output", help="The folder; it is made if it does not exist.")]
@@ -52,7 +52,7 @@ def web(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = Fal
 
         python -m http.server --directory site
     """
-    from rnncodec.web import PAGE, write_page
+    from rnncodec.export.web import PAGE, write_page
 
     if (output / PAGE).exists() and not overwrite:
         raise OutputError(f"{output / PAGE} exists already; use --overwrite to replace it")
@@ -67,8 +67,8 @@ def web(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = Fal
 
 def write_network(model: str, folder: Path) -> None:
     """Export ``model`` into ``folder``."""
-    from rnncodec import export as onnx  # with torch
-    from rnncodec.model_file import load_model
+    from rnncodec.export import onnx  # with torch
+    from rnncodec.weights.weights_file import load_model
 
     onnx.export(load_model(model), folder)
 

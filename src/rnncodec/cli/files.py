@@ -14,8 +14,8 @@ from types import FrameType
 import typer
 from rich.markup import escape
 
+from rnncodec.atomic_file import replacing
 from rnncodec.errors import InputError, OutputError, RnncodecError
-from rnncodec.files import replacing
 from rnncodec.terminal import log, progress
 
 CHUNK = 1 << 16  # bytes that are read from standard input at a time, at most

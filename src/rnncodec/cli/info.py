@@ -6,8 +6,8 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from rnncodec import bitstream
-from rnncodec.weights import released_name
+from rnncodec.fileformat import bitstream
+from rnncodec.weights.released import released_name
 
 
 def describe(source: str, file: bitstream.File) -> dict[str, Any]:

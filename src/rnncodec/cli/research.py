@@ -93,7 +93,7 @@ def report(
     with extra("evaluate"):
         from rnncodec.evaluation.report.page import render, report_curves
         from rnncodec.evaluation.report.plots import write_plots
-        from rnncodec.evaluation.report.sources import read_sources
+        from rnncodec.evaluation.sources import read_sources
 
     if output.exists() and not overwrite:
         raise OutputError(f"{output} exists already; use --overwrite to replace it")

@@ -11,11 +11,11 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from rnncodec.codec import IterativeCodec
-from rnncodec.config import is_whole
 from rnncodec.data.datamodule import MOST, PatchDataModule
 from rnncodec.data.loader import Batches, EpochLoader
 from rnncodec.errors import ConfigurationError
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.options import is_whole
 
 
 class CodesDataModule(L.LightningDataModule):

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from rnncodec.codec import STRIDE
-from rnncodec.config import is_whole
 from rnncodec.data.loader import EpochLoader
 from rnncodec.data.photos import read_photos
 from rnncodec.data.sampling import SAMPLERS
 from rnncodec.data.stream import PatchStream
 from rnncodec.data.urls import expand_shards
 from rnncodec.errors import ConfigurationError, DataError
+from rnncodec.network.codec import STRIDE
+from rnncodec.network.options import is_whole
 
 SMALLEST_CROP = 176  # MS-SSIM's five scales need so many
 

@@ -7,7 +7,7 @@ import webdataset
 from PIL import Image
 
 from rnncodec.errors import ImageError
-from rnncodec.imaging import Pixels, is_image_name, read_pixels
+from rnncodec.pictures.pixels import Pixels, is_image_name, read_pixels
 
 
 def read_files(

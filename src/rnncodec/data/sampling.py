@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from rnncodec.imaging import Pixels
+from rnncodec.pictures.pixels import Pixels
 
 Sampler = Callable[[Pixels, int, int, np.random.Generator], Pixels]
 

@@ -23,9 +23,9 @@ from typing import Any
 import webdataset
 from PIL import Image
 
+from rnncodec.atomic_file import replacing
 from rnncodec.errors import DataError, ImageError
-from rnncodec.files import replacing
-from rnncodec.imaging import is_image_name, open_image, orientation, to_pixels
+from rnncodec.pictures.pixels import is_image_name, open_image, orientation, to_pixels
 
 MANIFEST = "manifest.json"
 

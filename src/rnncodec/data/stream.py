@@ -13,7 +13,7 @@ from rnncodec.data.photos import decode, read_files, shorter_side
 from rnncodec.data.sampling import Sampler
 from rnncodec.data.schedule import value_at
 from rnncodec.errors import DataError, ImageError
-from rnncodec.imaging import Pixels
+from rnncodec.pictures.pixels import Pixels
 
 EMPTY_PASSES = 10  # in a row, without a photo for a reader, before this is an error
 

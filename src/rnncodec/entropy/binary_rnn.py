@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rnncodec import bitstream
-from rnncodec.cells import LSTM
 from rnncodec.entropy.config import MOST_UNITS, ContextConfig
-from rnncodec.entropy.contract import ONE, Codes, Groups
+from rnncodec.entropy.interface import ONE, Codes, Groups
+from rnncodec.fileformat import bitstream
+from rnncodec.network.cells import LSTM
 
 State = tuple[Tensor, Tensor]
 

@@ -4,7 +4,7 @@ Groups as in He et al., "Checkerboard Context Model for Efficient Learned Image 
 grids (see :mod:`rnncodec.entropy.order`), and, within a position, channel groups as in He et al., "ELIC" (CVPR 2022).
 
 Its inputs are whole numbers (codes and sums of codes), and its layers are plain matrix products. So all of it is exact
-once its weights are whole numbers too: see :mod:`rnncodec.entropy.integers`.
+once its weights are whole numbers too: see :mod:`rnncodec.entropy.checkerboard_integers`.
 """
 
 from functools import cache

@@ -3,8 +3,8 @@
 import dataclasses
 from typing import ClassVar
 
-from rnncodec.config import Config, is_whole
 from rnncodec.errors import ConfigurationError
+from rnncodec.network.options import Config, is_whole
 
 MOST_ITERATIONS = 255  # as many as a file has layers
 MOST_RADIUS = 15  # with a larger one a context model would not fit into memory

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNConfig, BinaryRNNContext, freeze, thaw
 from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.entropy.checkerboard_integers import IntegerContext
 from rnncodec.entropy.config import CheckerboardConfig, ContextConfig, RecurrentCheckerboardConfig
-from rnncodec.entropy.contract import Context
-from rnncodec.entropy.integers import IntegerContext
+from rnncodec.entropy.interface import Context
 from rnncodec.entropy.quantization import dequantize, dequantize_recurrent, quantize, quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
+from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
 from rnncodec.errors import ConfigurationError
 
 Network = Checkerboard | RecurrentCheckerboard | BinaryRNN

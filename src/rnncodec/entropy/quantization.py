@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from rnncodec.entropy.checkerboard import TOP, Checkerboard
+from rnncodec.entropy.checkerboard_integers import EXACT, TABLE, TOP_LEVEL, IntegerContext
 from rnncodec.entropy.config import OLDEST
-from rnncodec.entropy.contract import ONE
-from rnncodec.entropy.integers import EXACT, TABLE, TOP_LEVEL, IntegerContext
+from rnncodec.entropy.interface import ONE
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.entropy.recurrent_integers import RecurrentIntegerContext
+from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
 from rnncodec.errors import ModelError
 
 ACTIVATION_BITS = 6  # of activations, from 0 to TOP, after the binary point

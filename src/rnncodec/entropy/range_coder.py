@@ -7,7 +7,7 @@ m ≥ 2^15. For all of these its conversion to fixed point is exact, as a test c
 import constriction
 import numpy as np
 
-from rnncodec.entropy.contract import ONE, Bits, Frequencies, Groups, replay
+from rnncodec.entropy.interface import ONE, Bits, Frequencies, Groups, replay
 from rnncodec.errors import FormatError
 
 WORD = 4  # bytes

@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from rnncodec.codec import STRIDE
-from rnncodec.codec_config import ADDED, CodecConfig
-from rnncodec.cost import cost
 from rnncodec.errors import DataError
 from rnncodec.evaluation.rate_distortion import area, rate_at
-from rnncodec.evaluation.report.sources import differences, from_folders
+from rnncodec.evaluation.sources import differences, from_folders
 from rnncodec.evaluation.summary import ABSENT, markdown
-from rnncodec.run_folder import CONFIG
+from rnncodec.network.codec import STRIDE
+from rnncodec.network.config import ADDED, CodecConfig
+from rnncodec.network.cost import cost
+from rnncodec.training.run.folder import CONFIG
 
 SWEEP = "multirun.yaml"  # written by Hydra into the folder of a multirun
 RATES = (0.25, 0.5, 1.0)  # bits a pixel: iterations 2, 4 and 8 of a network of 32 bits
@@ -150,7 +150,7 @@ def table(runs: Sequence[Run], clock: str, moment: float) -> str:
 
 def short(value: str) -> str:
     """The value of an option; of a class only its name."""
-    return value.removeprefix("rnncodec.losses.")
+    return value.removeprefix("rnncodec.distortion.losses.")
 
 
 def spread(values: np.ndarray, decimals: int) -> str:

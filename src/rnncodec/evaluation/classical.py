@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, features
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.imaging import Pixels
+from rnncodec.pictures.pixels import Pixels
 
 
 @dataclass(frozen=True)

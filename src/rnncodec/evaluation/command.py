@@ -11,14 +11,13 @@ from rich.table import Table
 
 from rnncodec.errors import RnncodecError
 from rnncodec.evaluation.measurement import Options, evaluate
-from rnncodec.evaluation.results import SUMMARY, Evaluation
+from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
-from rnncodec.evaluation.several import FAILURE, RESULTS
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.evaluation.tracking import log_evaluation
-from rnncodec.imaging import find_images
-from rnncodec.run_folder import CONFIG
+from rnncodec.pictures.pixels import find_images
 from rnncodec.terminal import log, progress
+from rnncodec.training.run.folder import CONFIG
 
 SAMPLES = "samples"
 
@@ -26,12 +25,12 @@ SAMPLES = "samples"
 def evaluate_in_multirun(config: DictConfig, job: Path) -> None:
     """Do the same as `evaluate_and_print`, and note in the folder ``job`` where the results are, or why there are none,
     so that the other models are measured and compared."""
-    for name in (RESULTS, FAILURE):
+    for name in (JOB_RESULTS, JOB_FAILURE):
         (job / name).unlink(missing_ok=True)
     try:
-        (job / RESULTS).write_text(f"{evaluate_and_print(config).absolute()}\n")
+        (job / JOB_RESULTS).write_text(f"{evaluate_and_print(config).absolute()}\n")
     except RnncodecError as error:
-        (job / FAILURE).write_text(f"{error}\n")
+        (job / JOB_FAILURE).write_text(f"{error}\n")
         log.print(f"{config.model}: {error}", soft_wrap=True, markup=False)
 
 

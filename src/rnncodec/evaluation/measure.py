@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
-from rnncodec import bitstream
-from rnncodec.compression import Compressor
+from rnncodec.coding.targets import bits_per_pixel
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.distortion.metrics import as_tensor, ms_ssim, psnr, psnr_hvs
 from rnncodec.evaluation.classical import ClassicalCodec
-from rnncodec.imaging import Pixels
-from rnncodec.metrics import as_tensor, ms_ssim, psnr, psnr_hvs
-from rnncodec.rate import bits_per_pixel
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class Point:
     decoding_time: float
 
 
-def measure(compressor: Compressor, pixels: Pixels, iterations: int, effort: int = 0) -> list[Point]:
+def measure(torch_codec: TorchCodec, pixels: Pixels, iterations: int, effort: int = 0) -> list[Point]:
     """Write one file of ``iterations`` layers, decode it, and measure the picture after each layer.
 
     A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once. With
@@ -44,11 +44,11 @@ def measure(compressor: Compressor, pixels: Pixels, iterations: int, effort: int
     """
     start = time.perf_counter()
     encoded: list[float] = []
-    content = compressor.compress(
+    content = torch_codec.compress(
         pixels, iterations, lambda: encoded.append(time.perf_counter() - start), effort=effort
     )
     file = bitstream.read(content)
-    decoded = timed(compressor.decode(file))
+    decoded = timed(torch_codec.decode(file))
     return [
         point(t, end, pixels, shown, encoding_time, decoding_time)
         for t, (end, encoding_time, (shown, decoding_time)) in enumerate(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from rnncodec.compression import compressor
+from rnncodec.coding.torch_codec import load_torch_codec
+from rnncodec.distortion.metrics import SMALLEST_SIDE
 from rnncodec.errors import ConfigurationError, DataError, ImageError
 from rnncodec.evaluation.classical import CLASSICAL, classical
 from rnncodec.evaluation.curves import Curve, read_anchors
@@ -27,9 +28,8 @@ from rnncodec.evaluation.results import (
     write_evaluation,
     write_measurements,
 )
-from rnncodec.imaging import Pixels, read_pixels
-from rnncodec.limits import MOST_EFFORT
-from rnncodec.metrics import SMALLEST_SIDE
+from rnncodec.pictures.limits import MOST_EFFORT
+from rnncodec.pictures.pixels import Pixels, read_pixels
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Options:
         images: the image files to measure.
         name: the name of the codec in tables and plots, and of the file of its curve.
         iterations: how many iterations of the codec; None means as many as it was trained for.
-        effort: of the encoder; see :mod:`rnncodec.effort`.
+        effort: of the encoder; see :mod:`rnncodec.coding.code_search`.
         baselines: names in CLASSICAL.
         anchors: a folder of published curves.
         compare_to: the baseline or anchor that BD-rates are computed against. No BD-rates if it is None or is not
@@ -124,7 +124,7 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
 
 def check(options: Options) -> About:
     """Check the options, and describe the evaluation. Raises RnncodecError if an option has a wrong value."""
-    ours = compressor(options.model, options.device)
+    ours = load_torch_codec(options.model, options.device)
     if options.workers is not None and options.workers < 1:
         raise ConfigurationError(f"workers must be at least 1, not {options.workers}")
     if options.iterations is not None and options.iterations < 1:
@@ -201,7 +201,7 @@ def perform(job: Job) -> list[Point] | str:
         pixels = read_measurable(job.image)
         if job.codec is not None:
             return measure_classical(classical(job.codec), pixels)
-        return measure(compressor(job.model, job.device), pixels, job.iterations, job.effort)
+        return measure(load_torch_codec(job.model, job.device), pixels, job.iterations, job.effort)
     except ImageError as error:
         return str(error).removeprefix(f"{job.image}: ")
 

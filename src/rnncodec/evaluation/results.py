@@ -12,18 +12,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rnncodec.codec_config import ADDED, CodecConfig
-from rnncodec.cost import Cost, cost
+from rnncodec.atomic_file import replacing
 from rnncodec.errors import DataError
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import DECODING_MACS, Curve, mean_curve, read_curve, write_curve
 from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
-from rnncodec.files import replacing
+from rnncodec.network.config import ADDED, CodecConfig
+from rnncodec.network.cost import Cost, cost
 
 ABOUT = "evaluation.json"
 MEASUREMENTS = "per_image.csv"
 SUMMARY = "summary.md"
+JOB_RESULTS, JOB_FAILURE = "results.txt", "failure.txt"  # in a job of a multirun: where they are, or why not
 
 Measurements = dict[tuple[str, str], list[Point]]  # by codec and image
 

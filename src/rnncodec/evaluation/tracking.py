@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnncodec import bitstream
-from rnncodec.compression import compressor
+from rnncodec.coding.torch_codec import load_torch_codec
 from rnncodec.evaluation.curves import METRICS
 from rnncodec.evaluation.rate_distortion import LIMIT
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import TARGETS
-from rnncodec.imaging import Pixels, read_pixels
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, read_pixels
 
 PICTURES = 8  # images that are logged with their reconstructions
 
@@ -66,6 +66,6 @@ def image_table(evaluation: Evaluation) -> Any:
 
 def reconstructions(evaluation: Evaluation, path: Path) -> list[Pixels]:
     """The decoded picture after each layer."""
-    ours = compressor(evaluation.about.model)
+    ours = load_torch_codec(evaluation.about.model)
     content = ours.compress(read_pixels(path), evaluation.about.iterations)
     return list(ours.decode(bitstream.read(content)))

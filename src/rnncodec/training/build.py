@@ -7,16 +7,16 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from rnncodec.codec import IterativeCodec
-from rnncodec.codec_config import CodecConfig
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
 from rnncodec.errors import ConfigurationError, RnncodecError
-from rnncodec.model_file import load_model
-from rnncodec.training.context import ContextModule
-from rnncodec.training.device import resolve_compile
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.config import CodecConfig
+from rnncodec.training.context_module import ContextModule
 from rnncodec.training.initial_weights import load_initial_weights
 from rnncodec.training.module import CodecModule
+from rnncodec.training.process.device import resolve_compile
+from rnncodec.weights.weights_file import load_model
 
 
 def build(config: DictConfig, **options: Any) -> Any:

@@ -14,17 +14,17 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
-from rnncodec.cost import cost
 from rnncodec.errors import RnncodecError
+from rnncodec.network.cost import cost
 from rnncodec.terminal import log
 from rnncodec.training.build import build, build_training
-from rnncodec.training.device import share_cores
-from rnncodec.training.hangup import survive_hangup
-from rnncodec.training.interruption import end_with_parent, interruption
 from rnncodec.training.module import CodecModule
-from rnncodec.training.outcome import write_failure, write_result
-from rnncodec.training.processes import local_world_size, rank, world_size
-from rnncodec.training.saved_config import load_config
+from rnncodec.training.process.device import share_cores
+from rnncodec.training.process.hangup import survive_hangup
+from rnncodec.training.process.interruption import end_with_parent, interruption
+from rnncodec.training.process.ranks import local_world_size, rank, world_size
+from rnncodec.training.run.outcome import write_failure, write_result
+from rnncodec.training.run.saved_config import load_config
 
 
 def fit(folder: Path, checkpoint: Path | None) -> None:

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rnncodec.codec import IterativeCodec
 from rnncodec.errors import ConfigurationError
-from rnncodec.model_file import load_model
-from rnncodec.projection import Projection
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.projection import Projection
+from rnncodec.weights.weights_file import load_model
 
 # Options of the network that may change from one run to the next, because the same weights fit, or can be made to.
 FREE = (
-    "binarizer", "priming", "diffusion", "encoder_hidden_kernels", "decoder_hidden_kernels", "projections", "patches",
+    "binarizer", "priming", "diffusion", "encoder_hidden_kernels", "decoder_hidden_kernels", "projections",
+    "linear_path",
 )  # fmt: skip
 
 
@@ -22,7 +23,7 @@ def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
 
     The config of both networks must be the same, but for the options in FREE. A convolution of the states may have a
     larger kernel than before; it starts as the smaller one with zeros around. More iterations may have projections of
-    their own than before; the new ones start as the last of the old ones. The weights of `patches` may be new.
+    their own than before; the new ones start as the last of the old ones. The weights of the linear path may be new.
 
     Raises:
         ConfigurationError: the file holds another network.
@@ -31,7 +32,7 @@ def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
     start = load_model(weights)
     wanted = codec.config
     sizes = [
-        (*config.encoder_hidden_kernels, *config.decoder_hidden_kernels, config.projections, config.patches)
+        (*config.encoder_hidden_kernels, *config.decoder_hidden_kernels, config.projections, config.linear_path)
         for config in (start.config, wanted)
     ]
     shrinks = any(old > new for old, new in zip(*sizes, strict=True))

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rnncodec.codec import IterativeCodec
-from rnncodec.config import is_whole
 from rnncodec.data.schedule import value_at
+from rnncodec.distortion.metrics import ms_ssim, psnr
 from rnncodec.entropy.contexts import Network
 from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.errors import ConfigurationError
-from rnncodec.metrics import ms_ssim, psnr
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.options import is_whole
 from rnncodec.terminal import log
 from rnncodec.training.learning_rate import scheduled
 

@@ -10,9 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnncodec.evaluation.curves import DECODING_MACS, METRICS, Curve
-from rnncodec.evaluation.report.sources import Source, differences
 from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, ranked, view
 from rnncodec.evaluation.results import Evaluation
+from rnncodec.evaluation.sources import Source, differences
 from rnncodec.evaluation.summary import NOTE, SHORT, cells, headings, summarize
 
 AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # what quality is drawn against

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from rnncodec import bitstream
-from rnncodec.compression import Compressor, compressor
+from rnncodec.coding.torch_codec import TorchCodec, load_torch_codec
+from rnncodec.distortion.metrics import as_tensor, ms_ssim, psnr
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.results import Evaluation
-from rnncodec.imaging import Pixels, amplified_residual, read_pixels
-from rnncodec.metrics import as_tensor, ms_ssim, psnr
+from rnncodec.fileformat import bitstream
+from rnncodec.pictures.pixels import Pixels, amplified_residual, read_pixels
 
 LONGEST = 768  # pixels on a side; of larger photos only the centre is shown, so that the page stays small
 QUALITIES = range(1, 96)  # JPEG's
@@ -86,7 +86,7 @@ def view(
     be read any more."""
     about = evaluation.about
     try:
-        ours = compressor(about.model)
+        ours = load_torch_codec(about.model)
         if ours.identity.hex() != about.identity:
             raise ConfigurationError(f"{about.model} now holds other weights than those measured")
         views = [view_photo(ours, path, about.iterations, on_layer) for path in choose(evaluation, photos)]
@@ -95,7 +95,7 @@ def view(
     return views, None
 
 
-def view_photo(ours: Compressor, path: Path, iterations: int, on_layer: Callable[[], object]) -> dict[str, Any]:
+def view_photo(ours: TorchCodec, path: Path, iterations: int, on_layer: Callable[[], object]) -> dict[str, Any]:
     """A photo after each layer: pictures as data URLs, and captions with sizes and qualities."""
     pixels = middle(read_pixels(path))
     original = as_tensor(pixels)

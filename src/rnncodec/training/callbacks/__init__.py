@@ -3,7 +3,6 @@
 from rnncodec.training.callbacks.average import AverageWeights
 from rnncodec.training.callbacks.clock import TrainingClock
 from rnncodec.training.callbacks.context_table import ContextTable
-from rnncodec.training.callbacks.evaluation import EvaluateAtEnd
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
 from rnncodec.training.callbacks.iteration_table import IterationTable
 from rnncodec.training.callbacks.progress import StepProgressBar
@@ -17,7 +16,6 @@ __all__ = [
     "AverageWeights",
     "ContextTable",
     "CountSkipped",
-    "EvaluateAtEnd",
     "ExportContext",
     "ExportWeights",
     "ImageStrips",

@@ -4,7 +4,7 @@ import lightning as L
 from rich.console import Console
 from rich.table import Table
 
-from rnncodec.training.context import ContextModule
+from rnncodec.training.context_module import ContextModule
 
 
 class ContextTable(L.Callback):

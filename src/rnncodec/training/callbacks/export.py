@@ -10,14 +10,15 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
-from rnncodec.codec import IterativeCodec
 from rnncodec.entropy.contexts import CONTEXTS
-from rnncodec.model_file import half_holds, save_model
-from rnncodec.precision import round_weights
-from rnncodec.run_folder import CONFIG, WEIGHTS
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.precision import round_weights
 from rnncodec.training.callbacks.clock import training_seconds
-from rnncodec.training.context import ContextModule
+from rnncodec.training.context_module import ContextModule
 from rnncodec.training.module import CodecModule
+from rnncodec.training.run.folder import CONFIG
+from rnncodec.weights.released import RUN_WEIGHTS
+from rnncodec.weights.weights_file import half_holds, save_model
 
 
 class ExportWeights(L.Callback):
@@ -70,7 +71,7 @@ class ExportWeights(L.Callback):
             "seconds": round(training_seconds(trainer)),
             "versions": {"rnncodec": version("rnncodec"), "torch": torch.__version__, "lightning": L.__version__},
         }
-        path = self.folder / WEIGHTS
+        path = self.folder / RUN_WEIGHTS
         self._save(trainer, pl_module, path, training)
         return path
 

@@ -4,10 +4,10 @@ import lightning as L
 from rich.console import Console
 from rich.table import Table
 
-from rnncodec.codec import STRIDE
-from rnncodec.cost import cost
-from rnncodec.run_folder import WEIGHTS
+from rnncodec.network.codec import STRIDE
+from rnncodec.network.cost import cost
 from rnncodec.training.module import CodecModule
+from rnncodec.weights.released import RUN_WEIGHTS
 
 
 class IterationTable(L.Callback):
@@ -36,4 +36,4 @@ class IterationTable(L.Callback):
         console.print(table)
         console.print(f"Network: {cost(pl_module.codec.config)}", soft_wrap=True)
         console.print(f"Run:     {self.folder}", f"Picture: {self.folder}/strip.png", sep="\n", soft_wrap=True)
-        console.print(f"Weights: {self.folder}/{WEIGHTS}", soft_wrap=True)
+        console.print(f"Weights: {self.folder}/{RUN_WEIGHTS}", soft_wrap=True)

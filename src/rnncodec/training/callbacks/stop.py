@@ -8,14 +8,14 @@ import torch
 from torch import distributed
 
 from rnncodec.terminal import log
-from rnncodec.training.interruption import STOPPED, interruption
+from rnncodec.training.process.interruption import STOPPED, interruption
 
 EVERY = 10  # batches between two agreements of the processes of a run
 
 
 class StopOnSignal(L.Callback):
-    """After the batch in which a signal has arrived (:mod:`rnncodec.training.interruption`), saves a checkpoint as
-    ``folder/last.ckpt`` and ends the process. It must be the last callback.
+    """After the batch in which a signal has arrived (:mod:`rnncodec.training.process.interruption`), saves a checkpoint
+    as ``folder/last.ckpt`` and ends the process. It must be the last callback.
 
     All processes of a run must save together. They agree every EVERY batches, in main memory, so that none of them
     waits for its GPU.

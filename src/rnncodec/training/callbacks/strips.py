@@ -7,8 +7,8 @@ import lightning as L
 import torch
 from lightning.pytorch.loggers import WandbLogger
 
+from rnncodec.training.callbacks.strip import strip
 from rnncodec.training.module import CodecModule
-from rnncodec.training.strip import strip
 
 
 class ImageStrips(L.Callback):

@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.training.study import open_study
+from rnncodec.training.search.study import open_study
 
 
 class ReportTrial(L.Callback):

@@ -1,0 +1,153 @@
+"""What ``rnncodec.*`` offers: `compress`, `decompress` and `decompress_layers`."""
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from PIL import Image
+
+from rnncodec.coding import onnx_codec
+from rnncodec.coding.base import FileDecoder, check_size, first_layers
+from rnncodec.coding.targets import Target
+from rnncodec.errors import FormatError, ImageError
+from rnncodec.fileformat import bitstream
+from rnncodec.fileformat.metadata import NO_METADATA
+from rnncodec.pictures.limits import MAX_PIXELS, too_large
+from rnncodec.pictures.pillow_metadata import as_info, metadata_of
+from rnncodec.pictures.pixels import open_image, to_pixels
+from rnncodec.pictures.tiles import Region
+from rnncodec.weights.released import DEFAULT_MODEL
+
+
+def decoder_for(header: bitstream.Header, model: str | None = None, device: str = "cpu") -> FileDecoder[Any]:
+    """What decompresses a file with this ``header``: ``model``, or the released model that it was written with. If
+    ``model`` is the folder of an exported network, onnxruntime runs it, and torch is not imported.
+
+    Raises:
+        ModelError: ``model`` cannot be found or read.
+        WrongModelError: no released model has the identity that the file names.
+        ConfigurationError: the device cannot be used, or onnxruntime is missing.
+    """
+    if model is not None and onnx_codec.is_exported(model):
+        return onnx_codec.load_onnx_decoder(model, device)
+    from rnncodec.coding.torch_codec import torch_codec_for  # imports torch
+
+    return torch_codec_for(header, model, device)
+
+
+def compress(
+    image: Image.Image | str | os.PathLike[str],
+    *,
+    iterations: int | None = None,
+    bpp: float | None = None,
+    max_bytes: int | None = None,
+    psnr: float | None = None,
+    ms_ssim: float | None = None,
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    device: str = "cpu",
+    max_pixels: int = MAX_PIXELS,
+    strip: bool = False,
+    effort: int = 0,
+) -> bytes:
+    """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file.
+
+    Args:
+        image: of any size and mode of Pillow; `rnncodec.pictures.pixels.to_pixels` describes the conversion to RGB.
+        iterations: the number of layers, from 1 to 255. The default is 8. With one of the targets below it is the
+            largest number, and the default is as many as the model was trained for.
+        bpp, max_bytes: the largest size of the file, in bits per pixel or in bytes: write as many layers as fit.
+        psnr, ms_ssim: the least quality, PSNR in dB or MS-SSIM from 0 to 1: write as few layers as reach it.
+        model: a released model's name, a weights file, or a run's folder.
+        max_pixels: refuse a larger picture, before it is decoded; see :mod:`rnncodec.pictures.limits`.
+        strip: leave out EXIF and XMP data, and the mark of a picture that had a colour profile. They are taken from
+            ``image.info``.
+        effort: from 0 to 3, how long better codes are searched for: a smaller file for the same quality, which decodes
+            as fast. At levels 1 to 3, 5, 15 or 40 codes are tried in each layer, each of which takes longer than the
+            layer takes at level 0.
+
+    Raises:
+        RnncodecError: see :mod:`rnncodec.errors`.
+    """
+    from rnncodec.coding.torch_codec import load_torch_codec  # imports torch
+
+    if not isinstance(image, Image.Image):
+        image = open_image(image, max_pixels)
+    elif complaint := too_large(*image.size, max_pixels):
+        raise ImageError(complaint)
+    target = Target(bpp, max_bytes, psnr, ms_ssim)
+    pixels = to_pixels(image)[0]
+    metadata = NO_METADATA if strip else metadata_of(image, pixels)[0]
+    codec = load_torch_codec(str(model), device)
+    return codec.compress(pixels, iterations, target=target, metadata=metadata, effort=effort)
+
+
+def decompress(
+    data: bytes,
+    *,
+    iterations: int | None = None,
+    region: tuple[int, int, int, int] | None = None,
+    model: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    max_pixels: int = MAX_PIXELS,
+) -> Image.Image:
+    """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one. Its ``info`` has the metadata of the
+    file, as Pillow names them: ``exif``, ``xmp``, and a profile of sRGB if the original had a colour profile.
+
+    For a file that was cut, or damaged behind its header, the whole layers are decoded, with a warning.
+
+    Args:
+        iterations: decode at most so many layers.
+        region: return only this part of the picture, ``(x, y, width, height)`` in pixels from the top left. Of a large
+            picture the network decodes only what the part needs. The pixels are the same as in the whole picture.
+        model: the weights that the file was written with. By default they are looked up among the released ones.
+        max_pixels: refuse a file whose header claims a larger picture; see :mod:`rnncodec.pictures.limits`.
+
+    Raises:
+        FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
+        WrongModelError: the file was written with other weights.
+        ConfigurationError: the region is not in the picture, or ``iterations`` is less than 1.
+    """
+    file = bitstream.read(data)
+    check_size(file.header, max_pixels)
+    payloads = list(first_layers(file.layers, iterations))
+    if not payloads:
+        raise FormatError(f"nothing can be decoded: {file.damage}")
+    if file.damage:
+        warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
+    decoder = decoder_for(file.header, None if model is None else str(model), device)
+    pixels = decoder.picture(file.header, payloads, None if region is None else Region(*region))
+    assert pixels is not None  # there is a layer
+    image = Image.fromarray(pixels)
+    image.info.update(as_info(file.metadata))
+    return image
+
+
+def decompress_layers(
+    chunks: Iterable[bytes],
+    *,
+    model: str | os.PathLike[str] | None = None,
+    device: str = "cpu",
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[Image.Image]:
+    """Yields the picture after each layer of an ``.rnnc`` file whose bytes arrive in ``chunks``, as from a network.
+    Each picture is decoded as soon as its layer is whole. Other arguments are those of `decompress`.
+
+    If the file ends early or is damaged, there are fewer pictures, and a warning. The pictures are without metadata,
+    which come last.
+
+    Raises:
+        FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
+        WrongModelError: the file was written with other weights.
+    """
+    reader = bitstream.Reader(chunks)
+    check_size(reader.header, max_pixels)
+    decoder = decoder_for(reader.header, None if model is None else str(model), device)
+    decoded = 0
+    for pixels in decoder.decode_layers(reader.header, reader):
+        decoded += 1
+        yield Image.fromarray(pixels)
+    if not decoded:
+        raise FormatError(f"nothing can be decoded: {reader.damage}")
+    if reader.damage:
+        warnings.warn(f"decoded {decoded} of {reader.header.layers} layers: {reader.damage}", stacklevel=2)

@@ -1,0 +1,1 @@
+"""Pictures ↔ files, with the network in torch or in onnxruntime."""

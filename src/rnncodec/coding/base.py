@@ -1,0 +1,153 @@
+"""From the layers of a file to its picture, whatever program runs the network. Needs no torch."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count, islice
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from rnncodec.entropy import layer_coder
+from rnncodec.entropy.interface import Codes, Context
+from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
+from rnncodec.fileformat import bitstream
+from rnncodec.fileformat.bitstream import STRIDE
+from rnncodec.pictures.limits import too_large
+from rnncodec.pictures.pixels import Pixels
+from rnncodec.pictures.tiles import Region, Tile, Tiling, Window, overlap, scaled, within
+
+T = TypeVar("T")
+
+CODING = 0.2  # the share of entropy coding in the work on a layer, as progress bars count it; the network has the rest
+
+
+class FileDecoder(ABC, Generic[T]):
+    """Decodes files of one network, tile by tile. ``T`` is the type of the pictures that the network gives.
+
+    Args:
+        identities: of the model, by the id of the coder whose files it reads.
+        context: the context model of these files; None if they hold raw bits.
+        bits: of a position in a layer.
+        tiling: which pictures are large, and how they are divided.
+    """
+
+    def __init__(self, identities: Mapping[int, bytes], context: Context | None, bits: int, tiling: Tiling) -> None:
+        self.identities = identities
+        self.context = context
+        self.bits = bits
+        self.tiling = tiling
+
+    @abstractmethod
+    def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[T]:
+        """Yields the picture of a tile with its halo after each layer of the whole picture's ``codes``."""
+
+    @abstractmethod
+    def _cut(self, picture: T, window: Window) -> Pixels:
+        """The 8-bit pixels of the part of a tile's picture that is in ``window``."""
+
+    def decode(self, file: bitstream.File) -> Iterator[Pixels]:
+        """Yields the picture after each layer of ``file``. Raises errors as `picture` does."""
+        return self.decode_layers(file.header, file.layers)
+
+    def decode_layers(self, header: bitstream.Header, payloads: Iterable[bytes]) -> Iterator[Pixels]:
+        """Yields the picture after each of the layers whose ``payloads`` arrive. The states of all tiles are kept from
+        one layer to the next, so that the memory grows with the picture. Raises errors as `picture` does."""
+        area = (slice(0, header.height), slice(0, header.width))
+        codes = Remembered(self._codes(header, payloads))
+        tiles = self._tiles(header.height, header.width)
+        for pictures in zip(*(self._decode_tile(tile, codes) for tile in tiles), strict=True):
+            shown = np.empty((header.height, header.width, 3), np.uint8)
+            for tile, picture in zip(tiles, pictures, strict=True):
+                self._place(picture, tile, shown, area)
+            yield shown
+
+    def picture(
+        self,
+        header: bitstream.Header,
+        payloads: Iterable[bytes],
+        region: Region | None = None,
+        on_work: Callable[[float], object] = lambda layers: None,
+    ) -> Pixels | None:
+        """The picture after the last of the layers whose ``payloads`` arrive, or a ``region`` of it; None if there is
+        no layer. Of a large picture the network runs on one tile at a time, and only on those that the region needs.
+        ``on_work`` is called as by `compress`.
+
+        Raises:
+            WrongModelError: the file was written with another network.
+            FormatError: its coder is unknown, or a layer cannot belong to a picture of the size in the header.
+            ConfigurationError: the region is not in the picture.
+        """
+        area = (region or Region(0, 0, header.width, header.height)).window(header.width, header.height)
+        codes = Remembered(self._codes(header, payloads, lambda: on_work(CODING)))
+        tiles = [
+            tile for tile in self._tiles(header.height, header.width) if overlap(scaled(tile.middle, STRIDE), area)
+        ]
+        if next(iter(codes), None) is None:
+            return None
+        shown = np.empty((*(part.stop - part.start for part in area), 3), np.uint8)
+        for tile in tiles:
+            for picture in self._decode_tile(tile, codes):  # noqa: B007 (the last one counts)
+                on_work((1.0 - CODING) / len(tiles))
+            self._place(picture, tile, shown, area)
+        return shown
+
+    def _codes(
+        self, header: bitstream.Header, payloads: Iterable[bytes], on_layer: Callable[[], object] = lambda: None
+    ) -> Iterator[Codes]:
+        """The codes of each layer. ``on_layer`` is called after each."""
+        if header.coder not in bitstream.CODERS:
+            raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
+        if header.model != self.identities.get(header.coder) or header.bits != self.bits:
+            known = " or ".join(identity.hex() for identity in self.identities.values())
+            raise WrongModelError(f"written with model {header.model.hex()}, which is not the one at hand ({known})")
+        history: list[Codes] = []
+        for payload in payloads:
+            if header.coder == bitstream.RAW:
+                codes = layer_coder.unpack(payload, header.shape)
+            else:
+                assert self.context is not None  # else it had no identity for this coder
+                codes = layer_coder.decode(payload, header.shape, history, self.context)
+            history.append(codes)
+            on_layer()
+            yield codes
+
+    def _tiles(self, height: int, width: int) -> list[Tile]:
+        """The tiles of a picture of ``height`` × ``width`` pixels."""
+        return self.tiling.tiles(-(-height // STRIDE), -(-width // STRIDE))
+
+    def _place(self, picture: T, tile: Tile, shown: Pixels, area: Window) -> None:
+        """Write the part of a tile that lies in ``area`` to ``shown``, which holds the pixels of this area."""
+        part = overlap(scaled(tile.middle, STRIDE), area)
+        assert part is not None
+        shown[within(part, area)] = self._cut(picture, within(part, scaled(tile.whole, STRIDE)))
+
+
+class Remembered(Generic[T]):
+    """The values of an iterator, which is read only once. They can be iterated over many times, also at the same
+    time."""
+
+    def __init__(self, values: Iterator[T]) -> None:
+        self._values = values
+        self._seen: list[T] = []
+
+    def __iter__(self) -> Iterator[T]:
+        for number in count():
+            if number == len(self._seen):
+                try:
+                    self._seen.append(next(self._values))
+                except StopIteration:
+                    return
+            yield self._seen[number]
+
+
+def check_size(header: bitstream.Header, max_pixels: int) -> None:
+    """Raises FormatError if the header claims more than ``max_pixels`` pixels."""
+    if complaint := too_large(header.width, header.height, max_pixels):
+        raise FormatError(complaint)
+
+
+def first_layers(payloads: Iterable[bytes], iterations: int | None) -> Iterator[bytes]:
+    """The first ``iterations`` payloads; all if it is None. Raises ConfigurationError if it is less than 1."""
+    if iterations is not None and iterations < 1:
+        raise ConfigurationError(f"iterations must be at least 1, not {iterations}")
+    return islice(payloads, iterations)

@@ -1,0 +1,116 @@
+"""Targets of size or quality, which decide how many layers are written, and how they are measured. Needs no torch until
+a quality is measured."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnncodec.errors import ConfigurationError
+from rnncodec.pictures.pixels import Pixels
+
+PIECES = 4  # of a sample, on each side
+
+
+def bits_per_pixel(size: int, pixels: Pixels) -> float:
+    """The rate, in bits per pixel, of a file of ``size`` bytes that holds the picture ``pixels`` ``[H, W, 3]``."""
+    return 8 * size / (pixels.shape[0] * pixels.shape[1])
+
+
+@dataclass(frozen=True)
+class Target:
+    """At most one of: a largest file, in bits a pixel or in bytes; a least quality, PSNR in dB or MS-SSIM.
+
+    For a size, as many layers are written as fit. For a quality, as few are written as reach it. If the number of
+    layers is not given, there are at most as many as the network was trained for.
+
+    Raises:
+        ConfigurationError: more than one is given, or one that is not positive.
+    """
+
+    bpp: float | None = None
+    max_bytes: int | None = None
+    psnr: float | None = None
+    ms_ssim: float | None = None
+
+    def __post_init__(self) -> None:
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if len(given) > 1:
+            raise ConfigurationError(f"only one target can be met at a time, not {' and '.join(given)}")
+        for name, value in given.items():
+            if not value > 0:
+                raise ConfigurationError(f"{name} must be positive, not {value}")
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in vars(self).values())
+
+    def largest(self, pixels: Pixels) -> int | None:
+        """The most bytes that the file of this picture may have; None if no size is the target."""
+        if self.bpp is not None:
+            return math.floor(self.bpp * pixels.shape[0] * pixels.shape[1] / 8)
+        return self.max_bytes
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The least quality that a target asks for, and how it is measured.
+
+    ``name`` is the name of the measure in messages. ``measure`` gives the quality of a picture, from its pixels and
+    those of the original. ``whole`` gives that of a picture, from the qualities of its parts and their numbers of
+    pixels: exactly for PSNR; for MS-SSIM it is their mean.
+    """
+
+    least: float
+    name: str
+    measure: Callable[[Pixels, Pixels], float]
+    whole: Callable[[Sequence[float], Sequence[int]], float]
+
+    @classmethod
+    def of(cls, target: Target, pixels: Pixels) -> "Quality | None":
+        """What ``target`` asks for ``pixels``; None if it is no quality.
+
+        Raises:
+            ConfigurationError: a package is missing, or the picture is too small for MS-SSIM.
+        """
+        if target.psnr is None and target.ms_ssim is None:
+            return None
+        try:
+            from rnncodec.distortion import metrics  # torchmetrics is an optional package
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"measuring quality needs {error.name}: pip install 'rnncodec[evaluate]'"
+            ) from None
+
+        def psnr(shown: Pixels, original: Pixels) -> float:
+            return float(metrics.psnr(metrics.as_tensor(shown), metrics.as_tensor(original)))
+
+        def ms_ssim(shown: Pixels, original: Pixels) -> float:
+            return float(metrics.ms_ssim(metrics.as_tensor(shown), metrics.as_tensor(original)))
+
+        if target.psnr is not None:
+            return cls(target.psnr, "dB PSNR", psnr, whole_psnr)
+        assert target.ms_ssim is not None
+        if min(pixels.shape[:2]) < metrics.SMALLEST_SIDE:
+            raise ConfigurationError(f"MS-SSIM needs a picture of at least {metrics.SMALLEST_SIDE} pixels a side")
+        return cls(target.ms_ssim, "MS-SSIM", ms_ssim, whole_mean)
+
+
+def whole_psnr(parts: Sequence[float], sizes: Sequence[int]) -> float:
+    """The PSNR of a picture in dB, from the PSNR of each of its parts and their numbers of pixels."""
+    error = whole_mean([10.0 ** (-part / 10.0) for part in parts], sizes)
+    return -10.0 * math.log10(error) if error > 0.0 else math.inf
+
+
+def whole_mean(parts: Sequence[float], sizes: Sequence[int]) -> float:
+    """The mean over the pixels of a picture, from the mean of each of its parts and their numbers of pixels."""
+    return float(np.average(parts, weights=sizes))
+
+
+def spread_sample(pixels: Pixels, side: int) -> Pixels:
+    """A picture of at most ``side`` pixels a side, put together from PIECES × PIECES pieces of a larger picture, which
+    are spread evenly over it."""
+    height, width = (max(1, min(length, side) // PIECES) for length in pixels.shape[:2])
+    rows = np.linspace(0, pixels.shape[0] - height, PIECES).astype(int)
+    columns = np.linspace(0, pixels.shape[1] - width, PIECES).astype(int)
+    return np.block([[[pixels[y : y + height, x : x + width]] for x in columns] for y in rows])

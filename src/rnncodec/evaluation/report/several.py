@@ -1,0 +1,64 @@
+"""One table and one report of the models that a multirun of evaluate.py has measured."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import rnncodec.training.launch.resolvers  # noqa: F401
+from rnncodec.atomic_file import replacing
+from rnncodec.evaluation.curves import Curve
+from rnncodec.evaluation.report.page import render, report_curves
+from rnncodec.evaluation.results import ABOUT, JOB_FAILURE, JOB_RESULTS
+from rnncodec.evaluation.sources import read_sources
+from rnncodec.evaluation.summary import cells, headings, markdown, summarize
+
+TABLE, REPORT = "summary.md", "report.html"
+PHOTOS = 3  # of each model, in the report
+
+
+class CompareModels(Callback):
+    """At the end of a multirun of evaluate.py, prints one table of all models, and writes it and a report into the
+    folder of the multirun."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        compare(Path(config.hydra.sweep.dir))
+
+
+def compare(folder: Path) -> None:
+    """Print and write the table and the report of the jobs in ``folder``.
+
+    Raises:
+        SystemExit: a model could not be measured; the others are in the table. (Of any other exception in a callback
+            Hydra makes a warning.)
+    """
+    jobs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    results = [Path((job / JOB_RESULTS).read_text().strip()) for job in jobs if (job / JOB_RESULTS).is_file()]
+    results = [result for result in dict.fromkeys(results) if (result / ABOUT).is_file()]
+    console = Console()
+    if results:
+        sources = read_sources(results)
+        curves = [curve for _, curve in report_curves(sources)]
+        names, rows = table(curves, sources[0].evaluation.about.compare_to if sources[0].evaluation else None)
+        with replacing(folder / TABLE) as temporary:
+            temporary.write_text(markdown(names, rows))
+        with replacing(folder / REPORT) as temporary:
+            temporary.write_text(render(sources, PHOTOS))
+        shown = Table(*names, title=f"{len(results)} models")
+        for row in rows:
+            shown.add_row(*map(escape, row))
+        console.print(shown)
+        console.print(f"Table:   {folder / TABLE}", f"Report:  {folder / REPORT}", sep="\n", soft_wrap=True)
+    failures = [f"{(job / JOB_FAILURE).read_text().strip()}" for job in jobs if (job / JOB_FAILURE).is_file()]
+    if failures:
+        raise SystemExit(f"{len(failures)} of {len(jobs)} models were not measured:\n" + "\n".join(failures))
+
+
+def table(curves: list[Curve], compare_to: str | None) -> tuple[list[str], list[list[str]]]:
+    """The headings and the rows of a table with one row for each curve."""
+    baseline = next((curve for curve in curves if curve.name == compare_to), None)
+    return headings(baseline.name if baseline else None), [cells(summarize(curve, baseline)) for curve in curves]

@@ -1,0 +1,123 @@
+"""The sources of a report: runs, evaluations and curves, read from their files."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rnncodec.errors import DataError
+from rnncodec.evaluation.curves import Curve, read_curve
+from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
+from rnncodec.training.run.folder import CONFIG
+
+LEFT_OUT = (
+    "folder",
+    "run_id",
+    "outputs",
+    "name",
+    "group",
+    "tags",
+    "resume",
+)  # options that say nothing about the method
+
+UNKNOWN = "–"
+
+Series = dict[str, list[tuple[float, float]]]  # by metric: pairs of step and value
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run, an evaluation, or a published curve. ``options`` are the options that made it, flat; ``training`` holds
+    the logged values of a run."""
+
+    name: str
+    evaluation: Evaluation | None = None
+    curve: Curve | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    training: Series = field(default_factory=dict)
+
+
+def read_sources(paths: Sequence[Path]) -> list[Source]:
+    """The sources in ``paths``, with unique names.
+
+    Raises:
+        DataError: a path is not a source, or there is nothing to show.
+    """
+    sources = [source for path in paths for source in read_source(path)]
+    if not any(source.evaluation or source.curve or source.training for source in sources):
+        raise DataError("there is nothing to show: no evaluation and no training log; run evaluate.py first")
+    names = [source.name for source in sources]
+    return [
+        replace(source, name=f"{source.name} ({names[: index + 1].count(source.name)})")
+        if names.count(source.name) > 1
+        else source
+        for index, source in enumerate(sources)
+    ]
+
+
+def read_source(path: Path) -> Iterator[Source]:
+    """The sources in ``path``: the folder of an evaluation, the folder of a run with its evaluations, or the file of a
+    curve."""
+    if path.is_file():
+        curve = read_curve(path)
+        yield Source(path.stem, curve=curve)
+    elif (path / ABOUT).is_file():
+        run = path.parents[1] if path.parent.name == "evaluations" and (path.parents[1] / CONFIG).is_file() else None
+        yield from_folders(run, path)
+    elif (path / CONFIG).is_file():
+        results = sorted(found.parent for found in path.glob(f"evaluations/*/{ABOUT}"))
+        if not results:
+            yield from_folders(path, None)
+        for result in results:
+            yield from_folders(path, result)
+    else:
+        raise DataError(f"{path}: neither a run, nor the folder of an evaluation, nor a curve's JSON file")
+
+
+def from_folders(run: Path | None, result: Path | None) -> Source:
+    """The Source of a run, of an evaluation (``result``), or of both."""
+    evaluation = read_evaluation(result) if result else None
+    options: dict[str, str] = {}
+    if evaluation:
+        about = evaluation.about
+        training = {name: value for name, value in about.training.items() if name != "options"}
+        options = flat({"model": about.network, "training": training, **about.training.get("options", {})})
+    if run:
+        config = yaml.safe_load((run / CONFIG).read_text())
+        options |= flat({name: value for name, value in config.items() if name not in LEFT_OUT})
+    name = evaluation.about.name if evaluation else run.resolve().name if run else ""
+    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, read_log(run) if run else {})
+
+
+def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested options as ``{"a.b": "value"}``."""
+    found: dict[str, str] = {}
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        elif not str(name).endswith(("folder", "dirpath", "save_dir")):
+            found[f"{prefix}{name}"] = str(value)
+    return found
+
+
+def differences(sources: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The options that differ between ``sources``, with their values in the order of ``sources``. An option that a
+    source lacks does not count as a difference: weights do not record the logger of their run, for example."""
+    names = dict.fromkeys(name for options in sources for name in options)
+    values = {name: [options.get(name, UNKNOWN) for options in sources] for name in names}
+    return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}
+
+
+def read_log(run: Path) -> Series:
+    """The values that the CSV logger of a run wrote, with all parts of a resumed run; empty if there are none."""
+    series: Series = {}
+    for path in sorted(run.glob("csv-*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("csv-"))):
+        with path.open(newline="") as file:
+            for row in csv.DictReader(file):
+                for name, value in row.items():
+                    if value and name not in ("step", "epoch"):
+                        series.setdefault(name, []).append((float(row["step"]), float(value)))
+    return series

@@ -1,0 +1,1 @@
+"""A network for other programs (ONNX) and for browsers (a page)."""

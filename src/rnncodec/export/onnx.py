@@ -1,0 +1,228 @@
+"""Export of a network to ONNX, as docs/ONNX.md describes: one graph for an iteration of the encoder, one for an
+iteration of the decoder, the numbers of the context model, and a JSON file with all that a program needs besides."""
+
+import copy
+import json
+import logging
+import os
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils import _pytree as pytree
+
+from rnncodec.atomic_file import replacing
+from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, FORMAT, MODEL
+from rnncodec.entropy.interface import Context
+from rnncodec.errors import ConfigurationError
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.network.precision import round_convolutions
+from rnncodec.network.projection import Projection
+from rnncodec.weights.weights_file import model_identity
+
+OPSET = 18
+
+# Rows and columns of codes, and pictures, of the example that is traced: all different, so that none of these sizes is
+# taken for another one.
+ROWS, COLUMNS, BATCH = 3, 5, 2
+
+
+class OpenProjection(nn.Module):
+    """A `Projection` for a ``t`` ``[]``, an int64, that is not known when the graph is made."""
+
+    def __init__(self, projection: Projection) -> None:
+        super().__init__()
+        self.projection = projection
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        projection = self.projection
+        assert projection.bias is not None
+        own = t.clamp(max=projection.iterations - 1)
+        weight, bias = (
+            tensor.unflatten(0, (projection.iterations, projection.channels))[own]
+            for tensor in (projection.weight, projection.bias)
+        )
+        return functional.conv2d(x, weight, bias)
+
+
+class _Step(nn.Module):
+    """What encoder and decoder have in common: the amplification in iteration ``t`` ``[]``, an int64."""
+
+    def __init__(self, codec: IterativeCodec) -> None:
+        super().__init__()
+        self.codec = copy.deepcopy(codec)
+        round_convolutions(self.codec)  # as in files' other decoders
+        for part in list(self.codec.modules()):
+            for name, child in list(part.named_children()):
+                if isinstance(child, Projection) and child.iterations > 1:
+                    setattr(part, name, OpenProjection(child))
+
+    def amplification(self, previous: Tensor, t: Tensor) -> Tensor:
+        """As `IterativeCodec.amplification`, for a ``t`` that is not known when the graph is made."""
+        gain = self.codec.reconstruction.gain(previous, first=False)
+        scales = self.codec.normalization.scales()
+        return torch.where(t == 0, torch.ones_like(gain), gain) / scales[t.clamp(max=len(scales) - 1)]
+
+
+class EncoderStep(_Step):
+    """``(picture, previous, t, states) -> (codes, *states)``. Both pictures are shifted by -½, so that 0 is
+    mid-grey."""
+
+    def forward(self, picture: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
+        residual = (picture - previous) * self.amplification(previous, t)
+        features, new_states = self.codec.encoder(residual, states)
+        activations = self.codec.binarizer.project(features, t)  # type: ignore[arg-type]  # a tensor
+        return self.codec.binarizer(activations), *pytree.tree_leaves(new_states)
+
+
+class DecoderStep(_Step):
+    """``(codes, previous, t, states) -> (reconstruction, *states)``, pictures as in `EncoderStep`."""
+
+    def forward(self, codes: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
+        amplification = self.amplification(previous, t)
+        decoded, new_states = self.codec.decoder(codes, states, t)
+        return self.codec.reconstruction(decoded, previous, amplification), *pytree.tree_leaves(new_states)
+
+
+@dataclass(frozen=True)
+class State:
+    """The shape of one state: ``[B, *channels, scale · h, scale · w]`` for codes of ``h × w`` positions."""
+
+    channels: tuple[int, ...]
+    scale: int
+
+
+def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
+    """Write ``codec`` and its context model into ``folder``, as four files.
+
+    Raises:
+        ConfigurationError: a package is missing, or the context model computes in floating point.
+    """
+    try:
+        import onnxscript  # noqa: F401 (torch.onnx needs it)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"export needs more packages ({error}): pip install 'rnncodec[onnx]'") from None
+    if codec.context is not None and codec.context.coder == bitstream.FLOAT_CONTEXT:
+        raise ConfigurationError("its context model computes in floating point: its files decode on one machine only")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    encoder, decoder = example_states(codec)
+    picture, previous = (torch.zeros(BATCH, 3, STRIDE * ROWS, STRIDE * COLUMNS) for _ in range(2))  # not one tensor
+    codes = torch.ones(BATCH, codec.config.bits, ROWS, COLUMNS)
+    contents = {
+        ENCODER: graph(EncoderStep(codec), {"picture": picture, "previous": previous}, encoder, "codes"),
+        DECODER: graph(DecoderStep(codec), {"codes": codes, "previous": previous}, decoder, "reconstruction"),
+        CONTEXT: b"" if codec.context is None else context_numbers(codec.context),
+        MODEL: json.dumps(description(codec, encoder, decoder)).encode(),
+    }
+    for name, content in contents.items():
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(content)
+
+
+@torch.no_grad()
+def example_states(codec: IterativeCodec) -> tuple[Any, Any]:
+    """The states of encoder and decoder, as the cells have them, after an iteration on the example's pictures."""
+    pictures = torch.zeros(BATCH, 3, STRIDE * ROWS, STRIDE * COLUMNS)
+    activations, encoder = codec.encode_step(pictures, None, 0)
+    _, decoder = codec.decode_step(codec.binarizer(activations), pictures, pictures.new_ones(()), None, 0)
+    return encoder, decoder
+
+
+def graph(step: _Step, inputs: dict[str, Tensor], states: Any, output: str) -> bytes:
+    """The ONNX graph of ``step``, with the sizes of pictures, codes and states left open."""
+    batch, rows, columns = (torch.export.Dim(name) for name in ("batch", "h", "w"))
+
+    def size(tensor: Tensor) -> dict[int, Any]:
+        scale = tensor.shape[-2] // ROWS
+        open_sizes = (rows, columns) if scale == 1 else (scale * rows, scale * columns)
+        return {0: batch, tensor.ndim - 2: open_sizes[0], tensor.ndim - 1: open_sizes[1]}
+
+    sizes: Any = pytree.tree_map(size, (inputs, states))
+    count = len(pytree.tree_leaves(states))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            step.eval(),
+            kwargs={**inputs, "t": torch.tensor(1), "states": states},
+            dynamic_shapes={**sizes[0], "t": None, "states": sizes[1]},
+            input_names=[*inputs, "t", *(f"state_{i}" for i in range(count))],
+            output_names=[output, *(f"new_state_{i}" for i in range(count))],
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    halve(model)
+    return model.SerializeToString()
+
+
+def halve(model: Any) -> None:
+    """Store the weights in the ONNX ``model`` that float16 holds exactly as float16, which the graph turns into
+    float32 again. No result changes."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for index, tensor in enumerate(model.graph.initializer):
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        value = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = value.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), value):
+            stored = f"{tensor.name}.float16"
+            casts.append(helper.make_node("Cast", [stored], [tensor.name], to=TensorProto.FLOAT))
+            model.graph.initializer[index].CopyFrom(numpy_helper.from_array(half, stored))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def description(codec: IterativeCodec, encoder: Any, decoder: Any) -> dict[str, Any]:
+    """The content of MODEL; ``encoder`` and ``decoder`` are states."""
+    identities = {bitstream.RAW: model_identity(codec)}
+    if codec.context is not None:
+        identities[codec.context.coder] = model_identity(codec, codec.context)
+    return {
+        "format": FORMAT,
+        "identities": {str(coder): identity.hex() for coder, identity in identities.items()},
+        "iterations": codec.training_info.get("iterations", 16),
+        "stride": STRIDE,
+        "config": asdict(codec.config),
+        "encoder_states": [asdict(state(tensor)) for tensor in pytree.tree_leaves(encoder)],
+        "decoder_states": [asdict(state(tensor)) for tensor in pytree.tree_leaves(decoder)],
+        "context": None if codec.context is None else context_description(codec.context),
+    }
+
+
+def state(tensor: Tensor) -> State:
+    return State(tuple(tensor.shape[1:-2]), tensor.shape[-2] // ROWS)
+
+
+def context_description(context: Context) -> dict[str, Any]:
+    """The config of a context model, and where in CONTEXT each of its tensors begins."""
+    tensors, offset = {}, 0
+    for name, tensor in sorted(context.tensors.items()):
+        tensors[name] = {"type": tensor.dtype.name, "shape": tensor.shape, "offset": offset}
+        offset += tensor.nbytes
+    return {
+        "name": context.config.name,
+        "coder": context.coder,
+        "config": asdict(context.config),
+        "tensors": tensors,
+    }
+
+
+def context_numbers(context: Context) -> bytes:
+    """The content of CONTEXT: the tensors one after the other, row-major, in little-endian numbers."""
+    return b"".join(
+        tensor.astype(tensor.dtype.newbyteorder("<")).tobytes() for _, tensor in sorted(context.tensors.items())
+    )

@@ -1,0 +1,1 @@
+"""The network of the paper: cells, binarizer, reconstruction frameworks, and the loop."""

@@ -1,0 +1,120 @@
+"""The shape of a network: every option that fixes it, and the checks of these options."""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rnncodec.errors import ConfigurationError
+from rnncodec.network.binarizer import BINARIZERS
+from rnncodec.network.cells import CELLS
+from rnncodec.network.options import Config, is_whole
+from rnncodec.network.reconstruction import RECONSTRUCTIONS
+
+# Options that older weights files do not name, with the value that holds for these files. Today an option with this
+# value is still left out of the file, so that the identity of such weights stays the same.
+ADDED = {"priming": 0, "diffusion": 0, "copies": 4, "projections": 1, "linear_path": False}
+
+MOST_CELLS = 4  # of the encoder, and of the decoder: each is a factor of two between the pixels and the codes
+MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
+MOST_KERNEL = 31
+MOST_RUNS = 64  # of priming and of diffusion
+MOST_COPIES = 64
+MOST_PROJECTIONS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class CodecConfig(Config):
+    """Everything that fixes a network's shape and meaning; it travels in the metadata of a weights file.
+
+    The default values for training are in ``conf/model``.
+
+    Args:
+        encoder_channels: output channels at ``width = 1``, of the first convolution, then of each cell. The convolution
+            leads to the grid from which cells of stride 2 go on to 1/16.
+        decoder_channels: the same for the decoder; the output of a cell is counted before its depth-to-space. The last
+            convolution leads from the grid after the last cell to the pixels.
+        encoder_hidden_kernels, decoder_hidden_kernels: for each cell, the size of the kernel on its hidden state.
+        width: each number of channels is multiplied by it and rounded to a multiple of four.
+        bits: binary codes for each 16×16 block and iteration.
+        priming, diffusion: extra runs of the encoder and the decoder before the first iteration, and before each later
+            one. They write no bits (Johnston et al. 2018).
+        copies: how many copies the memory of the associative LSTM keeps.
+        projections: the number of iterations that have a projection of their own to the bits and from the bits; see
+            :mod:`rnncodec.network.projection`.
+        linear_path: give each position a linear path from its 16×16 block of the residual to its bits, and from its
+            bits to this block of the reconstruction. Without it all iterations see the residual through the same
+            features of the encoder, far fewer than the block has values, and what these leave out is never coded.
+
+    Raises:
+        ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
+    """
+
+    group: ClassVar[str] = "model"
+    encoder_cell: str
+    decoder_cell: str
+    encoder_channels: tuple[int, ...]
+    decoder_channels: tuple[int, ...]
+    encoder_hidden_kernels: tuple[int, ...]
+    decoder_hidden_kernels: tuple[int, ...]
+    width: float
+    bits: int
+    binarizer: str
+    reconstruction: str
+    residual_normalization: bool
+    priming: int
+    diffusion: int
+    copies: int
+    projections: int
+    linear_path: bool
+
+    def __post_init__(self) -> None:
+        for name, choices in (
+            ("encoder_cell", CELLS),
+            ("decoder_cell", CELLS),
+            ("binarizer", BINARIZERS),
+            ("reconstruction", RECONSTRUCTIONS),
+        ):
+            if str(getattr(self, name)) not in choices:
+                raise ConfigurationError(f"unknown {name} '{getattr(self, name)}'; choose from {', '.join(choices)}")
+        for part in ("encoder", "decoder"):
+            cells = self._check_list(f"{part}_channels", 2, MOST_CELLS + 1) - 1
+            self._check_list(f"{part}_hidden_kernels", cells, cells)
+            if any(kernel % 2 == 0 for kernel in getattr(self, f"{part}_hidden_kernels")):
+                raise ConfigurationError(f"{part}_hidden_kernels must be odd, so that the state keeps its size")
+        if isinstance(self.width, bool) or not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
+            raise ConfigurationError(f"width must be positive, not {self.width}")
+        if not is_whole(self.bits, 1, 255):
+            raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
+        for name, least, most in (
+            ("priming", 0, MOST_RUNS),
+            ("diffusion", 0, MOST_RUNS),
+            ("copies", 1, MOST_COPIES),
+            ("projections", 1, MOST_PROJECTIONS),
+        ):
+            value = getattr(self, name)
+            if not is_whole(value, least, most):
+                raise ConfigurationError(f"{name} must be a whole number from {least} to {most}, not {value}")
+        for name in ("residual_normalization", "linear_path"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"{name} must be true or false, not {getattr(self, name)}")
+        largest = max(*self.channels(self.encoder_channels), *self.channels(self.decoder_channels))
+        if largest > MOST_CHANNELS or max(self.encoder_hidden_kernels + self.decoder_hidden_kernels) > MOST_KERNEL:
+            raise ConfigurationError(
+                f"a layer of {largest} channels, or a kernel of the given size, is too large: the most are "
+                f"{MOST_CHANNELS} channels and kernels of {MOST_KERNEL}; check width, channels and kernels"
+            )
+
+    def _check_list(self, name: str, least: int, most: int) -> int:
+        """Make the option a tuple, and return its length."""
+        given = getattr(self, name)
+        values = tuple(given) if isinstance(given, Iterable) else ()
+        if not (least <= len(values) <= most and all(is_whole(value, 1) for value in values)):
+            length = str(least) if least == most else f"{least} to {most}"
+            raise ConfigurationError(f"{name} needs a list of {length} positive whole numbers, not {given}")
+        object.__setattr__(self, name, values)
+        return len(values)
+
+    def channels(self, paper: tuple[int, ...]) -> list[int]:
+        """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""
+        return [max(4, 4 * round(channels * self.width / 4)) for channels in paper]

@@ -1,0 +1,56 @@
+"""The cost of a network: its parameters, and its multiply–accumulates (MACs) for a pixel and iteration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.config import CodecConfig
+
+SIDE = 256  # pixels of the picture that the operations are counted for; a multiple of every stride
+T = 1  # the iteration that is counted. In iteration 0, the first, there is no state and less to do
+
+
+@dataclass(frozen=True)
+class Cost:
+    """``parameters`` of the whole network; ``encoder`` and ``decoder``: thousands of MACs for a pixel and an iteration
+    after the first, of the convolutions, the extra runs of diffusion and the gain network included. To encode a picture
+    of several iterations both are needed, to decode it the decoder alone."""
+
+    parameters: int
+    encoder: float
+    decoder: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.parameters / 1e6:.2f} M parameters; encoder {self.encoder:.1f}, decoder {self.decoder:.1f} kMAC "
+            "a pixel and iteration"
+        )
+
+
+@cache
+def cost(config: CodecConfig) -> Cost:
+    """Count the operations of a network of this ``config``. No weights are needed, and nothing is computed."""
+    with torch.device("meta"), torch.inference_mode():
+        codec = IterativeCodec(config).eval()
+        residual = torch.empty(1, 3, SIDE, SIDE)
+        scales = codec.normalization.scales()
+        activations, encoder_states = codec.encode_step(residual, None, 0)
+        codes = codec.binarizer(activations)
+        amplification = codec.amplification(residual, T, scales)
+        _, decoder_states = codec.decode_step(codes, residual, amplification, None, 0)
+        gain = kilo_macs(lambda: codec.amplification(residual, T, scales))
+        encoder = kilo_macs(lambda: codec.encode_step(residual, encoder_states, T))
+        decoder = kilo_macs(lambda: codec.decode_step(codes, residual, amplification, decoder_states, T))
+    parameters = sum(parameter.numel() for parameter in codec.parameters())
+    return Cost(parameters, gain + encoder, gain + decoder)
+
+
+def kilo_macs(action: Callable[[], object]) -> float:
+    """Thousands of MACs a pixel that ``action`` takes on a picture of SIDE × SIDE pixels."""
+    with FlopCounterMode(display=False) as counter:
+        action()
+    return counter.get_total_flops() / 2 / SIDE**2 / 1000  # a MAC is a product and a sum: two FLOPs

@@ -1,0 +1,32 @@
+"""The linear path from the codes to the pixels."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnncodec.network.cells.sums import wide
+from rnncodec.network.projection import Projection
+
+
+class LinearPath(nn.Module):
+    """Codes to pixels, each position to its own block of ``side`` × ``side`` pixels, without overlap.
+
+    In iteration t a position with the codes b gets the block
+
+        W_t (b ⊙ softplus(V_t f))
+
+    where f are features of the decoder at this position. So each bit has a pattern of pixels of its own in each
+    iteration, and the features say how strong it is: weak where the picture is smooth.
+    """
+
+    def __init__(self, bits: int, features: int, side: int, iterations: int) -> None:
+        super().__init__()
+        self.side = side
+        self.strength = Projection(features, bits, iterations)
+        self.patterns = Projection(bits, 3 * side**2, iterations)
+        nn.init.normal_(self.patterns.weight, std=0.01)  # the rest of the decoder learns first
+
+    def forward(self, codes: Tensor, features: Tensor, t: int) -> Tensor:
+        """``[B, bits, h, w]`` and ``[B, features, h, w]`` to ``[B, 3, side · h, side · w]``, in iteration t; the first
+        is 0."""
+        strength = functional.softplus(wide(self.strength(features, t)))
+        return functional.pixel_shuffle(self.patterns(codes * strength, t), self.side)

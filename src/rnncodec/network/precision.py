@@ -1,0 +1,70 @@
+"""The precision in which the network runs on pictures.
+
+In bfloat16 a processor that computes in it runs the network about twice as fast. A file must decode to nearly the same
+pixels in both precisions, whichever it was written in. Therefore
+
+- the convolutions have the same weights, rounded to bfloat16, in both;
+- the sums and the states of the cells, the convolutions that give pixels, residuals, gains and reconstructions are in
+  float32 in both.
+
+``benchmarks/speed.py`` measures how pictures differ.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rnncodec.network.codec import IterativeCodec
+
+
+def fastest(device: torch.device) -> torch.dtype:
+    """bfloat16 on a CPU that has instructions for it, else float32."""
+    if device.type != "cpu":
+        return torch.float32
+    # torch has no public functions for this.
+    has_instructions = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if has_instructions else torch.float32
+
+
+def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
+    """Let the convolutions of ``codec`` run in ``dtype``, with weights rounded to bfloat16. Those that give pixels, and
+    those of the gain network, keep float32."""
+    round_convolutions(codec)
+    for module in _rounded(codec):
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.to(dtype)
+        if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
+            module.register_forward_hook(_again_if_narrow)
+
+
+def round_convolutions(codec: IterativeCodec) -> None:
+    """Round the weights of ``codec`` to bfloat16 that are in it where the network runs in it; their dtype stays."""
+    for module in _rounded(codec):
+        for parameter in module.parameters(recurse=False):
+            parameter.data = parameter.data.bfloat16().to(parameter.dtype)
+
+
+def _rounded(codec: IterativeCodec) -> Iterator[nn.Module]:
+    """The modules with these weights."""
+    decoder = codec.decoder
+    exact = [decoder.output] if decoder.linear_path is None else [decoder.output, decoder.linear_path.patterns]
+    for part in (codec.encoder, codec.binarizer, decoder):
+        yield from (module for module in part.modules() if module not in exact)
+
+
+@torch.no_grad()
+def round_weights(codec: IterativeCodec) -> None:
+    """Round the weights of ``codec`` to values that bfloat16 and float16 both hold."""
+    for parameter in codec.parameters():
+        parameter.copy_(parameter.bfloat16().half())
+
+
+def _again_if_narrow(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+    """The output of a convolution with a stride. If it is one column wide, it is computed again with zeros on the right
+    of the input: oneDNN, in torch 2.13 for processors with AMX, leaves parts of such a column in bfloat16 unset."""
+    if output.shape[-1] > 1:
+        return output
+    assert isinstance(conv, nn.Conv2d)
+    return conv.forward(functional.pad(*inputs, (0, conv.stride[1])))[..., :1]

@@ -1,0 +1,1 @@
+"""Image files ↔ arrays of pixels, their metadata, and how large pictures are divided."""

@@ -1,0 +1,126 @@
+"""The metadata of an image of Pillow ↔ those of a file."""
+
+import io
+from typing import Any
+
+from PIL import Image, PngImagePlugin
+from PIL.ExifTags import IFD, Base
+
+from rnncodec.fileformat.metadata import MAX_SIZE, Metadata
+from rnncodec.pictures.exif import corrected_exif, corrected_xmp, is_exif
+from rnncodec.pictures.pixels import Pixels, srgb_profile
+
+PREFIX = b"Exif\0\0"  # before EXIF data in a JPEG file, and in Pillow
+
+# Of a TIFF file, whose tags also say where its pixels are: those that describe the picture.
+DESCRIPTIVE = (
+    Base.ImageDescription,
+    Base.Make,
+    Base.Model,
+    Base.Software,
+    Base.DateTime,
+    Base.Artist,
+    Base.Copyright,
+)
+
+# The formats of Pillow that are written with metadata. A JPEG file has at most so many bytes of each.
+HOLDERS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "JXL")
+JPEG_LIMITS = {"exif": 65_533, "xmp": 65_504}
+
+
+def metadata_of(image: Image.Image, pixels: Pixels) -> tuple[Metadata, list[str]]:
+    """The metadata of the file of an image whose pixels are ``pixels`` ``[H, W, 3]``, upright and in sRGB, and notes on
+    what was left out."""
+    height, width = pixels.shape[:2]
+    srgb, notes = bool(image.info.get("icc_profile")), []
+    exif, xmp = _exif(image), _xmp(image)
+    if exif and not is_exif(exif):
+        notes.append("EXIF data that are not a TIFF stream are left out")
+        exif = b""
+    for name, value in (("EXIF", exif), ("XMP", xmp)):
+        if len(value) > MAX_SIZE:
+            notes.append(f"{name} data of {len(value):,} bytes are left out; {MAX_SIZE:,} fit into a file")
+    return Metadata(
+        corrected_exif(exif, width, height, srgb) if 0 < len(exif) <= MAX_SIZE else b"",
+        corrected_xmp(xmp, width, height, srgb) if len(xmp) <= MAX_SIZE else b"",
+        srgb,
+    ), notes
+
+
+def _exif(image: Image.Image) -> bytes:
+    """The EXIF data of an image as a TIFF stream; nothing if there are none, or if they are broken."""
+    exif = image.info.get("exif")
+    if exif is None:
+        exif = _rewritten_exif(image)
+    while exif.startswith(PREFIX):
+        exif = exif[len(PREFIX) :]
+    return bytes(exif)
+
+
+def _rewritten_exif(image: Image.Image) -> bytes:
+    """The descriptive tags of a TIFF file, or of a PNG file whose EXIF data are text, as EXIF data."""
+    try:
+        found, kept = image.getexif(), Image.Exif()
+        for tag in DESCRIPTIVE:
+            if tag in found:
+                kept[tag] = found[tag]
+        for directory in (IFD.Exif, IFD.GPSInfo):
+            values = {tag: value for tag, value in found.get_ifd(directory).items() if tag != IFD.Interop}
+            if values:
+                kept[directory] = values
+        return kept.tobytes() if len(kept) else b""
+    except Exception:  # broken EXIF data raise many kinds of errors
+        return b""
+
+
+def _xmp(image: Image.Image) -> bytes:
+    """The XMP packet of an image; nothing if there is none."""
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+
+
+def as_info(metadata: Metadata) -> dict[str, bytes]:
+    """The metadata as the ``info`` of an image has them, and as options of ``Image.save``."""
+    info = {"exif": PREFIX + metadata.exif if metadata.exif else b"", "xmp": metadata.xmp}
+    info["icc_profile"] = srgb_profile() if metadata.srgb else b""
+    return {name: value for name, value in info.items() if value}
+
+
+def encode(image: Image.Image, format_name: str, metadata: Metadata) -> tuple[bytes, list[str]]:
+    """The file of an image in a format of Pillow, with ``metadata``, and notes on what was left out."""
+    options: dict[str, Any] = as_info(metadata)
+    notes = []
+    if options and format_name not in HOLDERS:
+        options, notes = {}, [f"its metadata are left out: {format_name} files are written without"]
+    if format_name == "JPEG":
+        for name, limit in JPEG_LIMITS.items():
+            if len(options.get(name, b"")) > limit:
+                notes.append(f"{name.upper()} data of {len(options.pop(name)):,} bytes do not fit into a JPEG file")
+    try:
+        return _saved(image, format_name, _xmp_as_tag(format_name, options)), notes
+    except Exception as error:  # some formats read EXIF data, and broken ones raise many kinds of errors
+        if not options:
+            raise
+        return _saved(image, format_name, {}), [f"its metadata are left out: they could not be written ({error})"]
+
+
+def _xmp_as_tag(format_name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``Image.save``, with the XMP packet where PNG and TIFF files have it: in a text, and in a tag."""
+    if "xmp" not in options or format_name not in ("PNG", "TIFF"):
+        return options
+    others, xmp = options.copy(), options["xmp"]
+    del others["xmp"]
+    if format_name == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
+        return others | {"pnginfo": text}
+    exif = Image.Exif()
+    exif.load(options.get("exif", b""))
+    exif[Base.XMLPacket] = xmp
+    return others | {"exif": exif}
+
+
+def _saved(image: Image.Image, format_name: str, options: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, quality=95, **options)
+    return buffer.getvalue()

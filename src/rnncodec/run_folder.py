@@ -1,9 +1,0 @@
-"""The names of the files in the folder of a training run."""
-
-CONFIG = "config.yaml"  # every option of the run
-WEIGHTS = "weights.safetensors"  # the trained network, as the codec reads it
-CHECKPOINTS = "checkpoints"  # the folder that a run is resumed from
-RESULT = "result.json"  # the last figures of a run that is finished; absent in any other
-FAILURE = "failure.txt"  # why the run failed, if it did
-OUTPUT = "output.log"  # what was printed after the terminal had closed
-LOCK = ".lock"  # held while a process trains the run

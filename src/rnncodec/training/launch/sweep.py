@@ -1,0 +1,102 @@
+"""A sweep: its jobs are taken up again where they were, and a table at its end says how each ended."""
+
+import atexit
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+import rnncodec.training.launch.resolvers  # noqa: F401
+from rnncodec.errors import ConfigurationError
+from rnncodec.training.process.hangup import survive_hangup
+from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.outcome import state
+from rnncodec.training.run.saved_config import load_config
+
+# The resolvers are imported for the processes of launchers, which import this module before they read the config.
+OWN = ("run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices")
+
+
+class SweepTable(Callback):
+    """At the end of a multirun, however it ends, prints the state of each job, why jobs failed, and how to go on. A
+    multirun goes on when its terminal is closed."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        survive_hangup(folder)
+        atexit.register(print_table, folder)
+
+
+def print_table(sweep: Path) -> None:
+    """Print the state of each job in the folder ``sweep``."""
+    states = {folder: state(folder) for folder in jobs(sweep)}
+    if not states:
+        return
+    table = Table(title=f"{len(states)} jobs")
+    for heading in ("job", "state", ""):
+        table.add_column(heading, overflow="fold")
+    for folder, (kind, detail) in states.items():
+        table.add_row(escape(folder.name), kind, escape(detail))
+    console = Console()
+    console.print(table)
+    console.print(f"Sweep:   {sweep}", soft_wrap=True, highlight=False)
+    if any(kind not in ("finished", "pruned") for kind, _ in states.values()):
+        console.print(
+            f"Go on:   the same command with  hydra.sweep.dir={sweep}  runs what is not finished",
+            soft_wrap=True,
+            highlight=False,
+        )
+
+
+def jobs(sweep: Path) -> list[Path]:
+    """The folders of the jobs in the folder ``sweep``, in the order of their numbers."""
+    folders = [path for path in sweep.iterdir() if path.is_dir() and path.name.partition("-")[0].isdigit()]
+    return sorted(folders, key=lambda path: int(path.name.partition("-")[0]))
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether ``folder`` holds a run, finished or not. One that was killed before its config was saved is none."""
+    config = folder / CONFIG
+    if config.is_file() and not config.stat().st_size:
+        config.unlink()
+    return config.is_file()
+
+
+def check_same(config: DictConfig, folder: Path) -> None:
+    """Check that the run in ``folder`` has the options of ``config``, so that it can be taken up in its place. Options
+    that are ``auto`` may have had other values on another machine.
+
+    Raises:
+        ConfigurationError: names the options that are different.
+    """
+    asked, saved = flat(config), flat(load_config(folder))
+    different = [
+        name
+        for name in sorted(asked.keys() | saved.keys())
+        if name not in OWN and asked.get(name) != saved.get(name) and "auto" not in (asked.get(name), saved.get(name))
+    ]
+    if different:
+        raise ConfigurationError(
+            f"{folder} holds a run with other options: {', '.join(different)}; choose another folder, or go on with "
+            f"that run by resume={folder}"
+        )
+
+
+def flat(config: DictConfig, prefix: str = "") -> dict[str, Any]:
+    """The single options of ``config`` by their full names, but for those that name its folder."""
+    values: dict[str, Any] = {}
+    content = OmegaConf.to_container(config, resolve=True)
+
+    def collect(value: Any, name: str) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                collect(inner, f"{name}.{key}" if name else str(key))
+        elif not name.endswith((".folder", ".dirpath", ".save_dir", ".id")):
+            values[name] = value
+
+    collect(content, prefix)
+    return values

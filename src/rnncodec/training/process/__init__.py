@@ -1,0 +1,1 @@
+"""What one process of a run knows of its machine: ranks, devices, signals."""

@@ -1,0 +1,50 @@
+"""Weights files on the Hugging Face Hub: ``hf://OWNER/NAME``, or ``hf://OWNER/NAME@REVISION``.
+
+A repository there holds a weights file of rnncodec, unchanged, and its card as README.md.
+"""
+
+import functools
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+from rnncodec.errors import ConfigurationError, ModelError
+
+SCHEME = "hf://"
+WEIGHTS = "model.safetensors"  # the name by which the Hub knows a weights file
+
+
+def is_on_hub(name: str | os.PathLike[str]) -> bool:
+    """Whether ``name`` is that of a repository on the Hub."""
+    return str(name).startswith(SCHEME)
+
+
+@functools.cache
+def download(address: str) -> Path:
+    """The weights file of a repository on the Hub, in the local cache. It is downloaded if the cache has not got it,
+    and looked up once in a process.
+
+    Raises:
+        ConfigurationError: huggingface_hub is missing.
+        ModelError: there is no such file, or it cannot be downloaded.
+    """
+    hub = library()
+    repository, _, revision = address.removeprefix(SCHEME).partition("@")
+    try:
+        path = hub.HfApi().hf_hub_download(repository, WEIGHTS, revision=revision or None)
+    except Exception as error:  # huggingface_hub raises many kinds of errors
+        raise ModelError(f"{address}: {WEIGHTS} cannot be downloaded ({first_line(error)})") from None
+    return Path(path)
+
+
+def library() -> Any:
+    """The package huggingface_hub. Raises ConfigurationError if it is not installed."""
+    try:
+        return importlib.import_module("huggingface_hub")
+    except ModuleNotFoundError:
+        raise ConfigurationError("the Hugging Face Hub needs a package: pip install 'rnncodec[hub]'") from None
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -1,0 +1,25 @@
+"""Released weights (safetensors, with their config in the metadata) and their cards. Needs no torch."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from safetensors import safe_open
+
+DEFAULT_MODEL = "light"
+RUN_WEIGHTS = "weights.safetensors"  # the file in the folder of a run
+
+
+def released_models() -> dict[str, Path]:
+    """The weights files in the package, by name."""
+    return {path.stem: path for path in sorted(Path(str(files("rnncodec.weights"))).glob("*.safetensors"))}
+
+
+def released_name(identity: bytes) -> str | None:
+    """The name of the released model with this identity (see `rnncodec.weights.weights_file.model_identity`), with or
+    without its context model, or None."""
+    for name, path in released_models().items():
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        if identity.hex() in (metadata.get("identity"), metadata.get("context_identity")):
+            return name
+    return None

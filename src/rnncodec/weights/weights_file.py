@@ -1,0 +1,153 @@
+"""Weights files: safetensors files whose metadata holds the config of the network and how it was trained.
+
+A file may also hold a context model of the network's codes. The names of its tensors begin with ``context.``.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rnncodec.atomic_file import replacing
+from rnncodec.entropy.contexts import CONTEXTS, context_config
+from rnncodec.entropy.interface import Context
+from rnncodec.errors import ConfigurationError, ModelError
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.config import ADDED, CodecConfig
+from rnncodec.weights.hub import download, is_on_hub
+from rnncodec.weights.released import DEFAULT_MODEL, RUN_WEIGHTS, released_models
+
+FORMAT = "rnncodec-1"
+CONTEXT = "context."
+
+# Names that differ in weights files: there, and so in the identities of weights, the linear path has an older name.
+STORED_OPTIONS = {"linear_path": "patches"}
+STORED_TENSORS = {"decoder.linear_path.": "decoder.patches."}  # the beginnings of the names of tensors
+
+
+def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
+    """Write the weights of ``codec``, its config and its context model to ``path``. ``training`` describes how the
+    weights were trained. ``half`` stores float16, which halves the file."""
+    dtype = torch.float16 if half else torch.float32
+    tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in stored_tensors(codec).items()}
+    metadata = {
+        "format": FORMAT,
+        "identity": _identity(codec.config, tensors).hex(),
+        "config": _options(codec.config),
+        "training": json.dumps(training, sort_keys=True),
+    }
+    if codec.context is not None:
+        metadata["context_identity"] = _identity(codec.config, tensors, codec.context).hex()
+        metadata["context"] = json.dumps({"name": codec.context.config.name} | asdict(codec.context.config))
+        tensors |= {CONTEXT + name: torch.from_numpy(value) for name, value in codec.context.tensors.items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> IterativeCodec:
+    """The network in a weights file, or the released one of that name, or that of a repository on the Hugging Face Hub
+    (``hf://OWNER/NAME``, needs huggingface_hub), in eval mode, on the CPU, in float32.
+
+    ``codec.training_info`` is the ``training`` that was given to `save_model`; ``codec.context`` is the context model
+    in the file, or None.
+
+    Raises:
+        ModelError: no such file or name, or not a weights file of rnncodec.
+        ConfigurationError: huggingface_hub is needed and missing.
+    """
+    path = find_model(path_or_name)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path}: not a readable safetensors file ({error})") from None
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path}: not weights of rnncodec, or of a newer version (format {metadata.get('format')})")
+    try:
+        codec = IterativeCodec(CodecConfig.from_mapping(ADDED | stored_options(json.loads(metadata["config"]))))
+        context = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(CONTEXT)}
+        own = {_stored(name, STORED_TENSORS): name for name in codec.state_dict()}
+        codec.load_state_dict({own.get(name, name): value.float() for name, value in tensors.items()})
+        codec.training_info = json.loads(metadata["training"])
+        if "context" in metadata:
+            config = context_config(json.loads(metadata["context"]))
+            codec.context = CONTEXTS[config.name].context(
+                config, {name.removeprefix(CONTEXT): value for name, value in context.items()}
+            )
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError, ModelError) as error:
+        raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
+    return codec.eval()
+
+
+def find_model(path_or_name: str | os.PathLike[str]) -> Path:
+    """The path of a weights file, from a path, a run's folder, the name of released weights, or that of a repository on
+    the Hugging Face Hub, whose file is downloaded."""
+    if is_on_hub(path_or_name):
+        return download(str(path_or_name))
+    path = Path(path_or_name)
+    if path.is_dir():
+        path = path / RUN_WEIGHTS
+    if path.is_file():
+        return path
+    names = released_models()
+    if str(path_or_name) in names:
+        return names[str(path_or_name)]
+    raise ModelError(f"{path_or_name}: neither a weights file nor a released model ({', '.join(names) or 'none'})")
+
+
+def half_holds(codec: IterativeCodec) -> bool:
+    """Whether float16 represents every weight of ``codec`` exactly."""
+    return all(torch.equal(value, value.half().to(value.dtype)) for value in codec.state_dict().values())
+
+
+def model_identity(codec: IterativeCodec, context: Context | None = None) -> bytes:
+    """Four bytes that identify a network: the first of the SHA-256 of the config and of every weight, as float32. If
+    ``context`` is given, it is hashed as well: files under different context models do not decode each other."""
+    return _identity(codec.config, stored_tensors(codec), context)
+
+
+def _options(config: CodecConfig) -> str:
+    """The config as JSON, as it is stored in the file and hashed for the identity."""
+    options = {name: value for name, value in asdict(config).items() if (name, value) not in ADDED.items()}
+    return json.dumps({STORED_OPTIONS.get(name, name): value for name, value in options.items()}, sort_keys=True)
+
+
+def stored_options(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The options in a weights file, by the names that `CodecConfig` has for them."""
+    own = {name: option for option, name in STORED_OPTIONS.items()}
+    return {own.get(name, name): value for name, value in stored.items()}
+
+
+def stored_tensors(codec: IterativeCodec) -> dict[str, Tensor]:
+    """The tensors of ``codec``, by their names in a weights file."""
+    return {_stored(name, STORED_TENSORS): value for name, value in codec.state_dict().items()}
+
+
+def _stored(name: str, beginnings: Mapping[str, str]) -> str:
+    """``name`` as it is in a weights file."""
+    for own, stored in beginnings.items():
+        if name.startswith(own):
+            return stored + name.removeprefix(own)
+    return name
+
+
+def _identity(config: CodecConfig, weights: Mapping[str, Tensor], context: Context | None = None) -> bytes:
+    digest = hashlib.sha256(_options(config).encode())
+    for name, value in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes())
+    if context is not None:
+        digest.update(json.dumps(asdict(context.config), sort_keys=True).encode())
+        for name, tensor in sorted(context.tensors.items()):
+            digest.update(name.encode())
+            digest.update(tensor.astype("<f4" if tensor.dtype.kind == "f" else "<i4").tobytes())
+    return digest.digest()[:4]

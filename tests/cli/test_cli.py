@@ -1,0 +1,333 @@
+"""The command line, as a real process."""
+
+import errno
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+import rnncodec
+from rnncodec.cli.files import check_output, write_output
+from rnncodec.errors import OutputError
+from rnncodec.pictures.pixels import srgb_profile
+
+
+def run(*arguments: object, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "rnncodec.cli", *map(str, arguments)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return subprocess.run(command, input=content, capture_output=True, timeout=120, env=environment)
+
+
+@pytest.fixture(scope="module")
+def odd_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One pixel; odd sides; grey; with alpha; a JPEG on its side."""
+    folder = tmp_path_factory.mktemp("odd")
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (17, 33, 3), dtype=np.uint8))
+    images = {"pixel": noise.crop((0, 0, 1, 1)), "odd": noise, "grey": noise.convert("L"), "alpha": noise.copy()}
+    images["alpha"].putalpha(128)
+    paths = {}
+    for name, image in images.items():
+        paths[name] = folder / f"{name}.png"
+        image.save(paths[name])
+    paths["rotated"] = folder / "rotated.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown turned by 90°
+    noise.save(paths["rotated"], exif=exif)
+    return paths
+
+
+def test_odd_images_round_trip(odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path) -> None:
+    done = run("compress", *odd_images.values(), "-o", tmp_path, "--model", tiny_weights, "--iterations", 2)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"transparency is flattened onto white" in done.stderr
+    files = [tmp_path / f"{name}.rnnc" for name in odd_images]
+    done = run("decompress", *files, "-o", tmp_path / "back", "--model", tiny_weights)
+    assert done.returncode == 0, done.stderr.decode()
+    sizes = {name: Image.open(tmp_path / "back" / f"{name}.png").size for name in odd_images}
+    assert sizes == {"pixel": (1, 1), "odd": (33, 17), "grey": (33, 17), "alpha": (33, 17), "rotated": (17, 33)}
+    for name, path in odd_images.items():
+        data = (tmp_path / f"{name}.rnnc").read_bytes()
+        assert data == rnncodec.compress(path, model=tiny_weights, iterations=2)
+        decoded = np.asarray(Image.open(tmp_path / "back" / f"{name}.png"))
+        assert np.array_equal(decoded, np.asarray(rnncodec.decompress(data, model=tiny_weights)))
+
+
+def test_pipes(odd_images: dict[str, Path], tiny_weights: Path) -> None:
+    compressed = run("compress", "-", "--model", tiny_weights, content=odd_images["odd"].read_bytes())
+    assert compressed.returncode == 0, compressed.stderr.decode()
+    whole = run("decompress", "-", "--model", tiny_weights, content=compressed.stdout)
+    assert Image.open(io.BytesIO(whole.stdout)).size == (33, 17)
+    cut = run("decompress", "-", "--model", tiny_weights, content=compressed.stdout[:-1])
+    assert cut.returncode == 0
+    assert b"cut inside layer 3 of 3" in cut.stderr
+    assert Image.open(io.BytesIO(cut.stdout)).size == (33, 17)
+
+
+def test_info_shows_the_same_values_as_text_and_as_json(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.rnnc"
+    assert run("compress", odd_images["odd"], "-o", file, "--model", tiny_weights).returncode == 0
+    described = json.loads(run("info", "--json", file).stdout)
+    assert (described["width"], described["height"]) == (33, 17)
+    assert (described["layers_written"], described["damage"]) == (3, None)
+    assert described["layers"][-1]["ends_at"] == file.stat().st_size
+    assert described["layers"][-1]["bpp"] == 8 * file.stat().st_size / (33 * 17)
+    shown = run("info", file).stdout.decode()
+    assert "33×17 pixels, 3 of 3 layers" in shown
+    assert described["model"] in shown
+
+
+def test_info_shows_the_cost_of_a_network(tiny_weights: Path) -> None:
+    shown = run("info", "--model", tiny_weights).stdout.decode()
+    described = json.loads(run("info", "--json", "--model", tiny_weights).stdout)
+    assert f"decoder {described['decoder']:.1f} kMAC a pixel and iteration" in shown
+    assert described["parameters"] > 1000
+    nothing = run("info")
+    assert nothing.returncode == 2
+    assert b"name a file, or a network with --model" in nothing.stderr
+
+
+def test_targets_and_truncation_and_the_savings_in_info(
+    photos_dir: Path, context_weights: Path, tmp_path: Path
+) -> None:
+    photo, whole, small, cut = photos_dir / "photo-0.png", *(tmp_path / f"{name}.rnnc" for name in "abc")
+    assert run("compress", photo, "-o", whole, "--model", context_weights).returncode == 0
+    described = json.loads(run("info", "--json", whole).stdout)
+    assert described["coder"] == 1
+    assert all(layer["saved"] > 0 for layer in described["layers"])
+    assert "context model" in run("info", whole).stdout.decode()
+    limit = described["layers"][1]["ends_at"] + 3
+    assert run("compress", photo, "-o", small, "--model", context_weights, "--max-bytes", limit).returncode == 0
+    assert run("truncate", whole, "-o", cut, "--max-bytes", limit).returncode == 0
+    assert small.read_bytes() == cut.read_bytes() == whole.read_bytes()[:10] + cut.read_bytes()[10:]
+    shown = run("decompress", cut, "-o", tmp_path / "c.png", "--model", context_weights)
+    assert (shown.returncode, b"warning" in shown.stderr) == (0, False)
+    missed = run("compress", photo, "-o", tmp_path / "d.rnnc", "--model", context_weights, "--psnr", 99)
+    assert missed.returncode == 2
+    assert b"3 layers reach" in missed.stderr
+
+
+def test_metadata_go_into_files_and_out_of_them_unless_they_are_stripped(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    photo, kept, stripped, cut = tmp_path / "photo.jpg", *(tmp_path / f"{name}.rnnc" for name in "abc")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist], exif[ExifTags.Base.Orientation] = "Ada", 6
+    Image.open(odd_images["odd"]).save(photo, exif=exif, xmp=b"<xmp>", icc_profile=srgb_profile())
+    assert run("compress", photo, "-o", kept, "--model", tiny_weights).returncode == 0
+    assert run("compress", photo, "-o", stripped, "--model", tiny_weights, "--strip").returncode == 0
+    assert run("truncate", kept, "-o", cut, "--max-bytes", 9999, "--strip").returncode == 0
+    assert kept.read_bytes().startswith(stripped.read_bytes())
+    assert cut.read_bytes() == stripped.read_bytes()
+    described = json.loads(run("info", "--json", kept).stdout)["metadata"]
+    assert (described["xmp"], described["srgb"]) == (5, True)
+    assert described["bytes"] == len(kept.read_bytes()) - len(stripped.read_bytes())
+    shown = run("info", kept, stripped).stdout.decode()
+    assert f"metadata: EXIF of {described['exif']} bytes, XMP of 5 bytes, tagged as sRGB" in shown
+    assert "metadata: none" in shown
+    assert run("decompress", kept, "-o", tmp_path / "a.jpg", "--model", tiny_weights).returncode == 0
+    image = Image.open(tmp_path / "a.jpg")
+    assert (image.size, image.info["xmp"], image.info["icc_profile"]) == ((17, 33), b"<xmp>", srgb_profile())
+    assert dict(image.getexif()) == {ExifTags.Base.Artist: "Ada", ExifTags.Base.Orientation: 1}
+
+
+def test_existing_outputs_are_kept_without_overwrite(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "x.rnnc"
+    target.write_bytes(b"precious")
+    refused = run("compress", odd_images["odd"], "-o", target, "--model", tiny_weights)
+    assert refused.returncode == 7
+    assert b"--overwrite" in refused.stderr
+    assert target.read_bytes() == b"precious"
+    assert run("compress", odd_images["odd"], "-o", target, "--model", tiny_weights, "--overwrite").returncode == 0
+    assert target.read_bytes().startswith(b"RNNC")
+
+
+def test_one_bad_input_does_not_keep_the_others(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(odd_images["odd"].read_bytes()[:80])
+    done = run("compress", broken, odd_images["odd"], "-o", tmp_path / "out", "--model", tiny_weights)
+    assert done.returncode == 3
+    assert str(broken).encode() in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["odd.rnnc"]
+
+
+def test_a_folder_is_converted_by_several_processes_and_a_second_run_goes_on(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "in" / "deeper").mkdir(parents=True)
+    (tmp_path / "in" / "deeper" / "odd.png").write_bytes(odd_images["odd"].read_bytes())
+    (tmp_path / "in" / "grey.png").write_bytes(odd_images["grey"].read_bytes())
+    (tmp_path / "in" / "broken.png").write_bytes(odd_images["odd"].read_bytes()[:80])
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    arguments = ["compress", tmp_path / "in", "-o", tmp_path / "out", "--model", tiny_weights, "--iterations", 1]
+    done = run(*arguments, "--jobs", 2)
+    assert done.returncode == 3
+    assert b"2 files written, 1 failed" in done.stderr
+    assert b"broken.png" in done.stderr
+    written = [tmp_path / "out" / "deeper" / "odd.rnnc", tmp_path / "out" / "grey.rnnc"]
+    assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == written
+    assert written[0].read_bytes() == rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1)
+    written[1].unlink()
+    again = run(*arguments)
+    assert b"1 files written, 1 failed, 1 were finished before" in again.stderr
+    assert written[1].exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_full_disk_ends_in_one_line(odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x.rnnc"
+    file.write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
+    command = [sys.executable, "-m", "rnncodec.cli", "truncate", str(file), "--max-bytes", "999", "-o", "-"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 7
+    (line,) = done.stderr.splitlines()
+    assert "standard output cannot be written: No space left on device" in line
+
+
+def test_output_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, content: bytes) -> None:
+        path.open("wb").write(content[:2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OutputError, match="No space left on device"):
+        write_output(str(tmp_path / "x.rnnc"), b"content")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_in_which_nothing_can_be_written_is_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError, match="is no folder"):
+        check_output(str(tmp_path / "file" / "x.rnnc"), overwrite=False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(OutputError, match="is read-only"):
+        check_output(str(tmp_path / "new" / "x.rnnc"), overwrite=False)
+
+
+def test_region_is_a_part_of_the_picture(odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path) -> None:
+    file, part = tmp_path / "x.rnnc", tmp_path / "part.png"
+    file.write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
+    options = ["decompress", file, "-o", part, "--model", tiny_weights, "--region"]
+    assert run(*options, "30,2,3,15").returncode == 0
+    whole = rnncodec.decompress(file.read_bytes(), model=tiny_weights)
+    assert np.array_equal(np.asarray(Image.open(part)), np.asarray(whole.crop((30, 2, 33, 17))))
+    for wrong, message in (("1,2,3", "four whole numbers"), ("30,2,4,15", "beyond the picture")):
+        refused = run(*options, wrong, "--overwrite")
+        assert (refused.returncode, message in refused.stderr.decode()) == (2, True)
+
+
+def test_every_failure_has_its_exit_code_and_message(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    good = tmp_path / "good.rnnc"
+    assert run("compress", odd_images["odd"], "-o", good, "--model", tiny_weights).returncode == 0
+    newer = tmp_path / "newer.rnnc"
+    newer.write_bytes(good.read_bytes()[:4] + b"\x09" + good.read_bytes()[5:])
+    beheaded = tmp_path / "beheaded.rnnc"
+    beheaded.write_bytes(good.read_bytes()[:10])
+    target = ["-o", tmp_path / "z.rnnc"]
+    cases = [
+        (["decompress", good], 6, "none of the released ones"),
+        (["decompress", odd_images["odd"], "-o", tmp_path / "y.png"], 5, "not an rnncodec file"),
+        (["decompress", newer], 5, "version 9"),
+        (["decompress", beheaded], 5, "cut inside its header"),
+        (["decompress", good, "-o", tmp_path / "y.docx", "--model", tiny_weights], 7, ".docx"),
+        (["compress", tmp_path / "missing.png", "--model", tiny_weights], 3, "No such file"),
+        (["compress", good, *target, "--model", tiny_weights], 3, "not an image"),
+        (["compress", odd_images["odd"], *target, "--model", "huge"], 4, "released model"),
+        (["compress", odd_images["odd"], *target, "--model", tiny_weights, "--iterations", 0], 2, "from 1"),
+    ]  # fmt: skip
+    for arguments, exit_code, message in cases:
+        done = run(*arguments)
+        assert (done.returncode, message in done.stderr.decode()) == (exit_code, True), (arguments, done.stderr)
+        assert b"Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["beheaded.rnnc", "good.rnnc", "newer.rnnc"]
+
+
+@pytest.mark.parametrize(("number", "jobs"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGTERM, 2)])
+def test_a_command_interrupted_while_it_writes_leaves_no_file_and_no_process(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path, number: signal.Signals, jobs: int
+) -> None:
+    slow_disk = tmp_path / "slow_disk.py"  # processes that the command starts import it too
+    slow_disk.write_text("""
+import pathlib, time, rnncodec.cli
+whole = pathlib.Path.write_bytes
+def half(path, content):
+    whole(path, content[: len(content) // 2])
+    print("writing", flush=True)
+    time.sleep(600)
+pathlib.Path.write_bytes = half
+if __name__ == "__main__":
+    rnncodec.cli.main()
+""")
+    images = [odd_images["odd"], odd_images["grey"]][:jobs]
+    arguments = ["compress", *images, "-o", f"{tmp_path}/out/", "--model", tiny_weights, "--jobs", jobs]
+    command = [sys.executable, slow_disk, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in images:
+            assert process.stdout.readline() == b"writing\n"
+        assert len(list((tmp_path / "out").iterdir())) == jobs
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)  # until all processes that could write to its output have ended
+    assert process.returncode == 128 + number
+    assert errors.decode().splitlines()[-1] == f"interrupted by {number.name}; finished files are kept"
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_help_gives_examples() -> None:
+    assert run("--help").returncode == 0
+    for command in ("compress", "decompress", "truncate", "info", "shards"):
+        done = run(command, "--help")
+        assert done.returncode == 0
+        assert f"rnncodec {command}" in done.stdout.decode()
+
+
+def test_shards_command(photos_dir: Path, tmp_path: Path) -> None:
+    done = run("shards", photos_dir, "--out", tmp_path / "shards", "--shard-size", 4)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"6 images in 2 shards" in done.stderr
+    again = run("shards", photos_dir, "--out", tmp_path / "shards")
+    assert again.returncode == 2
+    assert b"holds shards already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "exit_code"),
+    [
+        ("--help", 0),
+        ("compress --help", 0),
+        ("info FILE", 0),
+        ("truncate FILE --max-bytes 999 -o OUT", 0),
+        ("compress missing.jpg", 3),
+        ("decompress missing.rnnc", 3),
+        ("decompress FILE -o FILE", 7),
+        ("compress FILE --bpp 1 --psnr 30", 2),
+    ],
+)
+def test_commands_without_a_network_do_not_load_torch(
+    command: str, exit_code: int, odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    places = {"FILE": tmp_path / "odd.rnnc", "OUT": tmp_path / "out.rnnc"}
+    places["FILE"].write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
+    program = "import sys, rnncodec.cli\ntry: rnncodec.cli.main()\nfinally: print('torch' in sys.modules)"
+    arguments = [str(places.get(word, word)) for word in command.split()]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout.splitlines()[-1] == "False"

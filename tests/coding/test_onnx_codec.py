@@ -1,0 +1,147 @@
+"""Files are decoded by an exported network, without torch, as by the network it was exported from."""
+
+import json
+import shutil
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import rnncodec
+from rnncodec.api import decoder_for
+from rnncodec.coding.onnx_codec import (
+    CONTEXT,
+    CONTEXTS,
+    DECODER,
+    ENCODER,
+    MODEL,
+    OnnxDecoder,
+    session,
+    step,
+    zero_states,
+)
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy import contexts
+from rnncodec.entropy.binary_rnn import BinaryRNNConfig
+from rnncodec.errors import ConfigurationError, ModelError, WrongModelError
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import Pixels
+from rnncodec.pictures.tiles import Tiling
+
+pytest.importorskip("onnxruntime")
+
+LAYERS = 3
+TILES = Tiling(side=4, halo=2)
+
+
+@pytest.fixture(scope="module")
+def photo(photos: list[Pixels]) -> Pixels:
+    return photos[0][:150, :170]
+
+
+@pytest.fixture(scope="module")
+def in_torch(folded_codec: IterativeCodec) -> TorchCodec:
+    return TorchCodec(folded_codec, dtype=torch.float32)
+
+
+@pytest.fixture(scope="module")
+def data(in_torch: TorchCodec, photo: Pixels) -> bytes:
+    return in_torch.compress(photo, LAYERS)
+
+
+def differ(a: Pixels, b: Pixels) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def test_pictures_are_those_of_torch(exported: Path, in_torch: TorchCodec, data: bytes) -> None:
+    file, decoder = bitstream.read(data), OnnxDecoder(exported)
+    for found, wanted in zip(decoder.decode(file), in_torch.decode(file), strict=True):
+        assert differ(found, wanted) <= 1
+    for found, codes in zip(
+        decoder._codes(file.header, file.layers), in_torch._codes(file.header, file.layers), strict=True
+    ):
+        assert np.array_equal(found, codes)
+
+
+def test_large_pictures_are_decoded_in_the_same_tiles(
+    exported: Path, folded_codec: IterativeCodec, data: bytes
+) -> None:
+    file = bitstream.read(data)
+    found = OnnxDecoder(exported, TILES).picture(file.header, file.layers)
+    wanted = TorchCodec(folded_codec, tiling=TILES, dtype=torch.float32).picture(file.header, file.layers)
+    assert found is not None
+    assert wanted is not None
+    assert differ(found, wanted) <= 1
+
+
+def test_a_file_that_the_graphs_encode_decodes_to_its_codes_everywhere(
+    exported: Path, in_torch: TorchCodec, photo: Pixels
+) -> None:
+    """The codes may be others than torch finds: rounding decides the sign of a number very near 0."""
+    decoder = OnnxDecoder(exported)
+    encoder = session(exported / ENCODER, threads=1)
+    image = in_torch._images(photo).numpy()
+    previous = np.zeros_like(image)
+    h, w = image.shape[-2] // 16, image.shape[-1] // 16
+    states = [zero_states(decoder.model[f"{kind}_states"], h, w) for kind in ("encoder", "decoder")]
+    written, config = [], decoder.model["config"]
+    for t in range(LAYERS):
+        codes = step(encoder, config, t, {"picture": image - np.float32(0.5), "previous": previous}, states[0])
+        previous = step(decoder.graph, config, t, {"codes": codes, "previous": previous}, states[1])
+        written.append(codes[0].astype(np.int8))
+    payloads = [in_torch._encode(written[: t + 1]) for t in range(LAYERS)]
+    file = bitstream.read(in_torch._file(photo, payloads, b""))
+    for reader in (decoder, in_torch):
+        assert np.array_equal(list(reader._codes(file.header, file.layers)), written)
+    *_, found = decoder.decode(file)
+    *_, wanted = in_torch.decode(file)
+    assert differ(found, wanted) <= 1
+
+
+def test_command_decompresses_without_torch(exported: Path, in_torch: TorchCodec, data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "photo.rnnc").write_bytes(data)
+    start = "import sys; sys.modules['torch'] = None; from rnncodec.cli import main; main()"
+    given = ["decompress", tmp_path / "photo.rnnc", "--model", exported]
+    subprocess.run([sys.executable, "-c", start, *given], check=True, timeout=120)
+    *_, wanted = in_torch.decode(bitstream.read(data))
+    assert differ(np.asarray(Image.open(tmp_path / "photo.png")), wanted) <= 1
+
+
+def test_functions_take_the_folder(exported: Path, in_torch: TorchCodec, data: bytes) -> None:
+    wanted = list(in_torch.decode(bitstream.read(data)))
+    assert differ(np.asarray(rnncodec.decompress(data, model=exported)), wanted[-1]) <= 1
+    pictures = list(islice(rnncodec.decompress_layers([data], model=exported), LAYERS))
+    assert all(differ(np.asarray(found), each) <= 1 for found, each in zip(pictures, wanted, strict=True))
+
+
+def test_what_cannot_work_is_refused(exported: Path, tiny_codec: IterativeCodec, data: bytes, tmp_path: Path) -> None:
+    header = bitstream.read(data).header
+    with pytest.raises(ConfigurationError, match="runs on the CPU, not on 'cuda'"):
+        decoder_for(header, str(exported), "cuda")
+    with pytest.raises(WrongModelError):
+        rnncodec.decompress(TorchCodec(tiny_codec).compress(np.zeros((16, 16, 3), np.uint8), 1), model=exported)
+    model = json.loads((exported / MODEL).read_text())
+    shutil.copy(exported / CONTEXT, tmp_path)
+    for changed in (model | {"format": "other"}, {}, model | {"context": model["context"] | {"name": "other"}}):
+        (tmp_path / MODEL).write_text(json.dumps(changed))
+        with pytest.raises(ModelError, match=MODEL):
+            OnnxDecoder(tmp_path)
+    shutil.copy(exported / MODEL, tmp_path)
+    (tmp_path / CONTEXT).write_bytes((exported / CONTEXT).read_bytes()[:-1])
+    with pytest.raises(ModelError, match="buffer is too small"):
+        OnnxDecoder(tmp_path)
+    shutil.copy(exported / CONTEXT, tmp_path)
+    (tmp_path / DECODER).write_bytes(b"no graph")
+    with pytest.raises(ModelError, match=DECODER):
+        OnnxDecoder(tmp_path)
+
+
+def test_every_context_model_in_integers_is_known() -> None:
+    in_floats = {BinaryRNNConfig.name}  # files of it decode on one machine only
+    assert set(CONTEXTS) == set(contexts.CONTEXTS) - in_floats

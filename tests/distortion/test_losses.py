@@ -1,0 +1,118 @@
+import pytest
+import torch
+from pytorch_msssim import ssim as reference_ssim
+from torch import Tensor, nn
+
+from rnncodec.distortion.losses import HVS, L1, L2, MSSSIM, Decibels, L1AndMSSSIM, SSIMWeightedL1
+from rnncodec.distortion.losses.weighted import dissimilarity
+from rnncodec.distortion.metrics import ms_ssim, psnr_hvs
+
+LOSSES = [
+    L1(),
+    L2(),
+    MSSSIM(),
+    L1AndMSSSIM(share=0.84, fall=0.8),
+    Decibels(share=0.9, fall=0.9, hvs=0.5),
+    SSIMWeightedL1(),
+]
+
+
+def pictures(side: int) -> tuple[Tensor, Tensor]:
+    """Reconstructions ``[2, 2, 3, side, side]``, the first iteration's worse, of smooth images."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(2, 3, 8, 8, generator=generator)
+    images = nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
+    noise = torch.randn(2, *images.shape, generator=generator) * torch.tensor([0.1, 0.03]).view(2, 1, 1, 1, 1)
+    return (images + noise).clamp(0, 1), images
+
+
+def test_pixelwise_losses_follow_the_equations() -> None:
+    images, reconstructions = torch.rand(2, 3, 16, 16), torch.rand(4, 2, 3, 16, 16)
+    beta = 1 / (2 * 16 * 16 * 3 * 4)
+    paper = beta * sum((images - x).abs().sum() for x in reconstructions)
+    torch.testing.assert_close(L1()(reconstructions, images).mean(), paper)
+    torch.testing.assert_close(L2()(reconstructions, images)[1], torch.mean((images - reconstructions[1]) ** 2))
+
+
+def test_ms_ssim_of_the_loss_equals_the_measured_one() -> None:
+    reconstructions, images = pictures(192)
+    expected = [1 - ms_ssim(255 * x, 255 * images).mean() for x in reconstructions]
+    torch.testing.assert_close(MSSSIM()(reconstructions, images), torch.stack(expected), rtol=0, atol=1e-5)
+
+
+def test_the_squared_error_that_the_eye_sees_is_that_of_psnr_hvs() -> None:
+    reconstructions, images = pictures(64)
+    expected = [psnr_hvs((255 * x).round(), (255 * images[:1]).round())[0] for x in reconstructions[:, :1]]
+    found = -10 * HVS()(reconstructions[:, :1], images[:1]).log10()
+    torch.testing.assert_close(found.double(), torch.stack(expected).double(), rtol=0, atol=0.05)
+
+
+def test_the_weights_of_ssim_weighted_l1_agree_with_an_independent_ssim() -> None:
+    reconstructions, images = pictures(48)
+    weights = dissimilarity(reconstructions, images)[..., 5:-5, 5:-5]  # where the window needs no mirrored pixels
+    expected = torch.stack([(1 - reference_ssim(x, images, data_range=1.0)) / 2 for x in reconstructions])
+    torch.testing.assert_close(weights.mean(dim=(1, 2, 3, 4)), expected, rtol=0, atol=1e-4)
+
+
+def test_errors_where_structure_is_lost_count_more() -> None:
+    images = torch.full((1, 3, 32, 32), 0.5)
+    images[..., 16:, ::2] = 0.8  # a flat half and a striped one
+    flat, striped = images.clone(), images.clone()
+    flat[..., :16, :] += 0.2
+    striped[..., 16:, :] = 0.65
+    reconstruction = torch.where(torch.arange(32)[:, None] < 16, flat, striped)[None]
+    weights = dissimilarity(reconstruction, images)[0, 0, 0]
+    assert weights[22:].mean() > weights[:10].mean()
+    errors = (reconstruction - images).abs().mean(dim=2)[0, 0]
+    weighted = (errors * weights / weights.mean()).mean()
+    torch.testing.assert_close(SSIMWeightedL1()(reconstruction, images)[0], weighted)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("side", [16, 32, 64])
+def test_a_loss_falls_with_the_error_and_has_gradients_everywhere(loss: nn.Module, side: int) -> None:
+    reconstructions, images = pictures(side)
+    reconstructions.requires_grad_()
+    worse, better = loss(reconstructions, images)
+    perfect = loss(images[None], images)
+    assert worse > better > perfect
+    (worse + better).backward()
+    assert reconstructions.grad is not None
+    assert reconstructions.grad.isfinite().all()
+    assert (reconstructions.grad != 0).float().mean() > 0.9
+    if not isinstance(loss, Decibels):  # a logarithm has no limit
+        torch.testing.assert_close(perfect, torch.zeros(1), rtol=0, atol=1e-5)
+
+
+def test_validation_before_training_does_not_break_it() -> None:
+    reconstructions, images = pictures(32)
+    with torch.inference_mode():
+        MSSSIM()(reconstructions, images)
+    reconstructions.requires_grad_()
+    MSSSIM()(reconstructions, images).sum().backward()
+
+
+def test_the_mix_is_between_its_parts() -> None:
+    reconstructions, images = pictures(32)
+    l1, structure = L1()(reconstructions, images), MSSSIM()(reconstructions, images)
+    mixed = L1AndMSSSIM(share=0.25, fall=1.0)(reconstructions, images)
+    torch.testing.assert_close(mixed, 0.25 * structure + 0.75 * l1)
+    shifting = L1AndMSSSIM(share=0.5, fall=0.5)(reconstructions, images)
+    torch.testing.assert_close(shifting[1], 0.25 * structure[1] + 0.75 * l1[1])
+
+
+def test_decibels_are_between_the_logarithms_of_their_parts() -> None:
+    reconstructions, images = pictures(32)
+    l2, structure = L2()(reconstructions, images).log(), MSSSIM()(reconstructions, images).log()
+    shifting = Decibels(share=0.5, fall=0.5, hvs=0)(reconstructions, images)
+    torch.testing.assert_close(shifting, torch.stack([(structure + l2)[0] / 2, structure[1] / 4 + 3 * l2[1] / 4]))
+
+
+def test_decibels_count_the_same_gain_alike_however_small_the_error() -> None:
+    _, images = pictures(32)
+    noise = torch.randn(1, *images.shape, generator=torch.Generator().manual_seed(1))
+    psnr = Decibels(share=0.0, fall=1.0, hvs=0)
+    large, small = (
+        psnr(images + scale * noise, images) - psnr(images + scale / 2 * noise, images) for scale in (0.2, 0.02)
+    )
+    torch.testing.assert_close(large, small, rtol=1e-3, atol=0)

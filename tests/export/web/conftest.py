@@ -1,0 +1,173 @@
+"""The page in a real browser, from a local server that can send slowly."""
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+
+from rnncodec.entropy.quantization import quantize_recurrent
+from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import Pixels
+from tests.conftest import export_by_command
+from tests.defaults import codec_config, recurrent_checkerboard_config
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a folder. A file in ``slow`` is sent in pieces: after each, its ``gate`` must be released once."""
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
+        self.folder = folder
+        self.slow: dict[str, list[bytes]] = {}
+        self.gate = threading.Semaphore(0)
+        self.sent = 0  # bytes of a slow file
+        self.requests: list[str] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Send other content than that of the file."""
+        self.send_slowly(name, [content])
+        self.gate.release()
+
+    def send_slowly(self, name: str, pieces: list[bytes]) -> None:
+        self.slow[name], self.gate, self.sent = pieces, threading.Semaphore(0), 0
+
+
+class Handler(SimpleHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        name = urlsplit(self.path).path.lstrip("/")
+        self.server.requests.append(name)
+        pieces = self.server.slow.get(name)
+        if pieces is None:
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(sum(map(len, pieces))))
+        self.end_headers()
+        for piece in pieces:
+            self.server.gate.acquire(timeout=60)
+            self.wfile.write(piece)
+            self.wfile.flush()
+            self.server.sent += len(piece)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Site:
+    """The page in Chromium, with what it complained of and what it asked other servers for."""
+
+    def __init__(self, browser: Any, server: Server) -> None:
+        self.server = server
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+        self.complaints: list[str] = []
+        self.foreign: list[str] = []
+
+    def open(self, query: str = "", **viewport: int) -> Any:
+        page = self.context.new_page()
+        if viewport:
+            page.set_viewport_size(viewport)
+        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._note)
+        page.goto(f"{self.server.address}/{query}")
+        page.wait_for_selector("body[data-ready]", timeout=60_000)
+        return page
+
+    def _note(self, request: Any) -> None:
+        if not request.url.startswith((self.server.address, "blob:", "data:")):
+            self.foreign.append(request.url)
+
+
+@pytest.fixture(scope="session")
+def chromium_browser(chromium: str) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    quiet = "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
+    arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split())]
+    with playwright.sync_playwright() as session:
+        browser = session.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page with `folded_codec`."""
+    from rnncodec.export.web import write_page
+
+    folder = tmp_path_factory.mktemp("site")
+    write_page(exported, folder)
+    return folder
+
+
+@pytest.fixture
+def site(chromium_browser: Any, site_folder: Path) -> Iterator[Site]:
+    yield from served(chromium_browser, site_folder)
+
+
+def served(browser: Any, folder: Path) -> Iterator[Site]:
+    server = Server(folder)
+    found = Site(browser, server)
+    yield found
+    found.context.close()
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def wide_codec(photos: list[Pixels]) -> IterativeCodec:
+    """A network whose shape is another one in all that files show: 48 bits, a linear path to them, and a recurrent
+    context model for 2 iterations, which knows how frequent the codes of each channel are in a photo."""
+    torch.manual_seed(0)
+    shape = {"bits": 48, "iterations": 2}
+    network = RecurrentCheckerboard(recurrent_checkerboard_config(**shape, groups=5, memory=6, hidden=(16, 8)))
+    torch.nn.init.normal_(network.output, std=0.02)
+    codec = IterativeCodec(
+        codec_config(encoder_cell="gru", decoder_cell="gru", bits=48, linear_path=True, width=0.03)
+    ).eval()
+    image = torch.from_numpy(photos[0][:64, :96].copy()).permute(2, 0, 1)[None].float() / 255.0
+    with torch.no_grad():
+        network.output_bias += 2 * codec.encode(image, 2).float().mean((1, 3, 4))
+    codec.context = quantize_recurrent(network)
+    codec.training_info = {"iterations": 3}
+    return codec
+
+
+@pytest.fixture(scope="session")
+def wide_site_folder(wide_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page with `wide_codec`."""
+    from rnncodec.export.web import write_page
+
+    folder = tmp_path_factory.mktemp("wide_site")
+    write_page(export_by_command(wide_codec, tmp_path_factory.mktemp("wide")), folder)
+    return folder
+
+
+@pytest.fixture
+def wide_site(chromium_browser: Any, wide_site_folder: Path) -> Iterator[Site]:
+    yield from served(chromium_browser, wide_site_folder)
+
+
+def eventually(condition: Any, seconds: float = 30.0) -> bool:
+    """Whether ``condition`` comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

@@ -1,0 +1,352 @@
+"""The page: what it decodes and compresses equals Python's, and it shows a picture before the file has arrived."""
+
+import base64
+import hashlib
+import io
+import re
+from contextlib import suppress
+from dataclasses import replace
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, PngImagePlugin
+from PIL.ExifTags import Base
+from tests.test_exif import camera_exif
+
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy.interface import ONE, Bits, Codes, Groups
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pillow_metadata import metadata_of
+from rnncodec.pictures.pixels import Pixels, srgb_profile, to_pixels
+from tests.export.web.conftest import Site, eventually
+
+LAYERS = 3
+DONE = "body[data-done]"
+
+
+@pytest.fixture(scope="module")
+def photo(photos: list[Pixels]) -> Pixels:
+    return photos[0][:70, :100]  # no whole number of positions
+
+
+@pytest.fixture(scope="module")
+def data(folded_codec: IterativeCodec, photo: Pixels) -> bytes:
+    return TorchCodec(folded_codec, dtype=torch.float32).compress(photo, LAYERS)
+
+
+def test_page_was_built_from_its_sources() -> None:
+    web = Path(__file__).parents[3] / "web"
+    digest = hashlib.sha256()
+    for path in sorted([web / "package-lock.json", *(web / "src").iterdir()]):
+        digest.update(str(path.relative_to(web)).encode() + path.read_bytes())
+    built = Path(str(files("rnncodec.export.web"))) / "sources.sha256"
+    assert built.read_text().strip() == digest.hexdigest(), "run  npm ci && npm run build  in web/"
+
+
+def hashes(codec: IterativeCodec, data: bytes) -> list[str]:
+    """The first half of the SHA-256 of the codes of each layer."""
+    file = bitstream.read(data)
+    layers: list[Codes] = list(TorchCodec(codec)._codes(file.header, file.layers))
+    return [hashlib.sha256(codes.tobytes()).hexdigest()[:16] for codes in layers]
+
+
+def table(page: Any) -> list[list[str]]:
+    """The layers, as the page lists them: number, bytes, bpp, hash."""
+    rows = page.locator("#table tr").all()
+    return [[cell.text_content() for cell in row.locator("td").all()] for row in rows]
+
+
+def picture(page: Any) -> Pixels:
+    """What the canvas shows."""
+    url = page.evaluate("document.getElementById('picture').toDataURL('image/png')")
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
+
+
+def differ(a: Pixels, b: Pixels) -> int:
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def give(page: Any, name: str, content: bytes) -> None:
+    page.set_input_files("#file", {"name": name, "mimeType": "application/octet-stream", "buffer": content})
+
+
+def saved(page: Any) -> bytes:
+    """The file that the page saves."""
+    with page.expect_download() as download:
+        page.click("#save")
+    return Path(download.value.path()).read_bytes()
+
+
+def encoded(image: Image.Image, format_name: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def shows_layer(page: Any, number: int) -> None:
+    page.wait_for_selector(f"canvas[data-layer='{number}']", timeout=30_000)
+
+
+def test_picture_sharpens_while_the_file_arrives(
+    site: Site, folded_codec: IterativeCodec, data: bytes, photo: Pixels
+) -> None:
+    ends = bitstream.read(data).ends
+    cuts = [0, ends[0] // 2, ends[0], ends[1], len(data) - 1, len(data)]
+    site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in pairwise(cuts)])
+    page = site.open("?src=photo.rnnc")
+    wanted = list(TorchCodec(folded_codec, dtype=torch.float32).decode(bitstream.read(data)))
+    site.server.gate.release()
+    assert eventually(lambda: "have arrived" in page.locator("#status").inner_text())
+    assert page.locator("#result").is_hidden()  # the first layer is not whole
+    seen = []
+    for number in (1, 2):
+        site.server.gate.release()
+        shows_layer(page, number)
+        assert site.server.sent < len(data)
+        seen.append(picture(page))
+        assert differ(seen[-1], wanted[number - 1]) <= 1
+    assert differ(*seen) > 1
+    for _ in range(2):
+        site.server.gate.release()
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert [row[3] for row in table(page)] == hashes(folded_codec, data)
+    assert [row[1] for row in table(page)] == [f"{end:,}" for end in ends]
+    assert differ(picture(page), wanted[-1]) <= 1
+    assert picture(page).shape == photo.shape
+    assert site.complaints == []
+    assert site.foreign == []
+
+
+def guessed(beginning: bytes, groups: Groups, count: int) -> Bits:
+    """The bits that the beginning of a code word determines, then the likelier value of each."""
+    bits = np.zeros(count, np.uint8)
+    size, offset, read = 2**64 - 1, int.from_bytes(beginning[:8], "big"), 8
+    indices, frequencies = next(groups)
+    with suppress(StopIteration):
+        while True:
+            for index, ones in zip(indices.tolist(), frequencies.tolist(), strict=True):
+                likelier, unlikely = int(ones >= ONE // 2), min(ones, ONE - ones)
+                bits[index] = likelier
+                if read > len(beginning):
+                    continue
+                unit = size >> 24 << 8
+                if offset >= unit * unlikely:
+                    offset, size = offset - unit * unlikely, unit * (ONE - unlikely)
+                else:
+                    bits[index], size = 1 - likelier, unit * unlikely
+                if size < 2**32:
+                    word = int.from_bytes(beginning[read : read + 4], "big")
+                    offset, size, read = offset << 32 | word, size << 32, read + 4
+            indices, frequencies = groups.send(bits[indices])
+    return bits
+
+
+def test_preview_shows_while_the_first_layer_arrives(
+    wide_site: Site, wide_codec: IterativeCodec, photo: Pixels
+) -> None:
+    torch_codec = TorchCodec(wide_codec, dtype=torch.float32)
+    data = torch_codec.compress(photo, LAYERS)
+    file = bitstream.read(data)
+    first, shape = file.layers[0], file.header.shape
+    assert len(first) < file.header.raw_size  # it is a code word
+    start = file.ends[0] - len(first)
+    part = first[: 7 * len(first) // 10]
+    assert wide_codec.context is not None
+    bits = guessed(part, wide_codec.context.groups([], *shape[1:]), int(np.prod(shape)))
+    likely = torch_codec._encode([(2 * bits.astype(np.int8) - 1).reshape(shape)])
+    wanted = next(torch_codec.decode(bitstream.read(bitstream.write(replace(file.header, layers=1), [likely]))))
+    whole = next(torch_codec.decode(file))
+    assert differ(wanted, whole) > 2
+
+    cuts = [0, start + 2 * len(first) // 5, start + len(part), file.ends[0], len(data)]
+    wide_site.server.send_slowly("photo.rnnc", [data[a:b] for a, b in pairwise(cuts)])
+    page = wide_site.open("?src=photo.rnnc")
+    wide_site.server.gate.release()
+    assert eventually(lambda: f"{cuts[1]:,} bytes of" in page.locator("#status").inner_text())
+    assert page.locator("#result").is_hidden()
+    wide_site.server.gate.release()
+    page.wait_for_selector("#caption:has-text('a part of layer 1'):visible", timeout=30_000)
+    assert f"the first {cuts[2]:,} bytes" in page.locator("#caption").inner_text()
+    assert differ(picture(page), wanted) <= 1
+    assert table(page) == []
+    wide_site.server.gate.release()
+    shows_layer(page, 1)
+    assert differ(picture(page), whole) <= 1
+    wide_site.server.gate.release()
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert [row[3] for row in table(page)] == hashes(wide_codec, data)
+    assert page.locator("#layer").is_enabled()
+
+    give(page, "cut.rnnc", data[: cuts[2]])
+    page.wait_for_selector("#error:has-text('No layer is whole: layer 1 of 3 was cut')", timeout=30_000)
+    assert differ(picture(page), wanted) <= 1
+    assert page.locator("#save").is_disabled()
+
+
+def test_slider_goes_back_by_keyboard_and_the_file_is_saved_up_to_the_chosen_layer(site: Site, data: bytes) -> None:
+    page = site.open(width=390, height=844)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390  # nothing sticks out
+    with page.expect_file_chooser() as chooser:
+        page.focus("#choose")
+        page.keyboard.press("Enter")
+    chooser.value.set_files({"name": "photo.rnnc", "mimeType": "application/octet-stream", "buffer": data})
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.focus("#choose")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "layer"
+    page.keyboard.press("ArrowLeft")
+    end = bitstream.read(data).ends[1]
+    assert f"layer 2 of {LAYERS}, {end:,} bytes" in page.locator("#caption").inner_text()
+    page.keyboard.press("Tab")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "photo.rnnc"
+    assert Path(download.value.path()).read_bytes() == bitstream.truncate(data, end)
+    assert page.locator("#beside").is_hidden()  # there is no photo to make a JPEG of
+
+
+def test_photo_is_compressed_beside_a_jpeg_of_the_same_bytes(
+    site: Site, folded_codec: IterativeCodec, photo: Pixels
+) -> None:
+    page = site.open()
+    give(page, "photo.png", encoded(Image.fromarray(photo), "PNG"))
+    page.wait_for_selector(DONE, timeout=60_000)
+    content = saved(page)
+    rows = table(page)
+    assert hashes(folded_codec, content) == [row[3] for row in rows]
+    assert rows[-1][1] == f"{len(content):,}"
+    torch_codec = TorchCodec(folded_codec, dtype=torch.float32)
+    assert differ(picture(page), list(torch_codec.decode(bitstream.read(content)))[-1]) <= 1
+    ours, wanted = bitstream.read(content), bitstream.read(torch_codec.compress(photo, len(rows)))
+    assert ours.header == wanted.header
+    assert ours.layers[0] == wanted.layers[0]  # later ones may differ in codes of numbers very near 0
+    page.wait_for_selector("#beside:not([hidden])", timeout=30_000)
+    found = re.match(r"JPEG: ([\d,]+) bytes", page.locator("#jpeg-caption").inner_text())
+    assert found
+    smallest = "smallest" in page.locator("#jpeg-caption").inner_text()
+    assert smallest or int(found[1].replace(",", "")) <= len(content)
+    assert site.foreign == []
+
+
+def test_network_of_another_shape(wide_site: Site, wide_codec: IterativeCodec, photo: Pixels) -> None:
+    torch_codec = TorchCodec(wide_codec, dtype=torch.float32)
+    data = torch_codec.compress(photo, LAYERS)
+    file = bitstream.read(data)
+    assert file.header.coder == bitstream.RECURRENT_CONTEXT
+    assert min(map(len, file.layers)) < file.header.raw_size  # not all of them are raw bits
+    page = wide_site.open()
+    give(page, "photo.rnnc", data)
+    page.wait_for_selector(DONE, timeout=60_000)
+    assert [row[3] for row in table(page)] == hashes(wide_codec, data)
+    assert differ(picture(page), list(torch_codec.decode(file))[-1]) <= 1
+    give(page, "photo.png", encoded(Image.fromarray(photo), "PNG"))
+    page.wait_for_selector("canvas[aria-label^='photo.png']", timeout=60_000)
+    page.wait_for_selector("#save:enabled", timeout=60_000)
+    assert [row[3] for row in table(page)] == hashes(wide_codec, saved(page))
+
+
+def test_metadata_of_a_photo_are_kept_as_the_command_keeps_them(site: Site, photo: Pixels) -> None:
+    image = Image.fromarray(photo[:40, :56])
+    exif, xmp = camera_exif("<", 6, thumbnail_last=True), b'<x tiff:Orientation="6" xml:lang="\xc3\xa9"/>'
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    kept = {"exif": b"Exif\0\0" + exif, "icc_profile": srgb_profile()}
+    photos = {
+        "turned.jpg": encoded(image, "JPEG", **kept, xmp=xmp),
+        "turned.webp": encoded(image, "WEBP", **kept, xmp=xmp),
+        "turned.png": encoded(image, "PNG", exif=camera_exif(">", 6, thumbnail_last=False), pnginfo=text),
+        "plain.png": encoded(image, "PNG"),
+    }
+    page = site.open()
+    for name, content in photos.items():
+        original = Image.open(io.BytesIO(content))
+        wanted, _ = metadata_of(original, to_pixels(original)[0])
+        assert bool(wanted.exif) == bool(wanted.xmp) == (name != "plain.png")
+        give(page, name, content)
+        page.wait_for_selector(f"canvas[aria-label^='{name}']", timeout=60_000)
+        page.wait_for_selector("#save:enabled", timeout=60_000)
+        file = bitstream.read(saved(page))
+        assert (file.metadata, file.damage) == (wanted, None)
+        assert (file.header.height, file.header.width) == to_pixels(original)[0].shape[:2]
+    give(page, "turned.jpg", photos["turned.jpg"])
+    page.wait_for_selector("canvas[aria-label^='turned.jpg']", timeout=60_000)
+    page.wait_for_selector("#save:enabled", timeout=60_000)
+    whole = saved(page)
+    give(page, "again.rnnc", whole)
+    page.wait_for_selector("canvas[aria-label^='again.rnnc']", timeout=60_000)
+    page.wait_for_selector("#save:enabled", timeout=60_000)
+    assert saved(page) == whole
+    page.uncheck("#keep")
+    assert saved(page) == bitstream.truncate(whole, len(whole), strip=True)
+
+
+def test_photos_are_turned_upright(site: Site, folded_codec: IterativeCodec, photo: Pixels) -> None:
+    image, torch_codec = Image.fromarray(photo[:32, :48]), TorchCodec(folded_codec, dtype=torch.float32)
+    page = site.open()
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[Base.Orientation] = orientation
+        content = encoded(image, "PNG", exif=exif)
+        if orientation < 7:  # a format that Chromium does not turn by itself
+            content = encoded(image, "WEBP", lossless=True, exif=exif)
+        name = f"{orientation}.img"
+        give(page, name, content)
+        page.wait_for_selector(f"canvas[aria-label^='{name}']", timeout=60_000)
+        page.wait_for_selector("#save:enabled", timeout=60_000)
+        upright = to_pixels(Image.open(io.BytesIO(content)))[0]
+        wanted = bitstream.read(torch_codec.compress(upright, 1))
+        assert bitstream.read(saved(page)).layers[0] == wanted.layers[0]
+
+
+def test_large_photo_is_scaled_down_and_the_page_says_so(site: Site) -> None:
+    page = site.open()
+    give(page, "large.png", encoded(Image.new("RGB", (4000, 3000)), "PNG"))
+    message = "The photo of 4000×3000 pixels was scaled down to 2309×1732"
+    page.wait_for_selector(f"#status:has-text('{message}')", timeout=60_000)
+
+
+def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
+    ends = bitstream.read(data).ends
+    file = bitstream.read(data)
+    foreign = bitstream.write(replace(file.header, model=b"\xc0\xff\xee\x42"), file.layers)
+    large = bitstream.write(replace(file.header, width=3000, height=2000), file.layers)
+    damaged = bytearray(data)
+    damaged[ends[0] + 5] ^= 1
+    cases = {
+        "cut.rnnc": (data[: ends[1] + 3], "Layer 3 of 3 was cut", 2),
+        "damaged.rnnc": (bytes(damaged), "Layer 2 of 3 is damaged", 1),
+        "start.rnnc": (data[: ends[0] - 1], "No layer is whole: layer 1 of 3 was cut", 0),
+        "foreign.rnnc": (foreign, "written with the model c0ffee42", 0),
+        "large.rnnc": (large, "3000×2000 pixels are more than the 4,000,000 that this page takes", 0),
+        "text.rnnc": (b"hello", "not an .rnnc file", 0),
+        "text.jpg": (b"hello", "neither an .rnnc file nor a picture", 0),
+    }
+    page = site.open()
+    for name, (content, message, layers) in cases.items():
+        give(page, name, content)
+        page.wait_for_selector(f"#error:not([hidden]):has-text('{message}')", timeout=30_000)
+        assert page.locator("#result").is_hidden() == (layers == 0)
+        assert len(table(page)) == layers
+    missing = site.open("?src=none.rnnc")
+    missing.wait_for_selector("#error:has-text('its server says 404')", timeout=30_000)
+
+
+def test_page_works_without_a_network_once_it_is_loaded(site: Site, data: bytes) -> None:
+    page = site.open()
+    page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    loaded = site.server.requests.count("ort-wasm-simd-threaded.wasm.gz")
+    assert loaded == 1
+    page.wait_for_function("navigator.serviceWorker.controller !== null", timeout=30_000)
+    site.context.set_offline(True)
+    page.reload()
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    give(page, "photo.rnnc", data)
+    page.wait_for_selector(DONE, timeout=30_000)
+    assert len(table(page)) == LAYERS

@@ -1,0 +1,22 @@
+"""The size of the page, as its command writes it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rnncodec.weights.released import released_models
+
+MOST = 12_000_000  # bytes of all files
+
+
+@pytest.mark.timeout(660)
+@pytest.mark.parametrize("name", sorted(released_models()))
+def test_page_with_a_released_model_is_small_enough(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    command = [sys.executable, "-m", "rnncodec.cli", "web", name, "-o", tmp_path]
+    subprocess.run(command, check=True, timeout=600)
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert {"index.html", "decoder.onnx.split.gz", "ort-wasm-simd-threaded.wasm.gz"} <= set(sizes)
+    assert sum(sizes.values()) <= MOST

@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+import torch
+
+from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.pictures.pixels import Pixels
+from rnncodec.weights.weights_file import load_model
+from tests.conftest import synthetic_photo
+
+
+@pytest.fixture(scope="module")
+def codecs() -> dict[torch.dtype, TorchCodec]:
+    """Of the packaged network, in both precisions."""
+    codec = load_model()
+    return {dtype: TorchCodec(codec, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
+
+
+@pytest.mark.parametrize("writer", [torch.float32, torch.bfloat16])
+def test_file_decodes_alike_in_both_precisions(
+    codecs: dict[torch.dtype, TorchCodec], photos: list[Pixels], writer: torch.dtype
+) -> None:
+    pixels = photos[0][:96, :128]
+    file = bitstream.read(codecs[writer].compress(pixels, 3))
+    shown = {dtype: each.picture(file.header, file.layers) for dtype, each in codecs.items()}
+    first, second = (picture.astype(int) for picture in shown.values() if picture is not None)
+    difference = np.abs(first - second)
+    assert difference.mean() < 0.25
+    assert difference.max() <= 1
+    errors = [np.abs(picture - pixels).mean() for picture in (first, second)]
+    assert errors[1] == pytest.approx(errors[0], rel=0.01)
+
+
+def test_network_of_the_caller_keeps_its_precision(tiny_codec: IterativeCodec) -> None:
+    TorchCodec(tiny_codec, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in tiny_codec.parameters()} == {torch.float32}
+
+
+def test_narrow_picture_is_coded_alike_in_both_precisions(codecs: dict[torch.dtype, TorchCodec]) -> None:
+    pixels = synthetic_photo(3, 150, 9)
+    errors = []
+    for torch_codec in codecs.values():
+        *_, shown = torch_codec.decode(bitstream.read(torch_codec.compress(pixels, 3)))
+        errors.append(np.abs(shown.astype(int) - pixels).mean())
+    assert errors[1] == pytest.approx(errors[0], rel=0.1)
