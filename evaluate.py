@@ -19,7 +19,7 @@ from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 load_dotenv(Path(__file__).resolve().parent / ".env")
 
 
-@hydra.main(version_base="1.3", config_path="conf_evaluate", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     try:

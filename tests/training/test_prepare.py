@@ -51,9 +51,14 @@ def test_every_experiment_can_train(config, experiment: str) -> None:
     check(config(f"experiment={experiment}", "data=shards"))
 
 
-@pytest.mark.parametrize("sweep", names("conf/sweep"))
+def test_a_sweep_is_no_option_where_the_link_to_the_sweeps_is_missing(config) -> None:
+    with pytest.raises(RnncodecError, match="conf/sweep must be a link"):
+        check(config("+sweep.name=architectures"))
+
+
+@pytest.mark.parametrize("sweep", names("sweeps"))
 def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
-    parameters = OmegaConf.load(ROOT / "conf" / "sweep" / f"{sweep}.yaml").hydra.sweeper.params
+    parameters = OmegaConf.load(ROOT / "sweeps" / f"{sweep}.yaml").hydra.sweeper.params
     for option, values in parameters.items():
         override = OverridesParser.create().parse_override(f"{option}={values}")
         if override.is_interval_sweep():

@@ -127,7 +127,7 @@ def test_processes_share_a_study(tmp_path: Path) -> None:
 
 
 def test_whole_numbers_are_searched_for_options_that_need_them() -> None:
-    params = OmegaConf.load(ROOT / "conf/sweep/search.yaml").hydra.sweeper.params
+    params = OmegaConf.load(ROOT / "sweeps/search.yaml").hydra.sweeper.params
     for option, text in params.items():
         found = distribution(OverridesParser.create().parse_override(f"{option}={text}"))
         assert isinstance(found, IntDistribution) == (option in WHOLE), option

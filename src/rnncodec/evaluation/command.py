@@ -81,7 +81,7 @@ def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
         trained = OmegaConf.load(run)
         if trained.logger._target_ == config.logger._target_:
             return instantiate(config.logger, id=trained.run_id, name=trained.name, save_dir=str(folder))
-    return instantiate(config.logger, name=name, save_dir=str(folder))
+    return instantiate(config.logger, id=None, name=name, save_dir=str(folder))
 
 
 def results_folder(config: DictConfig, name: str) -> Path:

@@ -21,6 +21,7 @@ LEFT_OUT = (
     "group",
     "tags",
     "resume",
+    "resources",
 )  # options that say nothing about the method
 
 UNKNOWN = "–"

@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 from omegaconf import OmegaConf
 
@@ -21,6 +23,12 @@ def environment(*prefixes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
 
 
+def join(values: Sequence[Any] | None) -> str:
+    """The ``values`` of a list with dashes between them, for the name of a run."""
+    return "-".join(map(str, values or ()))
+
+
+OmegaConf.register_new_resolver("join", join, replace=True)
 OmegaConf.register_new_resolver("either", lambda first, second: first or second, replace=True)
 OmegaConf.register_new_resolver("gpus", gpus, replace=True)
 OmegaConf.register_new_resolver("cores", cores, replace=True)

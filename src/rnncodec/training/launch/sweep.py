@@ -18,7 +18,10 @@ from rnncodec.training.run.outcome import state
 from rnncodec.training.run.saved_config import load_config
 
 # The resolvers are imported for the processes of launchers, which import this module before they read the config.
-OWN = ("run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices")
+OWN = (
+    "run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices",
+    "resources.cores", "resources.gpus",
+)  # fmt: skip
 
 
 class SweepTable(Callback):

@@ -37,6 +37,8 @@ def check_options(config: DictConfig) -> None:
     Raises:
         ConfigurationError: names the first option that cannot work, what it must be, and what it is.
     """
+    if "sweep" in config:  # Hydra takes +sweep=NAME for a new option where it finds no folder of sweeps
+        raise ConfigurationError("conf/sweep must be a link to the folder sweeps; git makes it with core.symlinks=true")
     for option, (least, most) in WHOLE.items():
         value = OmegaConf.select(config, option)
         if not is_whole(value, least, most):
