@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 import rnncodec
 import rnncodec.pillow
 from rnncodec.cli import app
+from rnncodec.coding import code_search
 from rnncodec.coding.code_search import CodesLoss, LayerSearch, layers_of, patches, search_codes
 from rnncodec.coding.targets import Target
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.contexts import CONTEXTS, Network
 from rnncodec.errors import ConfigurationError
-from rnncodec.fileformat import bitstream, effort
+from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Tiling
@@ -70,7 +71,7 @@ def test_the_last_layer_of_a_file_looks_at_none_behind_it(
         return found
 
     monkeypatch.setattr(LayerSearch, "losses", count)
-    monkeypatch.setattr(effort, "LEVELS", {1: (2, 0.02)})
+    monkeypatch.setattr(code_search, "LEVELS", {1: (2, 0.02)})
     search_codes(context_codec.requires_grad_(False), network, images, ITERATIONS, effort=1)
     assert seen == [2, 2, 2, 2, 1, 1]
 
@@ -140,6 +141,6 @@ def test_an_effort_that_does_not_exist_is_refused(context_codec: IterativeCodec,
 def test_patches_hold_every_pixel(height: int, width: int) -> None:
     images = torch.arange(2.0 * 3 * height * width).view(2, 3, height, width)
     cut = patches(images)
-    assert max(cut.shape[2:]) <= effort.PATCH
+    assert max(cut.shape[2:]) <= code_search.PATCH
     assert cut[:, 0].numel() <= 1.02 * images[:, 0].numel()
     assert np.array_equal(np.unique(cut.numpy()), np.unique(images.numpy()))

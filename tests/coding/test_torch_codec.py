@@ -27,7 +27,7 @@ from tests.defaults import codec_config
 
 
 @pytest.fixture(scope="session")
-def load_torch_codec(tiny_codec: IterativeCodec) -> TorchCodec:
+def torch_codec(tiny_codec: IterativeCodec) -> TorchCodec:
     return TorchCodec(tiny_codec)
 
 

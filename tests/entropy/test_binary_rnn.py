@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from tests.entropy.test_checkerboard_integers import all_frequencies
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -22,6 +21,7 @@ from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import load_model, model_identity, save_model
 from tests.defaults import binary_rnn_config
+from tests.entropy.test_checkerboard_integers import all_frequencies
 
 SHAPE = (4, 1, 3, 6, 7)  # iterations, pictures, bits, rows, columns
 

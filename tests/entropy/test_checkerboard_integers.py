@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rnncodec.entropy import integers
+from rnncodec.entropy import checkerboard_integers
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.checkerboard_integers import Codes, IntegerContext
 from rnncodec.entropy.interface import ONE, replay
@@ -153,5 +153,5 @@ def test_blocks_of_positions_change_nothing(
     picture = list(codes[:, 0].numpy())
     expected = all_frequencies(context, picture[:3], picture[3])
     for block in (1, 7, 25):
-        monkeypatch.setattr(integers, "BLOCK", block)
+        monkeypatch.setattr(checkerboard_integers, "BLOCK", block)
         assert np.array_equal(all_frequencies(context, picture[:3], picture[3]), expected)

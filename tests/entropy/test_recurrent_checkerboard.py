@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.entropy.test_checkerboard_integers import all_frequencies
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -23,6 +22,7 @@ from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import load_model, model_identity, save_model
 from tests.defaults import recurrent_checkerboard_config
 from tests.entropy.reference import recurrent_frequencies
+from tests.entropy.test_checkerboard_integers import all_frequencies
 
 SMALL = recurrent_checkerboard_config(bits=5, iterations=4, groups=2, memory=3, hidden=(6, 4))
 

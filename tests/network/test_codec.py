@@ -14,7 +14,7 @@ from rnncodec.network.binarizer import BINARIZERS
 from rnncodec.network.cells import CELLS
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
-from rnncodec.network.linear_path import PatchDecoder
+from rnncodec.network.linear_path import LinearPath
 from rnncodec.network.projection import Projection
 from rnncodec.network.reconstruction import RECONSTRUCTIONS
 from rnncodec.network.residual_normalization import CAPACITY, ResidualNormalization
@@ -182,18 +182,18 @@ def test_training_reaches_the_projections_of_the_iterations_that_are_trained(ima
         assert reached.tolist() == [True, True, True, False]
 
 
-# Patches
+# The linear path
 
 
 def test_with_a_linear_path_codes_reach_every_pixel_of_their_block_and_no_other() -> None:
     torch.manual_seed(0)
-    patch_decoder = PatchDecoder(bits=8, features=12, side=STRIDE, iterations=2)
+    linear_path = LinearPath(bits=8, features=12, side=STRIDE, iterations=2)
     codes, features = torch.ones(1, 8, 2, 3), torch.randn(1, 12, 2, 3)
-    pixels = patch_decoder(codes, features, 1)
+    pixels = linear_path(codes, features, 1)
     assert pixels.shape == (1, 3, 2 * STRIDE, 3 * STRIDE)
     turned = codes.clone()
     turned[..., 1, 2] = -1.0
-    changed = (patch_decoder(turned, features, 1) != pixels).any(dim=1)[0]
+    changed = (linear_path(turned, features, 1) != pixels).any(dim=1)[0]
     assert changed[STRIDE:, 2 * STRIDE :].all()
     assert changed.sum() == STRIDE**2
 

@@ -16,7 +16,8 @@ from PIL import Image
 import rnncodec
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.weights.released import hub, released_models
+from rnncodec.weights import hub
+from rnncodec.weights.released import released_models
 from rnncodec.weights.weights_file import model_identity
 from tests.weights.hub_server import COMMIT, HubServer
 
