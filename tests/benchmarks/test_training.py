@@ -1,9 +1,7 @@
 import argparse
 
-import pytest
 import torch
 
-from benchmarks.half_hour import fastest
 from benchmarks.training import Step, composed, estimate
 
 TINY = ["model.width=0.03", "iterations=2", "trainer.precision=32-true"]
@@ -32,13 +30,3 @@ def test_an_estimate_follows_from_cost_and_device() -> None:
     estimated = estimate(flops=320e9, kept=2**28, parameters=10_000_000, options=options)
     assert "1,000 patches/s, 1.50 million in 25 minutes" in estimated
     assert "at most 319 patches a step" in estimated
-
-
-def test_sizes_that_do_not_fit_into_memory_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    def speed(self: Step, repeats: int) -> float:
-        if len(self.images) > 4:
-            raise torch.OutOfMemoryError
-        return 10.0 * len(self.images)
-
-    monkeypatch.setattr(Step, "speed", speed)
-    assert fastest(TINY, [2, 4, 8], "cpu") == (4, False, 40.0)

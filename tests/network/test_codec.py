@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from rnncodec.errors import ConfigurationError
@@ -18,7 +19,7 @@ from rnncodec.network.linear_path import LinearPath
 from rnncodec.network.projection import Projection
 from rnncodec.network.reconstruction import RECONSTRUCTIONS
 from rnncodec.network.residual_normalization import CAPACITY, ResidualNormalization
-from tests.defaults import codec_config
+from tests.defaults import CONF, codec_config, values
 
 ITERATIONS = 3
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -411,6 +412,18 @@ def test_copies_are_those_of_the_associative_lstm(images: Tensor) -> None:
     codec = IterativeCodec(codec_config(decoder_cell="associative_lstm", width=0.03, copies=2))
     _, (_, memory) = codec.decoder.cells[0](torch.zeros(1, codec.decoder.conv.channels, 2, 3), None)
     assert memory[0].shape[1] == 2
+
+
+def test_the_default_values_of_a_config_are_those_of_train_py() -> None:
+    chosen = {
+        group: name
+        for entry in OmegaConf.load(CONF / "train.yaml").defaults
+        if isinstance(entry, DictConfig)
+        for group, name in entry.items()
+    }
+    options = values("base/model.yaml") | values(f"model/{chosen['model']}.yaml")
+    options["reconstruction"] = values(f"reconstruction/{chosen['reconstruction']}.yaml")["name"]
+    assert CodecConfig() == CodecConfig.from_mapping(options)
 
 
 def test_a_config_from_lists_equals_one_from_tuples() -> None:

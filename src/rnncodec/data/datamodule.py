@@ -1,13 +1,13 @@
 """The LightningDataModule: patches to train on, whole crops of photos to validate on."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 import lightning as L
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from rnncodec.data.loader import EpochLoader
 from rnncodec.data.photos import read_photos
@@ -17,6 +17,7 @@ from rnncodec.data.urls import expand_shards
 from rnncodec.errors import ConfigurationError, DataError
 from rnncodec.network.codec import STRIDE
 from rnncodec.network.options import is_whole
+from rnncodec.pictures.pixels import Pixels
 
 SMALLEST_CROP = 176  # MS-SSIM's five scales need so many
 
@@ -149,8 +150,22 @@ class PatchDataModule(L.LightningDataModule):
         return DataLoader(crops, batch_size=1)  # type: ignore[arg-type]
 
     def val_crops(self) -> list[Tensor]:
-        """The validation crops of all ranks, uint8 ``[3, H, W]``."""
-        return CropDataset(self.val_shards, self.val_crop, self.val_photos).crops
+        """The validation crops of all ranks, uint8 ``[3, H, W]``: of the first ``val_photos`` photos of which no side
+        is under SMALLEST_CROP.
+
+        Raises:
+            DataError: there is no such photo.
+        """
+        crops = list(islice(map(self._crop, filter(_is_large, read_photos(self.val_shards, _warn))), self.val_photos))
+        if not crops:
+            raise DataError(f"no photo of at least {SMALLEST_CROP} pixels a side in {', '.join(self.val_shards)}")
+        return crops
+
+    def _crop(self, pixels: Pixels) -> Tensor:
+        """The centre of a photo."""
+        height, width = (min(self.val_crop, side // STRIDE * STRIDE) for side in pixels.shape[:2])
+        top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+        return torch.from_numpy(pixels[top : top + height, left : left + width].copy()).permute(2, 0, 1)
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
         return (batch.float() / 255.0).to(memory_format=torch.channels_last)  # loaders yield bytes, to move less
@@ -161,29 +176,8 @@ class PatchDataModule(L.LightningDataModule):
         return self.stream.corrupt if self.stream else 0
 
 
-class CropDataset(Dataset[Tensor]):
-    """The centre crops of the first ``photos`` photos of ``shards``, uint8 ``[3, crop, crop]``, kept in memory. Photos
-    with a side under SMALLEST_CROP are left out."""
-
-    def __init__(self, shards: list[str], crop: int, photos: int) -> None:
-        self.crops = list(islice(self._crops(shards, crop), photos))
-        if not self.crops:
-            raise DataError(f"no photo of at least {SMALLEST_CROP} pixels a side in {', '.join(shards)}")
-
-    @staticmethod
-    def _crops(shards: list[str], crop: int) -> Iterator[Tensor]:
-        for pixels in read_photos(shards, _warn):
-            height, width = (min(crop, side // STRIDE * STRIDE) for side in pixels.shape[:2])
-            if min(height, width) >= SMALLEST_CROP:
-                top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-                middle = pixels[top : top + height, left : left + width]
-                yield torch.from_numpy(middle.copy()).permute(2, 0, 1)
-
-    def __len__(self) -> int:
-        return len(self.crops)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.crops[index]
+def _is_large(pixels: Pixels) -> bool:
+    return min(pixels.shape[:2]) >= SMALLEST_CROP
 
 
 def _warn(error: Exception) -> bool:

@@ -25,11 +25,13 @@ MOST_PROJECTIONS = 64
 
 @dataclasses.dataclass(frozen=True)
 class CodecConfig(Config):
-    """Everything that fixes a network's shape and meaning; it travels in the metadata of a weights file.
+    """Everything that fixes a network's shape and meaning. It travels in the metadata of a weights file.
 
-    The default values for training are in ``conf/model``.
+    The default values are those of ``conf/model`` with ``model=gru reconstruction=additive``: a quarter of the paper's
+    channels.
 
     Args:
+        encoder_cell, decoder_cell: names in ``rnncodec.network.cells.CELLS``.
         encoder_channels: output channels at ``width = 1``, of the first convolution, then of each cell. The convolution
             leads to the grid from which cells of stride 2 go on to 1/16.
         decoder_channels: the same for the decoder; the output of a cell is counted before its depth-to-space. The last
@@ -37,6 +39,10 @@ class CodecConfig(Config):
         encoder_hidden_kernels, decoder_hidden_kernels: for each cell, the size of the kernel on its hidden state.
         width: each number of channels is multiplied by it and rounded to a multiple of four.
         bits: binary codes for each 16×16 block and iteration.
+        binarizer: a name in ``rnncodec.network.binarizer.BINARIZERS``: ``deterministic`` or ``stochastic``.
+        reconstruction: a name in ``rnncodec.network.reconstruction.RECONSTRUCTIONS``.
+        residual_normalization: divide the residual by its running RMS before it is encoded; see
+            :mod:`rnncodec.network.residual_normalization`.
         priming, diffusion: extra runs of the encoder and the decoder before the first iteration, and before each later
             one. They write no bits (Johnston et al. 2018).
         copies: how many copies the memory of the associative LSTM keeps.
@@ -51,22 +57,22 @@ class CodecConfig(Config):
     """
 
     group: ClassVar[str] = "model"
-    encoder_cell: str
-    decoder_cell: str
-    encoder_channels: tuple[int, ...]
-    decoder_channels: tuple[int, ...]
-    encoder_hidden_kernels: tuple[int, ...]
-    decoder_hidden_kernels: tuple[int, ...]
-    width: float
-    bits: int
-    binarizer: str
-    reconstruction: str
-    residual_normalization: bool
-    priming: int
-    diffusion: int
-    copies: int
-    projections: int
-    linear_path: bool
+    encoder_cell: str = "gru"
+    decoder_cell: str = "gru"
+    encoder_channels: tuple[int, ...] = (64, 256, 512, 512)
+    decoder_channels: tuple[int, ...] = (512, 512, 512, 256, 128)
+    encoder_hidden_kernels: tuple[int, ...] = (1, 1, 1)
+    decoder_hidden_kernels: tuple[int, ...] = (1, 1, 3, 3)
+    width: float = 0.25
+    bits: int = 32
+    binarizer: str = "deterministic"
+    reconstruction: str = "additive"
+    residual_normalization: bool = True
+    priming: int = 0
+    diffusion: int = 0
+    copies: int = 4
+    projections: int = 1
+    linear_path: bool = False
 
     def __post_init__(self) -> None:
         for name, choices in (
