@@ -70,7 +70,7 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     # Lightning asks all ranks after each batch whether one has received SIGTERM, and waits for the GPU to answer;
     # the callback StopOnSignal asks less often, and without the GPU.
     trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     if "val/loss" not in trainer.callback_metrics:  # the checkpoint was of the last step: nothing was left to train
         trainer.validate(module, datamodule=data, verbose=False)
     for each in trainer.loggers:
