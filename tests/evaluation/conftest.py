@@ -22,12 +22,10 @@ def result(tiny_weights: Path, photos_dir: Path, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="session")
 def run_folder(result: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training run with the CSV logger, which was resumed once and evaluated."""
+    """The folder of a training run which was evaluated."""
     run = tmp_path_factory.mktemp("runs") / "2026-01-01-gru"
     shutil.copytree(result, run / "evaluations" / "two")
     shutil.copy(tiny_weights, run / "weights.safetensors")
     (run / "config.yaml").write_text("iterations: 3\nmodel:\n  width: 0.03\nloss: {_target_: L1}\nname: x\n")
-    for part, rows in (("csv-0", ["0,0,0.5,", "0,1,,0.4"]), ("csv-1", ["1,2,0.25,"])):
-        (run / part).mkdir()
-        (run / part / "metrics.csv").write_text("\n".join(["epoch,step,train/loss,val/loss", *rows]) + "\n")
+    (run / "history.csv").write_text("step,train/loss,val/loss\n0,0.5,\n1,,0.4\n2,0.25,\n")
     return run

@@ -20,14 +20,13 @@ def write_run(folder: Path, rows: list[tuple[int, float, float]], **options: obj
     reconstruction = {"name": model.pop("reconstruction")}
     config = {"group": "cells", "seed": 0, "model": model, "reconstruction": reconstruction, **options}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    (folder / "csv-0").mkdir()
     names = ["step", "train/seconds", "train/loss"]
     names += [f"val/{metric}_t{t:02d}" for metric in ("ms_ssim", "psnr") for t in (1, 2)]
     lines = [",".join(names)]
     for step, seconds, ms_ssim in rows:
         lines.append(f"{step},,0.5,,,,")
         lines.append(f"{step},{seconds},,{ms_ssim},{ms_ssim + 0.1},20,22")
-    (folder / "csv-0" / "metrics.csv").write_text("\n".join(lines) + "\n")
+    (folder / "history.csv").write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture
@@ -83,9 +82,9 @@ def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_pa
 
 
 def test_rates_of_a_run_with_a_rate_term_are_cross_entropies(sweep: Path) -> None:
-    log = sweep / "10-lstm" / "csv-0" / "metrics.csv"
+    log = sweep / "10-lstm" / "history.csv"
     names, *lines = log.read_text().splitlines()
-    log.write_text("\n".join([f"{names},val/bits_t01,val/bits_t02", *(f"{line},0.5,1.5" for line in lines)]))
+    log.write_text("\n".join([f"{names},val/bits_t01,val/bits_t02", *(f"{line},0.5,1.5" for line in lines), ""]))
     steps, _ = ablations([sweep])["cells"].split("After 20 seconds of training:")
     # at 1/8 and 1/2 bpp, instead of 1/4 and 1/2
     assert rows(steps)[2][:9] == ["lstm", "1", "40", "0.7333", "0.8000", "–", "–", "–", "0.7250"]
@@ -109,6 +108,6 @@ def test_folders_that_are_no_sweeps_are_refused(sweep: Path) -> None:
         ablations([sweep / "0-gru"])
     with pytest.raises(DataError, match="same options and the same seed"):
         ablations([sweep, sweep])
-    (sweep / "10-lstm" / "csv-0" / "metrics.csv").unlink()
-    with pytest.raises(DataError, match="no validation was logged"):
+    (sweep / "10-lstm" / "history.csv").unlink()
+    with pytest.raises(DataError, match="no validation is in"):
         ablations([sweep])

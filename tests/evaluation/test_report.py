@@ -16,7 +16,7 @@ from rnncodec.errors import DataError
 from rnncodec.evaluation.report.page import render, worst_in_words
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share
 from rnncodec.evaluation.results import read_evaluation
-from rnncodec.evaluation.sources import differences, read_log, read_sources
+from rnncodec.evaluation.sources import differences, read_sources
 from rnncodec.pictures.pixels import Pixels, amplified_residual
 from tests.evaluation.test_curves import make_point
 
@@ -30,10 +30,6 @@ def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> 
     assert differences(options) == {}  # an evaluation does not record the loss of its run
     assert differences([*options, options[1] | {"model.width": "0.25"}]) == {"model.width": ["0.03", "0.03", "0.25"]}
     assert read_sources([run_folder / "evaluations" / "two"])[0].training == sources[1].training
-
-
-def test_log_of_a_resumed_run_is_read_as_one(run_folder: Path) -> None:
-    assert read_log(run_folder) == {"train/loss": [(0.0, 0.5), (2.0, 0.25)], "val/loss": [(1.0, 0.4)]}
 
 
 def test_sources_with_nothing_to_report_are_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 import rnncodec
 from rnncodec.evaluation.results import read_evaluation
-from rnncodec.evaluation.sources import read_log
+from rnncodec.training.history import read_history
 from rnncodec.training.run.outcome import read_result
 from rnncodec.weights.weights_file import model_identity
 from tests.evaluation.logged import assert_evaluation_logged
@@ -80,6 +80,7 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
     assert "kMAC a pixel and iteration" in done.stdout
     assert f"{run}/strip.png" in done.stdout
     assert (run / "strip.png").is_file()
+    assert list(read_history(run)["train/loss"]) == list(range(4))  # beside W&B
 
     codec = rnncodec.load_model(run)
     assert codec.config.width == 0.03
@@ -141,7 +142,7 @@ def test_killed_and_resumed_run_ends_with_the_weights_of_an_unbroken_one(
     assert train.runs() == []  # it went on in its own folder
     assert_equal_weights(moved, unbroken)
     assert read_result(moved) == read_result(unbroken)
-    clock = dict(read_log(moved)["train/seconds"])  # of a step that was repeated, the second time
+    clock = read_history(moved)["train/seconds"]  # of a step that was repeated, the second time
     assert list(clock.values()) == sorted(clock.values())  # the clock continued, too
 
 
@@ -177,7 +178,7 @@ def test_finished_run_goes_on_with_more_steps_and_csv_needs_no_wandb(train: Trai
     assert done.returncode == 0, done.stderr
     assert "last.ckpt; training goes on from best.ckpt, after step 4" in done.stderr
     assert rnncodec.load_model(run).training_info["steps"] == 7
-    assert sorted(path.name for path in run.glob("csv-*")) == ["csv-0", "csv-1"]
+    assert list(read_history(run)["train/loss"]) == list(range(7))
     for path in (run / "checkpoints").iterdir():
         damage(path)
     done = train(f"resume={run}", "trainer.max_steps=9")

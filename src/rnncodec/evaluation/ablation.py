@@ -21,7 +21,7 @@ from rnncodec.evaluation.summary import ABSENT, markdown
 from rnncodec.network.codec import STRIDE
 from rnncodec.network.config import ADDED, CodecConfig
 from rnncodec.network.cost import cost
-from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.folder import CONFIG, HISTORY
 
 SWEEP = "multirun.yaml"  # written by Hydra into the folder of a multirun
 RATES = (0.25, 0.5, 1.0)  # bits a pixel: iterations 2, 4 and 8 of a network of 32 bits
@@ -101,9 +101,9 @@ def read_command(sweep: Path) -> str:
 def read_run(folder: Path) -> Run:
     """Read a run from its folder. Raises DataError if it has logged no validation."""
     source = from_folders(folder, None)
-    logged = {name: dict(points) for name, points in source.training.items()}  # a repeated step counts once
+    logged = source.training
     if "train/seconds" not in logged:
-        raise DataError(f"{folder}: no validation was logged in its csv-0; ablations need logger=csv")
+        raise DataError(f"{folder}: no validation is in its {HISTORY}")
     iterations = [f"t{t:02d}" for t in takewhile(lambda t: f"val/psnr_t{t:02d}" in logged, count(1))]
     raw = int(source.options["model.bits"]) / STRIDE**2
     rows = []

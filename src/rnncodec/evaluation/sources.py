@@ -1,6 +1,5 @@
 """The sources of a report: runs, evaluations and curves, read from their files."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import yaml
 from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
+from rnncodec.training.history import read_history
 from rnncodec.training.run.folder import CONFIG
 
 LEFT_OUT = (
@@ -26,7 +26,7 @@ LEFT_OUT = (
 
 UNKNOWN = "–"
 
-Series = dict[str, list[tuple[float, float]]]  # by metric: pairs of step and value
+Series = dict[str, dict[int, float]]  # the values of each metric by step
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         config = yaml.safe_load((run / CONFIG).read_text())
         options |= flat({name: value for name, value in config.items() if name not in LEFT_OUT})
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
-    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, read_log(run) if run else {})
+    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, read_history(run) if run else {})
 
 
 def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -110,15 +110,3 @@ def differences(sources: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for options in sources for name in options)
     values = {name: [options.get(name, UNKNOWN) for options in sources] for name in names}
     return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}
-
-
-def read_log(run: Path) -> Series:
-    """The values that the CSV logger of a run wrote, with all parts of a resumed run; empty if there are none."""
-    series: Series = {}
-    for path in sorted(run.glob("csv-*/metrics.csv"), key=lambda path: int(path.parent.name.removeprefix("csv-"))):
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                for name, value in row.items():
-                    if value and name not in ("step", "epoch"):
-                        series.setdefault(name, []).append((float(row["step"]), float(value)))
-    return series

@@ -18,6 +18,7 @@ from rnncodec.errors import RnncodecError
 from rnncodec.network.cost import cost
 from rnncodec.terminal import log
 from rnncodec.training.build import build, build_training
+from rnncodec.training.loggers import build_loggers
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import share_cores
 from rnncodec.training.process.hangup import survive_hangup
@@ -45,11 +46,12 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     L.seed_everything(config.seed, workers=True, verbose=False)
     module, data = build_training(config)
     callbacks = [build(callback) for callback in config.callbacks.values()]
-    logger = build(config.logger)
+    loggers = build_loggers(config)
     options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     if isinstance(module, CodecModule):
         options["cost"] = asdict(cost(module.codec.config))
-    logger.log_hyperparams(options)
+    for logger in loggers:
+        logger.log_hyperparams(options)
     strategy: Any = "auto"
     if processes > 1:
         # With one iteration (two for a context model) some convolutions of the states get no gradient.
@@ -60,7 +62,7 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     trainer = build(
         config.trainer,
         callbacks=callbacks,
-        logger=logger,
+        logger=loggers,
         strategy=strategy,
         devices=local_world_size(),
         num_nodes=processes // local_world_size(),

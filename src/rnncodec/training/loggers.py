@@ -5,14 +5,21 @@ Only Lightning's wrappers are imported here; wandb itself is imported where it i
 
 import netrc
 import os
-from itertools import count
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
+from omegaconf import DictConfig
 
 from rnncodec.errors import ConfigurationError
+from rnncodec.training.build import build
+from rnncodec.training.history import HistoryLogger
+
+
+def build_loggers(config: DictConfig) -> list[Logger]:
+    """The loggers of a run: its history on disk, always, and the one that the group ``logger`` names, if any."""
+    history = HistoryLogger(config.folder)
+    return [history, build(config.logger)] if config.logger else [history]
 
 
 def wandb_logger(**options: Any) -> WandbLogger:
@@ -39,10 +46,3 @@ def has_api_key() -> bool:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
-
-
-def csv_logger(folder: str) -> CSVLogger:
-    """Lightning's CSVLogger, which writes ``folder/csv-0/metrics.csv``. It cannot append to a file, so that a resumed
-    run writes to ``csv-1``, and so on."""
-    number = next(n for n in count() if not Path(folder, f"csv-{n}").exists())
-    return CSVLogger(folder, name=None, version=f"csv-{number}")

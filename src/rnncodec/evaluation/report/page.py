@@ -82,7 +82,11 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
                 "against": AGAINST,
                 "curves": [curve_data(kind, curve) for kind, curve in curves],
                 "viewers": viewers,
-                "training": [{"name": s.name, "series": s.training} for s in sources if s.training],
+                "training": [
+                    {"name": s.name, "series": {name: list(values.items()) for name, values in s.training.items()}}
+                    for s in sources
+                    if s.training
+                ],
             }
         ),
         style=asset("style.css"),

@@ -8,7 +8,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.training.build import build, build_training, trains_context
+from rnncodec.training.build import build_training, trains_context
+from rnncodec.training.loggers import build_loggers
 from rnncodec.training.process.device import resolve_accelerator, resolve_precision
 from rnncodec.training.run.checks import check_options
 from rnncodec.training.run.folder import CONFIG
@@ -86,4 +87,4 @@ def check(config: DictConfig) -> None:
     if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
         raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
     build_training(config)
-    build(config.logger)
+    build_loggers(config)

@@ -6,3 +6,4 @@ RESULT = "result.json"  # the last figures of a run that is finished; absent in 
 FAILURE = "failure.txt"  # why the run failed, if it did
 OUTPUT = "output.log"  # what was printed after the terminal had closed
 LOCK = ".lock"  # held while a process trains the run
+HISTORY = "history.csv"  # every logged value
