@@ -85,6 +85,14 @@ def test_metadata_that_cannot_be_kept_are_left_out_and_noted() -> None:
     )
 
 
+def test_exif_data_that_do_not_shrink_below_the_limit_are_left_out() -> None:
+    image = PICTURE.copy()
+    image.info = {"exif": b"Exif\0\0II*\0\x08\0\0\0" + np.random.default_rng(0).bytes(MAX_SIZE - 8)}
+    metadata, notes = metadata_of(image, to_pixels(PICTURE)[0])
+    assert (metadata, len(notes)) == (NO_METADATA, 1)
+    assert "are left out" in notes[0]
+
+
 METADATA = Metadata(exif_of_a_photo(orientation=1).tobytes()[6:], UPRIGHT_XMP, srgb=True)
 
 

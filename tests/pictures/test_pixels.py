@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, TiffTags
 
 from rnncodec.errors import ImageError
+from rnncodec.pictures.pillow_metadata import metadata_of
 from rnncodec.pictures.pixels import Pixels, is_image_name, open_image, read_pixels, to_pixels
 
 MODES = (
@@ -17,6 +18,7 @@ MODES = (
     "L",
     "LA",
     "P",
+    "La",
     "PA",
     "RGB",
     "RGBA",
@@ -102,6 +104,15 @@ def test_transparency_is_flattened_onto_white(mode: str, colour: Any, expected: 
     assert notes == ["transparency is flattened onto white"]
 
 
+@pytest.mark.parametrize("mode", ["LA", "La", "RGBA"])
+def test_transparency_does_not_keep_a_profile_from_being_applied(mode: str) -> None:
+    grey = mode != "RGBA"
+    image = Image.new("LA", (2, 2), (55, 255)) if grey else Image.new("RGBA", (2, 2), (55, 55, 55, 255))
+    pixels, notes = to_pixels(with_profile(image.convert(mode), LINEAR_GREY if grey else LINEAR))
+    assert pixels[0, 0].tolist() == pytest.approx((128, 128, 128), abs=3)
+    assert not any("profile" in note for note in notes)
+
+
 @pytest.mark.parametrize("image_format", ["PNG", "GIF"])
 def test_a_transparent_colour_of_a_palette_becomes_white(image_format: str) -> None:
     image = Image.new("P", (2, 1))
@@ -138,15 +149,58 @@ def test_a_dark_16_bit_image_stays_dark() -> None:
 @pytest.mark.parametrize(
     ("samples", "expected"),
     [
-        (np.array([[0, 32768, 65535]], np.int32), [0, 128, 255]),
-        (np.array([[0, 100, 255]], np.int32), [0, 100, 255]),
-        (np.array([[-5, 100, 70000]], np.int32), [0, 0, 255]),
-        (np.array([[0.0, 0.5, 1.0]], np.float32), [0, 128, 255]),
-        (np.array([[-1.0, 100.4, 255.0]], np.float32), [0, 100, 255]),
+        ([0, 32768, 65535], [0, 128, 255]),
+        ([0, 100, 199], [0, 0, 1]),
+        ([-5, 100, 70000], [0, 0, 255]),
     ],
 )
-def test_wide_samples_are_scaled_by_the_range_they_use(samples: np.ndarray, expected: list[int]) -> None:
-    pixels, _ = to_pixels(Image.fromarray(samples))
+def test_samples_of_mode_i_have_16_bits_whatever_the_largest_is(samples: list[int], expected: list[int]) -> None:
+    pixels, _ = to_pixels(Image.fromarray(np.array([samples], np.int32)))
+    assert pixels[0, :, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("top", [300, 4095, 65535])
+def test_a_pgm_file_says_its_depth(top: int) -> None:
+    samples = np.array([[0, 100, 199, top]], ">u2")
+    file = io.BytesIO(b"P5 4 1 %d\n" % top + samples.tobytes())
+    assert read_pixels(file)[0, :, 0].tolist() == np.rint(samples[0] * (255 / top)).tolist()
+
+
+def test_a_tiff_file_says_its_depth() -> None:
+    samples = np.array([0, 100, 2048, 4095])
+    packed = b"".join(int(a << 12 | b).to_bytes(3, "big") for a, b in samples.reshape(-1, 2))
+    entries = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    start = struct.pack("<4sI", b"II*\0", 8 + len(packed)) + packed
+    table = b"".join(struct.pack("<2H2I", tag, 4 if tag in (273, 279) else 3, 1, each) for tag, each in entries.items())
+    file = io.BytesIO(start + struct.pack("<H", len(entries)) + table + bytes(4))
+    assert read_pixels(file)[0, :, 0].tolist() == [0, 6, 128, 255]
+
+
+@pytest.mark.parametrize(
+    ("odd", "scale", "shown"),
+    [(np.inf, 1.0, 255), (-np.inf, 1.0, 0), (np.nan, 1.0, 0), (1.5, 1.0, 255), (3e4, 1.0, 255), (300.0, 255.0, 255)],
+)
+def test_one_float_sample_out_of_range_does_not_change_the_others(odd: float, scale: float, shown: int) -> None:
+    ramp = np.linspace(0.0, 1.0, 64, dtype=np.float32).reshape(8, 8)
+    samples = ramp * np.float32(scale)
+    samples[3, 3] = odd
+    pixels = read_pixels(encoded(Image.fromarray(samples), "TIFF"))[..., 0]
+    expected = np.rint(ramp * 255)
+    expected[3, 3] = shown
+    assert np.array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        ([0.0, 0.5, 1.0], [0, 128, 255]),
+        ([-1.0, 100.4, 255.0], [0, 100, 255]),
+        ([0.0, 32768.0, 65535.0], [0, 128, 255]),
+        ([np.nan, np.inf, -np.inf], [0, 255, 0]),
+    ],
+)
+def test_float_samples_are_scaled_by_the_range_they_use(samples: list[float], expected: list[int]) -> None:
+    pixels, _ = to_pixels(Image.fromarray(np.array([samples], np.float32)))
     assert pixels[0, :, 0].tolist() == expected
 
 
@@ -279,6 +333,30 @@ def test_a_profile_that_cannot_be_applied_is_noted_and_ignored(profile: bytes) -
     assert np.array_equal(pixels, PICTURE)
     assert len(notes) == 1
     assert "colour profile could not be applied" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["transparency", "gamma", "srgb", "chromaticity", "cicp", "exif", "xmp", "icc_profile"]
+)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_text_of_a_png_file_may_have_any_name(name: str, compressed: bool) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text(name, "hello", zip=compressed)
+    image = open_image(encoded(Image.fromarray(PICTURE), "PNG", pnginfo=text))
+    pixels, notes = to_pixels(image)
+    assert np.array_equal(pixels, PICTURE)
+    assert len(notes) == (name == "icc_profile")
+    metadata, _ = metadata_of(image, pixels)
+    assert not metadata.srgb
+
+
+@pytest.mark.filterwarnings("ignore:Metadata Warning")
+def test_a_profile_of_a_wrong_type_is_noted_and_ignored() -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[34675], tags.tagtype[34675] = (1, 2, 3), TiffTags.SHORT
+    pixels, notes = to_pixels(open_image(encoded(Image.fromarray(PICTURE), "TIFF", tiffinfo=tags)))
+    assert np.array_equal(pixels, PICTURE)
+    assert notes == ["its colour profile is no ICC profile; its samples are taken as sRGB"]
 
 
 # Animations

@@ -25,6 +25,7 @@ from PIL import Image
 
 from rnncodec.atomic_file import replacing
 from rnncodec.errors import DataError, ImageError
+from rnncodec.pictures.colours import profile_of
 from rnncodec.pictures.pixels import is_image_name, open_image, orientation, to_pixels
 
 MANIFEST = "manifest.json"
@@ -305,7 +306,7 @@ def _sample(source: ImageSource, min_size: int, downscale: float) -> dict[str, b
         raise ImageError(f"{source.name}: {error}") from None
     if min(image.size) / downscale < min_size:
         return None
-    plain = image.format in ("JPEG", "PNG") and image.mode == "RGB" and not image.info.get("icc_profile")
+    plain = image.format in ("JPEG", "PNG") and image.mode == "RGB" and profile_of(image)[0] is None
     if downscale == 1.0 and plain and orientation(image) == 1:
         assert image.format is not None
         return {{"JPEG": "jpg", "PNG": "png"}[image.format]: content}

@@ -7,8 +7,9 @@ from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 
 from rnncodec.fileformat.metadata import MAX_SIZE, Metadata
+from rnncodec.pictures.colours import profile_of, srgb_profile
 from rnncodec.pictures.exif import corrected_exif, corrected_xmp, is_exif
-from rnncodec.pictures.pixels import Pixels, srgb_profile
+from rnncodec.pictures.pixels import Pixels
 
 PREFIX = b"Exif\0\0"  # before EXIF data in a JPEG file, and in Pillow
 
@@ -32,25 +33,28 @@ def metadata_of(image: Image.Image, pixels: Pixels) -> tuple[Metadata, list[str]
     """The metadata of the file of an image whose pixels are ``pixels`` ``[H, W, 3]``, upright and in sRGB, and notes on
     what was left out."""
     height, width = pixels.shape[:2]
-    srgb, notes = bool(image.info.get("icc_profile")), []
+    srgb, notes = bool(profile_of(image)[0]), []
     exif, xmp = _exif(image), _xmp(image)
     if exif and not is_exif(exif):
         notes.append("EXIF data that are not a TIFF stream are left out")
         exif = b""
-    for name, value in (("EXIF", exif), ("XMP", xmp)):
-        if len(value) > MAX_SIZE:
-            notes.append(f"{name} data of {len(value):,} bytes are left out; {MAX_SIZE:,} fit into a file")
-    return Metadata(
-        corrected_exif(exif, width, height, srgb) if 0 < len(exif) <= MAX_SIZE else b"",
-        corrected_xmp(xmp, width, height, srgb) if len(xmp) <= MAX_SIZE else b"",
-        srgb,
-    ), notes
+    corrected = {
+        "exif": corrected_exif(exif, width, height, srgb) if exif else b"",
+        "xmp": corrected_xmp(xmp, width, height, srgb),
+    }
+    for name, value in corrected.items():
+        try:
+            Metadata(exif=value).pack()  # XMP data are packed likewise
+        except ValueError:  # too large, or too large when it is packed
+            notes.append(f"{name.upper()} data of {len(value):,} bytes are left out; {MAX_SIZE:,} fit into a file")
+            corrected[name] = b""
+    return Metadata(corrected["exif"], corrected["xmp"], srgb), notes
 
 
 def _exif(image: Image.Image) -> bytes:
     """The EXIF data of an image as a TIFF stream; nothing if there are none, or if they are broken."""
     exif = image.info.get("exif")
-    if exif is None:
+    if not isinstance(exif, bytes):  # a text of a PNG file may have this name
         exif = _rewritten_exif(image)
     while exif.startswith(PREFIX):
         exif = exif[len(PREFIX) :]
@@ -76,7 +80,8 @@ def _rewritten_exif(image: Image.Image) -> bytes:
 def _xmp(image: Image.Image) -> bytes:
     """The XMP packet of an image; nothing if there is none."""
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    return xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    return xmp if isinstance(xmp, bytes) else b""  # the tag of a TIFF file may have any type
 
 
 def as_info(metadata: Metadata) -> dict[str, bytes]:

@@ -1,7 +1,5 @@
 """Image files ↔ uint8 arrays ``[H, W, 3]``, RGB in sRGB."""
 
-import functools
-import io
 import os
 import threading
 from collections.abc import Iterator
@@ -11,9 +9,11 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from rnncodec.errors import DataError, ImageError
+from rnncodec.pictures.colour_tags import KEY, colour_codes
+from rnncodec.pictures.colours import profile_of, srgb_profile, to_srgb
 from rnncodec.pictures.limits import MAX_PIXELS, too_large
 
 Pixels = NDArray[np.uint8]
@@ -34,29 +34,50 @@ TURNS = {  # by EXIF orientation; ImageOps.exif_transpose also rewrites the EXIF
 def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
     """The pixels of an image in any mode of Pillow, as uint8 RGB ``[H, W, 3]``, and notes on what was lost.
 
-    EXIF orientation is applied, an ICC profile is converted to sRGB, transparency is flattened onto white, and 16-bit
-    or float samples are reduced to 8 bits. Of an animation only the first frame is used.
+    EXIF orientation is applied, the colours that the file names are converted to sRGB, transparency is flattened onto
+    white, and 16-bit or float samples are reduced to 8 bits. Of an animation only the first frame is used.
     """
-    notes = []
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append(f"only the first of {image.n_frames} frames is kept")  # type: ignore[attr-defined]
+    frames = _frames(image)
+    notes = [f"only the first of {frames} frames is kept"] if frames > 1 else []
+    profile, unconverted = profile_of(image)  # before the file is closed
+    notes += unconverted
     image.load()  # a TIFF turns itself upright here
     turn = TURNS.get(orientation(image))
     if turn is not None:
         image = image.transpose(turn)
-    profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
         notes.append("16-bit or float samples become 8-bit")
         image = _to_8_bits(image)
-    if image.has_transparency_data:
-        notes.append("transparency is flattened onto white")
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image, alpha = _split(image)
     if profile and profile != srgb_profile():
-        if image.mode == "P":
-            image = image.convert("RGB")
-        image = _to_srgb(image, profile, notes)
-    return np.asarray(image.convert("RGB")), notes
+        image = to_srgb(image, profile, notes)
+    image = image.convert("RGB")
+    if alpha is not None:
+        notes.append("transparency is flattened onto white")
+        image.putalpha(alpha)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return np.asarray(image), notes
+
+
+def _frames(image: Image.Image) -> int:
+    """The number of frames, as far as Pillow can count them."""
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # the first frame can be whole although others raise many kinds of errors
+        return 1
+
+
+def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The colours of an image, and its alpha channel, of mode L, or None."""
+    key = image.info.get("transparency")  # a colour, or the opacity of each colour of a palette
+    if key is not None and not isinstance(key, int | bytes | tuple):  # a text of a PNG file may have this name
+        image = image.copy()
+        del image.info["transparency"]
+    if not image.has_transparency_data:
+        return image, None
+    grey = image.mode in ("L", "LA", "La")
+    image = image.convert("LA" if grey else "RGBA")
+    return image.convert("L" if grey else "RGB"), image.getchannel("A")
 
 
 def orientation(image: Image.Image) -> int:
@@ -69,30 +90,28 @@ def orientation(image: Image.Image) -> int:
 
 
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image).astype(np.float64)
-    # Pillow opens 16-bit files as I;16 or I. Float files do not say their range; [0, 1] is usual.
-    top = 1.0 if image.mode == "F" and samples.max(initial=0.0) <= 1.0 else 65535.0 if samples.max() > 255 else 255.0
-    if image.mode.startswith("I;16"):
-        top = 65535.0
-    return Image.fromarray(np.clip(samples * (255.0 / top) + 0.5, 0, 255).astype(np.uint8))
+    """16-bit samples, which Pillow has in the mode I too, or float samples, as 8-bit samples in grey."""
+    samples = np.asarray(image)
+    top = _white(samples) if image.mode == "F" else 2.0 ** _depth(image) - 1.0
+    samples = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=top, neginf=0.0)
+    return Image.fromarray((samples.clip(0.0, top) * (255.0 / top) + 0.5).astype(np.uint8))
 
 
-@functools.cache
-def srgb_profile() -> bytes:
-    """The bytes of an ICC profile of sRGB, the same every time."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return profile[:24] + bytes(12) + profile[36:]  # without the time of its creation
+def _depth(image: Image.Image) -> int:
+    """The bits of a sample: 16, unless a TIFF file says that they are fewer."""
+    found = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample)
+    depth = found[0] if isinstance(found, tuple) and found else 16
+    return depth if isinstance(depth, int) and 8 < depth < 16 else 16
 
 
-def _to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError) as error:
-        notes.append(f"the colour profile could not be applied ({error}); its samples are taken as sRGB")
-        return image
-    assert converted is not None  # only inPlace=True returns None
-    return converted
+def _white(samples: NDArray[np.float32]) -> float:
+    """The value of white among float samples, whose range no file says: 1, 255 or 65535. A few samples may be brighter,
+    or not finite."""
+    finite = samples[np.isfinite(samples)]
+    if not len(finite):
+        return 1.0
+    bright = np.percentile(finite, 99.0, method="lower")
+    return next((white for white in (1.0, 255.0) if bright <= 4.0 * white), 65535.0)
 
 
 _pillow_limit = threading.Lock()
@@ -122,7 +141,10 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
             image = Image.open(source)
             complaint = too_large(*image.size, max_pixels)
             if complaint is None:
+                codes = colour_codes(image)
                 image.load()
+                if codes is not None:
+                    image.info[KEY] = tuple(codes)  # the image keeps them, its file is closed
     except FileNotFoundError:
         raise ImageError(f"{prefix}no such file") from None
     except UnidentifiedImageError:

@@ -1,0 +1,117 @@
+"""What a file says about its colours, read from its bytes where Pillow does not tell: the chunk cICP of a PNG file, and
+the box nclx of an AVIF or HEIC file."""
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import IO
+
+from PIL import Image
+
+from rnncodec.pictures.colour_codes import ColourCodes
+
+KEY = "cicp"  # of the numbers in the info of an image
+PNG = b"\x89PNG\r\n\x1a\n"
+MOST = 2**24  # bytes of the box that describes the picture of an AVIF or HEIC file
+
+
+def colour_codes(image: Image.Image) -> ColourCodes | None:
+    """The numbers by which the file of an image names its colours; None if there are none. They are read while the image
+    is not loaded, or if it was opened by a path."""
+    known = image.info.get(KEY)
+    if isinstance(known, tuple):
+        return ColourCodes(*known)
+    try:
+        stream: IO[bytes] | None = getattr(image, "fp", None)
+        if stream is not None and (found := _recognized(stream)):
+            return found[0]
+        path = getattr(image, "filename", "")
+        if path and os.path.isfile(path):
+            with open(path, "rb") as file:
+                found = _recognized(file)
+                return found[0] if found else None
+    except (OSError, ValueError, IndexError, struct.error):  # closed, or cut, or damaged
+        pass
+    return None
+
+
+def _recognized(stream: IO[bytes]) -> tuple[ColourCodes | None] | None:
+    """The numbers in a file, in a tuple; None if it is of no format that has them. Its position stays as it is."""
+    position = stream.tell()
+    try:
+        stream.seek(0)
+        start = stream.read(12)
+        if start.startswith(PNG):
+            stream.seek(len(PNG))
+            return (_in_png(stream),)
+        if start[4:8] == b"ftyp":
+            stream.seek(0)
+            return (_in_heif(stream),)
+        return None
+    finally:
+        stream.seek(position)
+
+
+def _in_png(stream: IO[bytes]) -> ColourCodes | None:
+    """The content of cICP, which stands before the pixels."""
+    while len(start := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", start)
+        if kind == b"cICP" and length == 4:
+            primaries, transfer, _, full = stream.read(4)
+            return ColourCodes(primaries, transfer, not full)
+        if kind in (b"IDAT", b"IEND"):
+            break
+        stream.seek(length + 4, os.SEEK_CUR)
+    return None
+
+
+def _in_heif(stream: IO[bytes]) -> ColourCodes | None:
+    """The content of the box nclx that belongs to the primary item (ISO/IEC 23008-12). The matrix and the range that it
+    names too are applied by the decoder."""
+    while len(start := stream.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", start)
+        if kind == b"meta":
+            boxes = dict(_boxes(stream.read(min(length - 8, MOST))[4:]))
+            break
+        if length < 8:
+            return None
+        stream.seek(length - 8, os.SEEK_CUR)
+    else:
+        return None
+    properties = dict(_boxes(boxes[b"iprp"])) if b"iprp" in boxes else {}
+    found = [
+        ColourCodes(*struct.unpack_from(">2H", content, 4)) if kind == b"colr" and content[:4] == b"nclx" else None
+        for kind, content in _boxes(properties.get(b"ipco", b""))
+    ]
+    own = _of_primary_item(boxes.get(b"pitm", b""), properties.get(b"ipma", b""))
+    return next((found[index - 1] for index in own if 0 < index <= len(found) and found[index - 1]), None)
+
+
+def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The kinds and contents of the boxes in ``content``."""
+    position = 0
+    while position + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        if length < 8:
+            return
+        yield kind, content[position + 8 : position + length]
+        position += length
+
+
+def _of_primary_item(pitm: bytes, ipma: bytes) -> list[int]:
+    """The numbers, from 1, of the properties of the primary item."""
+    if not pitm or not ipma:
+        return []
+    (primary,) = struct.unpack_from(">I" if pitm[0] else ">H", pitm, 4)
+    wide_items, wide = ipma[0] > 0, ipma[3] & 1
+    (count,) = struct.unpack_from(">I", ipma, 4)
+    position = 8
+    for _ in range(count):
+        (item,) = struct.unpack_from(">I" if wide_items else ">H", ipma, position)
+        position += 4 if wide_items else 2
+        number, position = ipma[position], position + 1
+        indices = struct.unpack_from(f">{number}{'H' if wide else 'B'}", ipma, position)
+        position += number * (2 if wide else 1)
+        if item == primary:
+            return [index & (0x7FFF if wide else 0x7F) for index in indices]
+    return []
