@@ -107,20 +107,20 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
 
 def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Trainer) -> None:
     done = train(
-        "-m", *TINY, "model=lstm,gru", "+sweep=binarizer", "trainer=ddp_cpu", "trainer.devices=2", "rate_weight=[0.05]",
-        "hydra.sweeper.params={model.binarizer: stochastic}",
+        "-m", *TINY, "model=lstm,gru", "+sweep=priming", "trainer=ddp_cpu", "trainer.devices=2", "rate_weight=[0.05]",
+        "hydra.sweeper.params={model.priming: 0, model.diffusion: 0}",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "sync_dist" not in done.stderr  # Lightning's warning of values that ranks do not share
     runs = train.runs()
-    assert [run.name for run in runs] == ["0-stochastic", "1-stochastic"]
+    assert [run.name for run in runs] == ["0-priming-0-diffusion-0-0", "1-priming-0-diffusion-0-0"]
     assert [OmegaConf.load(run / "config.yaml").model.encoder_cell for run in runs] == ["lstm", "gru"]
     assert all((run / "weights.safetensors").is_file() for run in runs)
-    assert all(OmegaConf.load(run / "config.yaml").group == "binarizer" for run in runs)
+    assert all(OmegaConf.load(run / "config.yaml").group == "priming" for run in runs)
     assert all(rnncodec.load_model(run).training_info["world_size"] == 2 for run in runs)
     assert all(len(list(run.glob("wandb/offline-run-*"))) == 1 for run in runs)
     (sweep,) = (train.outputs / "sweeps").iterdir()
-    assert {path.name for path in sweep.iterdir() if path.is_dir()} == {"0-stochastic", "1-stochastic"}
+    assert {path.name for path in sweep.iterdir() if path.is_dir()} == {run.name for run in runs}
     assert not (train.outputs / "runs").exists()  # no rank has started a run or a sweep of its own
 
 

@@ -123,12 +123,29 @@ def test_training_does_not_wait_for_the_gpu(shards_dir: Path) -> None:
 
 def test_average_moves_towards_the_weights_and_takes_the_buffers_as_they_are() -> None:
     model = nn.BatchNorm1d(3)
-    average = MovingAverage(model, decay=0.75)
+    average = MovingAverage(model, decay=0.25)
     with torch.no_grad():
-        model.weight.fill_(5.0)
+        model.weight.fill_(21.0)
         model.running_mean.fill_(7.0)  # type: ignore[union-attr]
-    average.update_parameters(model)
-    assert torch.equal(average.module.weight, torch.full((3,), 2.0))  # 0.75 · 1 + 0.25 · 5
-    assert torch.equal(average.module.running_mean, torch.full((3,), 7.0))
-    MovingAverage.update_parameters(average, model)
-    assert torch.equal(average.module.weight, torch.full((3,), 2.75))
+    for expected in (19.0, 19.0 + 2.0 * 9 / 11, 21.0 - 2.0 * 2 / 11 / 4):  # the decays are 1/10, 2/11 and 1/4
+        average.update_parameters(model)
+        torch.testing.assert_close(average.module.weight, torch.full((3,), expected))
+        assert torch.equal(average.module.running_mean, torch.full((3,), 7.0))
+
+
+def test_average_soon_forgets_the_random_start_also_where_it_goes_on_from_a_checkpoint() -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    average = MovingAverage(model, decay=0.999)
+    nn.init.ones_(model.weight)
+    for _ in range(250):
+        average.update_parameters(model)
+    resumed = MovingAverage(model, decay=0.999)
+    resumed.load_state_dict(average.state_dict())
+    for each in (average, resumed):
+        for _ in range(250):
+            each.update_parameters(model)
+        assert each.module.weight.item() > 0.999
+    nn.init.zeros_(model.weight)
+    resumed.update_parameters(model)
+    assert resumed.module.weight.item() == pytest.approx(501 / 510, abs=1e-3)  # the warm-up did not start again

@@ -29,8 +29,7 @@ class CodecModule(L.LightningModule):
     Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
     (measured on 8-bit pixels) in validation.
 
-    The loss of iteration t is the distortion D_t. With a ``context`` model, which is trained at the same time and not
-    kept, it is
+    The loss of iteration t is the distortion D_t. With a ``context`` model it is
 
         L_t = D_t + rate_weight / max(1, t / rate_plateau)^rate_power · R_t
 
@@ -38,6 +37,10 @@ class CodecModule(L.LightningModule):
     iteration. If D_t is an error, it is roughly proportional to 1 / t, and its derivative to 1 / t². If D_t is the
     logarithm of an error, its derivative is proportional to 1 / t. With this power of t the rate term has the same
     share of the loss at every t.
+
+    The context model is trained at the same time, by a loss of its own: the mean over iterations of the cost of a bit.
+    Codes get no gradient from this loss, and the context model gets none from L_t. So it learns equally well whatever
+    ``rate_weight`` is. ``train/loss`` leaves its loss out.
 
     Args:
         context: if given, ``train/bits_t01`` … and ``val/bits_t01`` …, the cost in bits of each bit, are logged too.
@@ -130,13 +133,30 @@ class CodecModule(L.LightningModule):
         weights = self.iteration_decay**t
         self.log_dict(by_iteration("train/loss", losses.detach()))
         if self.context is not None:
-            bits = bits_per_bit(self.context, codes)
-            self.log_dict(by_iteration("train/bits", bits.detach()))
             fall = ((t + 1) / self.rate_plateau).clamp(min=1.0) ** self.rate_power
-            losses = losses + value_at(self.rate_weight, progress) / fall * bits.cumsum(0)
+            self.context.requires_grad_(False)
+            losses = losses + value_at(self.rate_weight, progress) / fall * bits_per_bit(self.context, codes).cumsum(0)
+            self.context.requires_grad_(True)
         loss = (losses * weights).sum() / weights.sum()
-        self.log("train/loss", loss)
-        return loss
+        self.log("train/loss", loss.detach())
+        if self.context is None:
+            return loss
+        bits = bits_per_bit(self.context, codes.detach())
+        self.log_dict(by_iteration("train/bits", bits.detach()))
+        return loss + bits.mean()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of the codec's gradients and that of the context model's each on its own, so that how well the
+        context model predicts does not change the codec's steps."""
+        if gradient_clip_val is not None:
+            for part in (self.codec, self.context):
+                if part is not None:
+                    nn.utils.clip_grad_norm_(part.parameters(), gradient_clip_val)
 
     def on_validation_start(self) -> None:
         torch.compiler.set_stance("force_eager")  # compiling for the size of whole pictures takes minutes

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import rnncodec.training.launch.resolvers  # noqa: F401
+import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.atomic_file import replacing
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.report.page import render, report_curves

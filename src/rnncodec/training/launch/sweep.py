@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import rnncodec.training.launch.resolvers  # noqa: F401
+import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.errors import ConfigurationError
 from rnncodec.training.process.hangup import survive_hangup
 from rnncodec.training.run.folder import CONFIG

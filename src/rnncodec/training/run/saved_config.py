@@ -5,6 +5,7 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
+import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.atomic_file import replacing
 from rnncodec.errors import ConfigurationError
 from rnncodec.training.run.folder import CONFIG
