@@ -253,6 +253,144 @@ def test_weights_that_do_not_fit_their_config_are_refused(weights: Path, tmp_pat
         load_model(path)
 
 
+def with_header(source: Path, target: Path, **tensors: dict[str, Any]) -> None:
+    """Copy a weights file with other claims about some of its tensors in its header."""
+    content = source.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    for name, changes in tensors.items():
+        header[name.replace("__", ".")] |= changes
+    changed = json.dumps(header).encode()
+    target.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
+
+
+WIDE = {"encoder_channels": [64, 4096, 4096, 4096], "decoder_channels": [512, 4096, 4096, 4096, 4096], "width": 1.0}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        WIDE,
+        WIDE | {"encoder_hidden_kernels": [31, 31, 31], "decoder_hidden_kernels": [31, 31, 31, 31]},
+        {"width": 10**400},
+        {"encoder_channels": [64, 10**400, 8, 8]},
+        {"width": [1]},
+        {"bits": True},
+        {"priming": 10**9},
+        {"encoder_cell": {"gru": 1}},
+        {"residual_normalization": 1},
+    ],
+)
+def test_a_config_that_its_tensors_do_not_have_is_refused_before_a_network_is_made(
+    weights: Path, tiny_config: CodecConfig, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    make = IterativeCodec.__init__
+
+    def counted(codec: IterativeCodec, config: CodecConfig) -> None:
+        make(codec, config)
+        made.append(next(codec.parameters()).device.type)
+
+    monkeypatch.setattr(IterativeCodec, "__init__", counted)
+    rewrite(weights, tmp_path / "w.safetensors", config=json.dumps(dataclasses.asdict(tiny_config) | options))
+    with pytest.raises(ModelError, match=r"w\.safetensors: its weights and its config do not fit together"):
+        load_model(tmp_path / "w.safetensors")
+    assert set(made) <= {"meta"}
+
+
+@pytest.mark.parametrize(
+    "training", [{"iterations": "many"}, {"iterations": 0}, {"iterations": None}, {"iterations": True}, [], 7, None]
+)
+def test_odd_words_about_the_training_are_refused(weights: Path, tmp_path: Path, training: Any) -> None:
+    rewrite(weights, tmp_path / "w.safetensors", training=json.dumps(training))
+    with pytest.raises(ModelError, match="training"):
+        load_model(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("name", ["config", "training", "context"])
+@pytest.mark.parametrize("depth", [40, 100_000])
+def test_deep_json_is_refused(context_weights: Path, tmp_path: Path, name: str, depth: int) -> None:
+    rewrite(context_weights, tmp_path / "w.safetensors", **{name: '{"a":' * depth + "1" + "}" * depth})
+    with pytest.raises(ModelError, match="nested"):
+        load_model(tmp_path / "w.safetensors")
+
+
+def test_tensors_of_other_types_are_refused(context_weights: Path, tmp_path: Path) -> None:
+    for name, claim in (
+        ("encoder__conv__weight", {"dtype": "I32"}),
+        ("context__shifts", {"dtype": "F32"}),
+        ("context__shifts", {"dtype": "U32"}),
+        ("context__hidden", {"dtype": "F16"}),
+    ):
+        with_header(context_weights, tmp_path / "w.safetensors", **{name: claim})
+        with pytest.raises(ModelError, match=f"{name.replace('__', '.')} must be"):
+            load_model(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63)])
+def test_numbers_of_64_bits_in_a_context_model_are_refused(
+    context_codec: IterativeCodec, context_weights: Path, tmp_path: Path, value: int
+) -> None:
+    wide = {name: tensor.astype(np.int64) for name, tensor in context_codec.context.tensors.items()}
+    wide["hidden"][:] = value  # their sum in 64 bits wraps to a small number
+    with pytest.raises(ModelError, match="whole numbers"):
+        IntegerContext(context_codec.context.config, wide)
+    with safe_open(context_weights, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["context.hidden"] = torch.from_numpy(wide["hidden"])
+    save_file(tensors, tmp_path / "w.safetensors", metadata)
+    with pytest.raises(ModelError, match=r"context\.hidden must be I16 or I32"):
+        load_model(tmp_path / "w.safetensors")
+
+
+def test_a_context_model_for_other_bits_is_refused(context_weights: Path, tmp_path: Path) -> None:
+    with safe_open(context_weights, framework="pt") as file:
+        context = json.loads(file.metadata()["context"])
+    rewrite(context_weights, tmp_path / "w.safetensors", context=json.dumps(context | {"bits": 31}))
+    with pytest.raises(ModelError, match="for 31 bits a position, the network has 32"):
+        load_model(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(
+    tiny_codec: IterativeCodec, weights: Path, tmp_path: Path, value: float
+) -> None:
+    diverged = fresh(tiny_codec.config)
+    with torch.no_grad():
+        diverged.decoder.output.bias[1] = value
+    with pytest.raises(ModelError, match=r"w\.safetensors is not written, because decoder\.output\.bias .* not finite"):
+        save_model(diverged, tmp_path / "w.safetensors", TRAINING, half=False)
+    assert not list(tmp_path.iterdir())
+    with safe_open(weights, framework="pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors["decoder.output.bias"][1] = value
+    save_file(tensors, tmp_path / "w.safetensors", metadata)
+    with pytest.raises(ModelError, match=r"decoder\.output\.bias holds numbers that are not finite"):
+        load_model(tmp_path / "w.safetensors")
+
+
+def test_weights_too_large_for_float16_are_not_written_in_it(tiny_codec: IterativeCodec, tmp_path: Path) -> None:
+    large = fresh(tiny_codec.config)
+    with torch.no_grad():
+        large.decoder.output.bias[1] = 1e6
+    with pytest.raises(ModelError, match="not finite"):
+        save_model(large, tmp_path / "w.safetensors", TRAINING, half=True)
+    save_model(large, tmp_path / "w.safetensors", TRAINING, half=False)
+    load_model(tmp_path / "w.safetensors")
+
+
+def test_a_huge_file_is_refused_before_it_is_read(tmp_path: Path, weights: Path) -> None:
+    sparse = tmp_path / "w.safetensors"
+    sparse.write_bytes(weights.read_bytes())
+    with sparse.open("r+b") as file:
+        file.truncate(2**40)
+    with pytest.raises(ModelError, match="its file has 1,099,511,627,776 bytes"):
+        load_model(sparse)
+    sparse.write_bytes((2**40).to_bytes(8, "little") + bytes(100))
+    with pytest.raises(ModelError, match="its header has 1,099,511,627,776 bytes"):
+        load_model(sparse)
+
+
 class Bomb:
     def __reduce__(self) -> tuple[object, ...]:
         return Path.touch, (Path("exploded"),)

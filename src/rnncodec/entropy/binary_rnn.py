@@ -132,6 +132,12 @@ class BinaryRNNContext:
         self.network = BinaryRNN(config).eval()
         self.network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
 
+    @staticmethod
+    def shapes(config: BinaryRNNConfig) -> dict[str, tuple[int, ...]]:
+        """The shapes of the tensors of a context model with this config, by name."""
+        with torch.device("meta"):  # takes no memory
+            return {name: tuple(value.shape) for name, value in BinaryRNN(config).state_dict().items()}
+
     @torch.inference_mode()
     def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
         """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""

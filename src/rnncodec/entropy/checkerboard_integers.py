@@ -25,6 +25,7 @@ from rnncodec.fileformat import bitstream
 EXACT = 2**24  # float32 represents all whole numbers up to here
 TOP_LEVEL = 1023  # activations are from 0 to this
 TABLE = 1024  # entries, from logits to frequencies
+TYPES = ("int16", "int32")  # of the tensors: sums of larger numbers could pass for small ones, since they wrap
 BLOCK = 4096  # positions that are computed at a time, so that the memory does not grow with the picture
 
 # For each layer, the tensors that its sums are made of. The sums are divided by 2^shift of the layer.
@@ -55,28 +56,13 @@ class IntegerContext:
         self.config = config
         self.tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         self.channels = channel_groups(config.bits, config.groups)
-        first, second = config.hidden
-        groups, past = len(self.channels), 2 * (2 * config.past_radius + 1) ** 2 + 1
-        shapes: dict[str, tuple[int, ...]] = {
-            "window": (len(offsets(config.radius)) * config.bits, first),
-            "past": (past * config.bits, first),
-            "centre": (groups, config.bits, first),
-            "iteration": (config.iterations, first),
-            "stage": (STAGES, first),
-            "group": (groups, first),
-            "hidden": (first, second),
-            "hidden_bias": (second,),
-            "output": (config.bits, second),
-            "output_bias": (config.iterations, config.bits),
-            "table": (TABLE,),
-            "shifts": (3,),
-        }
-        check_tensors(self.tensors, shapes)
+        check_tensors(self.tensors, self.shapes(config))
         check_table(self.tensors)
         check_sums(self._largest())
         weights = divided(self.tensors, dict(zip(LAYERS, self.tensors["shifts"].tolist(), strict=True)))
         window = windows(weights["window"], config.radius)
-        self._past = np.split(weights["past"], [(past // 2) * config.bits, (past - 1) * config.bits])
+        around = (2 * config.past_radius + 1) ** 2
+        self._past = np.split(weights["past"], [around * config.bits, 2 * around * config.bits])
         table = self.tensors["table"].astype(np.int64)
         self._predictors = [
             Predictor(
@@ -94,6 +80,26 @@ class IntegerContext:
             )
             for t in range(config.iterations)
         ]
+
+    @staticmethod
+    def shapes(config: CheckerboardConfig) -> dict[str, tuple[int, ...]]:
+        """The shapes of the tensors of a context model with this config, by name."""
+        groups, (first, second) = len(channel_groups(config.bits, config.groups)), config.hidden
+        past = 2 * (2 * config.past_radius + 1) ** 2 + 1
+        return {
+            "window": (len(offsets(config.radius)) * config.bits, first),
+            "past": (past * config.bits, first),
+            "centre": (groups, config.bits, first),
+            "iteration": (config.iterations, first),
+            "stage": (STAGES, first),
+            "group": (groups, first),
+            "hidden": (first, second),
+            "hidden_bias": (second,),
+            "output": (config.bits, second),
+            "output_bias": (config.iterations, config.bits),
+            "table": (TABLE,),
+            "shifts": (3,),
+        }
 
     def _largest(self) -> int:
         """The largest magnitude that a sum could reach, for any input."""
@@ -188,9 +194,9 @@ def _blocks(count: int) -> Iterator[slice]:
 
 
 def check_tensors(tensors: Mapping[str, NDArray[np.integer]], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raises ModelError if ``tensors`` do not have these names and ``shapes``, or are not whole numbers."""
+    """Raises ModelError if ``tensors`` do not have these names and ``shapes``, or are not of one of the TYPES."""
     found = {name: tensor.shape for name, tensor in tensors.items()}
-    if found != shapes or any(tensor.dtype.kind not in "iu" for tensor in tensors.values()):
+    if found != shapes or any(tensor.dtype.name not in TYPES for tensor in tensors.values()):
         raise ModelError(f"the context model needs whole numbers of the shapes {shapes}, not {found}")
 
 

@@ -8,6 +8,8 @@ A context model is a config, a network that trains, and a context that codes fil
 - ``freeze(network)``: the context that codes files, from a trained network.
 - ``thaw(context)``: a network whose logits are those of the context, with gradients.
 - ``context(config, tensors)``: the same context, from the contents of a weights file.
+- ``shapes(config)``: the shapes of these tensors, by name, found without making them. ``types`` are the names of the
+  dtypes that they may have. A weights file with other tensors is refused before they are read.
 
 To add one, write a file like ``binary_rnn.py``, name its parts in ``CONTEXTS``, and add a file to ``conf/context``.
 """
@@ -17,7 +19,7 @@ from typing import Any, NamedTuple
 
 from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNConfig, BinaryRNNContext, freeze, thaw
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.checkerboard_integers import IntegerContext
+from rnncodec.entropy.checkerboard_integers import TYPES, IntegerContext
 from rnncodec.entropy.config import CheckerboardConfig, ContextConfig, RecurrentCheckerboardConfig
 from rnncodec.entropy.interface import Context
 from rnncodec.entropy.quantization import dequantize, dequantize_recurrent, quantize, quantize_recurrent
@@ -36,20 +38,40 @@ class ContextModel(NamedTuple):
     freeze: Callable[[Any], Context]
     thaw: Callable[[Any], Network]
     context: Callable[[Any, Mapping[str, Any]], Context]
+    shapes: Callable[[Any], dict[str, tuple[int, ...]]]
+    types: tuple[str, ...]
 
 
 CONTEXTS = {
     model.config.name: model
     for model in (
-        ContextModel(CheckerboardConfig, Checkerboard, quantize, dequantize, IntegerContext),
+        ContextModel(
+            CheckerboardConfig,
+            Checkerboard,
+            quantize,
+            dequantize,
+            IntegerContext,
+            IntegerContext.shapes,
+            TYPES,
+        ),
         ContextModel(
             RecurrentCheckerboardConfig,
             RecurrentCheckerboard,
             quantize_recurrent,
             dequantize_recurrent,
             RecurrentIntegerContext,
+            RecurrentIntegerContext.shapes,
+            TYPES,
         ),
-        ContextModel(BinaryRNNConfig, BinaryRNN, freeze, thaw, BinaryRNNContext),
+        ContextModel(
+            BinaryRNNConfig,
+            BinaryRNN,
+            freeze,
+            thaw,
+            BinaryRNNContext,
+            BinaryRNNContext.shapes,
+            ("float32",),
+        ),
     )
 }
 

@@ -56,25 +56,7 @@ class RecurrentIntegerContext:
         self.config = config
         self.tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
         channels = channel_groups(config.bits, config.groups)
-        bits, memory, (first, second), groups = config.bits, config.memory, config.hidden, len(channels)
-        shapes: dict[str, tuple[int, ...]] = {
-            "codes": (AROUND * bits, memory),
-            "state": (AROUND * memory, memory),
-            "memory_bias": (memory,),
-            "window": (len(offsets(config.radius)) * bits, first),
-            "past": (AROUND * bits, first),
-            "recall": (memory, first),
-            "centre": (groups, bits, first),
-            "stage": (STAGES, first),
-            "group": (groups, first),
-            "hidden": (first, second),
-            "hidden_bias": (second,),
-            "output": (bits, second),
-            "output_bias": (bits,),
-            "shifts": (len(LAYERS),),
-        }
-        shapes = {name: (config.iterations, *shape) for name, shape in shapes.items()} | {"table": (TABLE,)}
-        check_tensors(self.tensors, shapes)
+        check_tensors(self.tensors, self.shapes(config))
         check_table(self.tensors)
         table = self.tensors["table"].astype(np.int64)
         self._weights: list[dict[str, Values]] = []
@@ -100,6 +82,29 @@ class RecurrentIntegerContext:
                 )
             )
         self._read: tuple[list[Codes], Values | None] = ([], None)  # the codes read last, and the memory after them
+
+    @staticmethod
+    def shapes(config: RecurrentCheckerboardConfig) -> dict[str, tuple[int, ...]]:
+        """The shapes of the tensors of a context model with this config, by name."""
+        bits, memory, (first, second) = config.bits, config.memory, config.hidden
+        groups = len(channel_groups(bits, config.groups))
+        shapes: dict[str, tuple[int, ...]] = {
+            "codes": (AROUND * bits, memory),
+            "state": (AROUND * memory, memory),
+            "memory_bias": (memory,),
+            "window": (len(offsets(config.radius)) * bits, first),
+            "past": (AROUND * bits, first),
+            "recall": (memory, first),
+            "centre": (groups, bits, first),
+            "stage": (STAGES, first),
+            "group": (groups, first),
+            "hidden": (first, second),
+            "hidden_bias": (second,),
+            "output": (bits, second),
+            "output_bias": (bits,),
+            "shifts": (len(LAYERS),),
+        }
+        return {name: (config.iterations, *shape) for name, shape in shapes.items()} | {"table": (TABLE,)}
 
     def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
         """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""

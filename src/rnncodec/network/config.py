@@ -1,7 +1,6 @@
 """The shape of a network: every option that fixes it, and the checks of these options."""
 
 import dataclasses
-import math
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ ADDED = {"priming": 0, "diffusion": 0, "copies": 4, "projections": 1, "linear_pa
 
 MOST_CELLS = 4  # of the encoder, and of the decoder: each is a factor of two between the pixels and the codes
 MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
+MOST_LISTED = 2**16  # in a list of channels, before they are multiplied by the width
 MOST_KERNEL = 31
 MOST_RUNS = 64  # of priming and of diffusion
 MOST_COPIES = 64
@@ -88,8 +88,10 @@ class CodecConfig(Config):
             self._check_list(f"{part}_hidden_kernels", cells, cells)
             if any(kernel % 2 == 0 for kernel in getattr(self, f"{part}_hidden_kernels")):
                 raise ConfigurationError(f"{part}_hidden_kernels must be odd, so that the state keeps its size")
-        if isinstance(self.width, bool) or not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
-            raise ConfigurationError(f"width must be positive, not {self.width}")
+        if isinstance(self.width, bool) or not (
+            isinstance(self.width, int | float) and 0 < self.width <= MOST_CHANNELS
+        ):
+            raise ConfigurationError(f"width must be positive, and at most {MOST_CHANNELS}, not {self.width}")
         if not is_whole(self.bits, 1, 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
         for name, least, most in (
@@ -115,9 +117,11 @@ class CodecConfig(Config):
         """Make the option a tuple, and return its length."""
         given = getattr(self, name)
         values = tuple(given) if isinstance(given, Iterable) else ()
-        if not (least <= len(values) <= most and all(is_whole(value, 1) for value in values)):
+        if not (least <= len(values) <= most and all(is_whole(value, 1, MOST_LISTED) for value in values)):
             length = str(least) if least == most else f"{least} to {most}"
-            raise ConfigurationError(f"{name} needs a list of {length} positive whole numbers, not {given}")
+            raise ConfigurationError(
+                f"{name} needs a list of {length} whole numbers from 1 to {MOST_LISTED}, not {given}"
+            )
         object.__setattr__(self, name, values)
         return len(values)
 

@@ -20,13 +20,23 @@ from rnncodec.atomic_file import replacing
 from rnncodec.entropy.contexts import CONTEXTS, context_config
 from rnncodec.entropy.interface import Context
 from rnncodec.errors import ConfigurationError, ModelError
+from rnncodec.fileformat.bitstream import MAX_LAYERS
+from rnncodec.json_input import parse_json
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import ADDED, CodecConfig
+from rnncodec.network.options import is_whole
 from rnncodec.weights.hub import download, is_on_hub
 from rnncodec.weights.released import DEFAULT_MODEL, RUN_WEIGHTS, released_models
 
 FORMAT = "rnncodec-1"
 CONTEXT = "context."
+
+FLOATS = ("F16", "F32")  # safetensors' names of the types of weights
+STORED_TYPES = {"int16": "I16", "int32": "I32", "float32": "F32"}  # and of those of context models
+Expected = dict[str, tuple[tuple[str, ...], list[int]]]  # by name: the types that a tensor may have, and its shape
+
+MOST_HEADER = 2**20  # bytes; it takes some twenty times as much memory to read
+MOST_BYTES = 2**32  # of a file, about a billion weights
 
 # Names that differ in weights files: there, and so in the identities of weights, the linear path has an older name.
 STORED_OPTIONS = {"linear_path": "patches"}
@@ -35,9 +45,17 @@ STORED_TENSORS = {"decoder.linear_path.": "decoder.patches."}  # the beginnings 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
     """Write the weights of ``codec``, its config and its context model to ``path``. ``training`` describes how the
-    weights were trained. ``half`` stores float16, which halves the file."""
+    weights were trained. ``half`` stores float16, which halves the file.
+
+    Raises:
+        ModelError: a weight is not finite, or, with ``half``, too large for float16; nothing is written.
+    """
     dtype = torch.float16 if half else torch.float32
     tensors = {name: value.detach().cpu().to(dtype).contiguous() for name, value in stored_tensors(codec).items()}
+    try:
+        check_finite(tensors)
+    except ModelError as error:
+        raise ModelError(f"{path} is not written, because {error}") from None
     metadata = {
         "format": FORMAT,
         "identity": _identity(codec.config, tensors).hex(),
@@ -60,32 +78,97 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> Iterativ
     in the file, or None.
 
     Raises:
-        ModelError: no such file or name, or not a weights file of rnncodec.
+        ModelError: no such file or name, or not a weights file of rnncodec, or its weights are not finite.
         ConfigurationError: huggingface_hub is needed and missing.
     """
     path = find_model(path_or_name)
     try:
+        check_lengths(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            if metadata.get("format") != FORMAT:
+                raise ModelError(
+                    f"{path}: not weights of rnncodec, or of a newer version (format {metadata.get('format')})"
+                )
+            try:
+                return _network(file, metadata).eval()
+            except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError, ModelError) as error:
+                raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from None
-    if metadata.get("format") != FORMAT:
-        raise ModelError(f"{path}: not weights of rnncodec, or of a newer version (format {metadata.get('format')})")
-    try:
-        codec = IterativeCodec(CodecConfig.from_mapping(ADDED | stored_options(json.loads(metadata["config"]))))
-        context = {name: tensors.pop(name).numpy() for name in list(tensors) if name.startswith(CONTEXT)}
-        own = {_stored(name, STORED_TENSORS): name for name in codec.state_dict()}
-        codec.load_state_dict({own.get(name, name): value.float() for name, value in tensors.items()})
-        codec.training_info = json.loads(metadata["training"])
-        if "context" in metadata:
-            config = context_config(json.loads(metadata["context"]))
-            codec.context = CONTEXTS[config.name].context(
-                config, {name.removeprefix(CONTEXT): value for name, value in context.items()}
-            )
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError, ModelError) as error:
-        raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
-    return codec.eval()
+
+
+def check_lengths(path: Path) -> None:
+    """Raises ModelError if the file, or its header, is larger than those of any sensible network. Nothing else of the
+    file is read before."""
+    with path.open("rb") as file:
+        header, size = int.from_bytes(file.read(8), "little"), os.fstat(file.fileno()).st_size
+    for name, found, most in (("header", header, MOST_HEADER), ("file", size, MOST_BYTES)):
+        if found > most:
+            raise ModelError(f"{path}: not a readable safetensors file (its {name} has {found:,} bytes, over {most:,})")
+
+
+def _network(file: Any, metadata: Mapping[str, str]) -> IterativeCodec:
+    """The network in an open weights ``file``. The names, types and shapes of all tensors are compared with the config
+    before memory is taken for any of them.
+
+    Raises:
+        KeyError, ValueError, ConfigurationError, ModelError: the file is not as `save_model` writes them.
+    """
+    config = CodecConfig.from_mapping(ADDED | stored_options(_values(metadata, "config")))
+    training = _values(metadata, "training")
+    if not is_whole(training.get("iterations", 1), 1, MAX_LAYERS):
+        raise ModelError(f"training.iterations must be a whole number from 1 to {MAX_LAYERS}")
+    with torch.device("meta"):  # takes no memory
+        shapes = {name: list(value.shape) for name, value in stored_tensors(IterativeCodec(config)).items()}
+    expected: Expected = {name: (FLOATS, shape) for name, shape in shapes.items()}
+    context = None
+    if "context" in metadata:
+        context = context_config(_values(metadata, "context"))
+        if context.bits != config.bits:
+            raise ModelError(f"the context model is for {context.bits} bits a position, the network has {config.bits}")
+        model = CONTEXTS[context.name]
+        types = tuple(STORED_TYPES[each] for each in model.types)
+        expected |= {CONTEXT + name: (types, list(shape)) for name, shape in model.shapes(context).items()}
+    _check_header(file, expected)
+    tensors = {name: file.get_tensor(name) for name in expected}
+    check_finite(tensors)
+    numbers = {name.removeprefix(CONTEXT): tensors.pop(name).numpy() for name in expected if name.startswith(CONTEXT)}
+    codec = IterativeCodec(config)
+    own = {_stored(name, STORED_TENSORS): name for name in codec.state_dict()}
+    codec.load_state_dict({own[name]: value.float() for name, value in tensors.items()})
+    codec.training_info = training
+    if context is not None:
+        codec.context = CONTEXTS[context.name].context(context, numbers)
+    return codec
+
+
+def _values(metadata: Mapping[str, str], name: str) -> dict[str, Any]:
+    """The options that are stored as JSON under ``name``."""
+    values = parse_json(metadata[name])
+    if not isinstance(values, dict):
+        raise ModelError(f"its {name} has no options")
+    return values
+
+
+def _check_header(file: Any, expected: Expected) -> None:
+    """Raises ModelError if the tensors in ``file`` are not the ``expected`` ones. No tensor is read."""
+    names = set(file.keys())
+    for kind, wrong in (("lacks", expected.keys() - names), ("has needless", names - expected.keys())):
+        if wrong:
+            raise ModelError(f"it {kind} tensors: {', '.join(sorted(wrong)[:5])}{', …' if len(wrong) > 5 else ''}")
+    for name, (types, shape) in expected.items():
+        found = file.get_slice(name)
+        if found.get_dtype() not in types or found.get_shape() != shape:
+            wanted = f"{' or '.join(types)} {shape}"
+            raise ModelError(f"{name} must be {wanted}, not {found.get_dtype()} {found.get_shape()}")
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raises ModelError if one of ``tensors`` holds NaN or infinity."""
+    for name, value in tensors.items():
+        if not bool(value.isfinite().all()):
+            raise ModelError(f"{name} holds numbers that are not finite, as after a training that diverged")
 
 
 def find_model(path_or_name: str | os.PathLike[str]) -> Path:
