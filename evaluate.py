@@ -1,4 +1,4 @@
-"""Measure a codec:  python evaluate.py --help  lists the options; README.md shows what to do with the results.
+"""Measure a codec:  python evaluate.py --help  lists the options; docs/EVALUATE.md says what they measure.
 
 python evaluate.py -m model=RUN1,RUN2  measures several, and writes one table and one report.
 """

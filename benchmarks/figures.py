@@ -1,4 +1,4 @@
-"""The figures of the README: curves of rate and quality, a crop beside JPEG of the same size, the layers of a photo.
+"""The figures of README.md and docs/: curves of rate and quality, a crop beside JPEG of its size, layers of a photo.
 
 python -m benchmarks.figures                          # curves of the sample photos that scikit-image brings along
 python -m benchmarks.figures --photos path/to/kodak   # curves of the photos in a folder

@@ -59,7 +59,7 @@ def compress(
         bpp, max_bytes: the largest size of the file, in bits per pixel or in bytes: write as many layers as fit.
         psnr, ms_ssim: the least quality, PSNR in dB or MS-SSIM from 0 to 1: write as few layers as reach it.
         model: a released model's name, a weights file, or a run's folder.
-        max_pixels: refuse a larger picture, before it is decoded; see :mod:`rnncodec.pictures.limits`.
+        max_pixels: refuse a larger picture, before it is decoded; see `rnncodec.pictures.limits`.
         strip: leave out EXIF and XMP data, and the mark of a picture that had a colour profile. They are taken from
             ``image.info``.
         effort: from 0 to 3, how long better codes are searched for: a smaller file for the same quality, which decodes
@@ -67,7 +67,7 @@ def compress(
             layer takes at level 0.
 
     Raises:
-        RnncodecError: see :mod:`rnncodec.errors`.
+        RnncodecError: see `rnncodec.errors`.
     """
     from rnncodec.coding.torch_codec import load_torch_codec  # imports torch
 
@@ -101,7 +101,7 @@ def decompress(
         region: return only this part of the picture, ``(x, y, width, height)`` in pixels from the top left. Of a large
             picture the network decodes only what the part needs. The pixels are the same as in the whole picture.
         model: the weights that the file was written with. By default they are looked up among the released ones.
-        max_pixels: refuse a file whose header claims a larger picture; see :mod:`rnncodec.pictures.limits`.
+        max_pixels: refuse a file whose header claims a larger picture; see `rnncodec.pictures.limits`.
 
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.

@@ -52,9 +52,10 @@ def test_curves_are_drawn_the_same_every_time(tmp_path: Path) -> None:
     assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
 
 
-def test_the_figures_of_the_readme_are_there_and_small() -> None:
+def test_the_figures_are_there_and_small_and_shown() -> None:
     folder = Path("docs/figures")
     made = {path.name: path.stat().st_size for path in folder.iterdir()}
     assert made.keys() == {"curves.svg", "crop.jpg", "layers.jpg"}
     assert sum(made.values()) < 500_000
-    assert all(f"docs/figures/{name}" in Path("README.md").read_text() for name in made)
+    shown = "".join(path.read_text() for path in (Path("README.md"), *Path("docs").glob("*.md")))
+    assert all(f"figures/{name}" in shown for name in made)

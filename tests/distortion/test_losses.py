@@ -1,20 +1,19 @@
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from pytorch_msssim import ssim as reference_ssim
 from torch import Tensor, nn
 
 from rnncodec.distortion.losses import HVS, L1, L2, MSSSIM, Decibels, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.distortion.losses.weighted import dissimilarity
 from rnncodec.distortion.metrics import ms_ssim, psnr_hvs
+from tests.defaults import CONF
 
-LOSSES = [
-    L1(),
-    L2(),
-    MSSSIM(),
-    L1AndMSSSIM(share=0.84, fall=0.8),
-    Decibels(share=0.9, fall=0.9, hvs=0.5),
-    SSIMWeightedL1(),
-]
+LOSSES = {path.stem: instantiate(OmegaConf.load(path)) for path in (CONF / "loss").glob("*.yaml")} | {
+    "mix, falling": L1AndMSSSIM(share=0.84, fall=0.8),
+    "decibels, hvs": Decibels(share=0.9, fall=0.9, hvs=0.5),
+}
 
 
 def pictures(side: int) -> tuple[Tensor, Tensor]:
@@ -68,9 +67,10 @@ def test_errors_where_structure_is_lost_count_more() -> None:
     torch.testing.assert_close(SSIMWeightedL1()(reconstruction, images)[0], weighted)
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
+@pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("side", [16, 32, 64])
-def test_a_loss_falls_with_the_error_and_has_gradients_everywhere(loss: nn.Module, side: int) -> None:
+def test_a_loss_falls_with_the_error_and_has_gradients_everywhere(name: str, side: int) -> None:
+    loss = LOSSES[name]
     reconstructions, images = pictures(side)
     reconstructions.requires_grad_()
     worse, better = loss(reconstructions, images)

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 
 class OptunaSearch(Sweeper):
-    """Searches for the best options with Optuna; see :mod:`rnncodec.training.search.search`."""
+    """Searches for the best options with Optuna; see `rnncodec.training.search.search`."""
 
     def __init__(self, **options: Any) -> None:
         self.options = options

@@ -89,7 +89,7 @@ class TorchCodec(FileDecoder[Tensor]):
 
         ``on_layer`` is called after each layer is written. ``on_work`` is called more often in large pictures, after
         each layer of each tile, with the share of the work on one layer of the whole picture that is done. ``effort``,
-        from 0 to MOST_EFFORT, is how long better codes are searched for: see :mod:`rnncodec.coding.code_search`.
+        from 0 to MOST_EFFORT, is how long better codes are searched for: see `rnncodec.coding.code_search`.
 
         Raises:
             ConfigurationError: ``iterations`` is not from 1 to 255, there is no such ``effort``, or the target cannot

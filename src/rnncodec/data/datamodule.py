@@ -38,7 +38,7 @@ class PatchDataModule(L.LightningDataModule):
         batch_size: patches a step on each rank. When ``growth`` makes the patches larger, a batch has fewer of them and
             as many pixels as before.
         patches_per_photo: how many patches are taken from a photo each time it is decoded.
-        sampling: ``random`` or ``high_entropy``, see :mod:`rnncodec.data.sampling`.
+        sampling: ``random`` or ``high_entropy``, see `rnncodec.data.sampling`.
         shuffle_buffer: the size, in patches, of the buffer that mixes the patches of many photos.
         steps_per_epoch: steps between two validations.
         val_photos: the largest number of photos for validation.

@@ -1,10 +1,10 @@
 """The checkerboard context model: it predicts a bit from neighbours already coded and from earlier iterations.
 
 Groups as in He et al., "Checkerboard Context Model for Efficient Learned Image Compression" (CVPR 2021), on nested
-grids (see :mod:`rnncodec.entropy.order`), and, within a position, channel groups as in He et al., "ELIC" (CVPR 2022).
+grids (see `rnncodec.entropy.order`), and, within a position, channel groups as in He et al., "ELIC" (CVPR 2022).
 
 Its inputs are whole numbers (codes and sums of codes), and its layers are plain matrix products. So all of it is exact
-once its weights are whole numbers too: see :mod:`rnncodec.entropy.checkerboard_integers`.
+once its weights are whole numbers too: see `rnncodec.entropy.checkerboard_integers`.
 """
 
 from functools import cache

@@ -1,7 +1,7 @@
 """The recurrent checkerboard context model: it remembers the codes of all earlier iterations, and each iteration has
 weights of its own.
 
-The order of the bits is that of :mod:`rnncodec.entropy.checkerboard`. What differs is the condition on earlier
+The order of the bits is that of `rnncodec.entropy.checkerboard`. What differs is the condition on earlier
 iterations. A convolutional network with a state, the *memory*, reads the codes of one iteration after the other. So a
 bit depends on all codes of earlier iterations, over a distance that grows by two positions with each iteration.
 

@@ -1,4 +1,4 @@
-"""A recurrent checkerboard context model in integers. :mod:`rnncodec.entropy.checkerboard_integers` says how its sums
+"""A recurrent checkerboard context model in integers. `rnncodec.entropy.checkerboard_integers` says how its sums
 are kept exact."""
 
 from collections.abc import Mapping, Sequence

@@ -41,12 +41,13 @@ class Options:
         images: the image files to measure.
         name: the name of the codec in tables and plots, and of the file of its curve.
         iterations: how many iterations of the codec; None means as many as it was trained for.
-        effort: of the encoder; see :mod:`rnncodec.coding.code_search`.
+        effort: of the encoder; see `rnncodec.coding.code_search`.
         baselines: names in CLASSICAL.
         anchors: a folder of published curves.
-        compare_to: the baseline or anchor that BD-rates are computed against. No BD-rates if it is None or is not
-        there. workers: the number of processes; None means one for each core. Each has one thread, so that the number
-            of processes does not change the results.
+        compare_to: the baseline or anchor that BD-rates are computed against. There are none if it is None, or if no
+            curve has this name.
+        workers: the number of processes; None means one for each core. Each process has one thread. So the results do
+            not depend on their number.
         device: the device that the network runs on.
     """
 

@@ -121,12 +121,12 @@ class IterativeCodec(nn.Module):
         x̂_t = γ x̂_{t-1} + D_t(b_t) ⊘ (g_{t-1} / s_{t-1})
         r_t = x - x̂_t
 
-    γ and the gain g belong to the framework (:mod:`rnncodec.network.reconstruction`), the scale s to
-    :mod:`rnncodec.network.residual_normalization`; in the paper s = 1. E_t and D_t carry their states from one t to
+    γ and the gain g belong to the framework (`rnncodec.network.reconstruction`), the scale s to
+    `rnncodec.network.residual_normalization`; in the paper s = 1. E_t and D_t carry their states from one t to
     the next.
 
     Images are float in [0, 1], ``[B, 3, H, W]`` with H and W multiples of 16. Inside they are shifted by -½, so that
-    x̂_0 = 0 is mid-grey. Codes are packed and range-coded elsewhere (:mod:`rnncodec.coding.torch_codec`).
+    x̂_0 = 0 is mid-grey. Codes are packed and range-coded elsewhere (`rnncodec.coding.torch_codec`).
     """
 
     def __init__(self, config: CodecConfig) -> None:

@@ -42,12 +42,12 @@ class CodecConfig(Config):
         binarizer: a name in ``rnncodec.network.binarizer.BINARIZERS``: ``deterministic`` or ``stochastic``.
         reconstruction: a name in ``rnncodec.network.reconstruction.RECONSTRUCTIONS``.
         residual_normalization: divide the residual by its running RMS before it is encoded; see
-            :mod:`rnncodec.network.residual_normalization`.
+            `rnncodec.network.residual_normalization`.
         priming, diffusion: extra runs of the encoder and the decoder before the first iteration, and before each later
             one. They write no bits (Johnston et al. 2018).
         copies: how many copies the memory of the associative LSTM keeps.
         projections: the number of iterations that have a projection of their own to the bits and from the bits; see
-            :mod:`rnncodec.network.projection`.
+            `rnncodec.network.projection`.
         linear_path: give each position a linear path from its 16×16 block of the residual to its bits, and from its
             bits to this block of the reconstruction. Without it all iterations see the residual through the same
             features of the encoder, far fewer than the block has values, and what these leave out is never coded.

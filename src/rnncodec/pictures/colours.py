@@ -24,7 +24,7 @@ def srgb_profile() -> bytes:
 def profile_of(image: Image.Image) -> tuple[bytes | None, list[str]]:
     """The ICC profile of an image's samples, None for sRGB, and notes on what cannot be converted.
 
-    A profile in the file comes before numbers (see :mod:`rnncodec.pictures.colour_codes`), but in a PNG file these come
+    A profile in the file comes before numbers (see `rnncodec.pictures.colour_codes`), but in a PNG file these come
     first, as its specification says. The primaries and the gamma of a PNG file come last. An image that names no
     colours is in sRGB.
     """

@@ -1,9 +1,10 @@
 """Limits on what users ask for. Needs no torch.
 
-That on the pixels of a picture is there so that a small or damaged file cannot take all memory.
+A picture may have at most so many pixels. A file of a few bytes can claim a huge picture; without a limit it would take
+all memory.
 """
 
-MOST_EFFORT = 3  # the highest level of the search in :mod:`rnncodec.coding.code_search`
+MOST_EFFORT = 3  # the highest level of the search in `rnncodec.coding.code_search`
 
 # Where Pillow itself refuses a file. A picture of this size takes some 2 GB: a few bytes a pixel for the picture, and
 # the network's memory for one tile.

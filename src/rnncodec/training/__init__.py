@@ -1,1 +1,1 @@
-"""Training: LightningModules, losses, callbacks, and the start of a run (prepare, launch, fit)."""
+"""Training: what a step does (module), how a run starts (launch), what it leaves (run), and how it is trained (fit)."""

@@ -1,6 +1,6 @@
 """Structural similarity for losses: differentiable, for all iterations at once, and fast on a CPU.
 
-Measurements use torchmetrics (:mod:`rnncodec.distortion.metrics`); the tests compare the two. There the window is a
+Measurements use torchmetrics (`rnncodec.distortion.metrics`); the tests compare the two. There the window is a
 depthwise convolution, which is slow on CPUs. Here a blur is two matrix products, and the statistics of the image are
 computed once for all iterations.
 """

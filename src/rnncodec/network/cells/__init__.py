@@ -6,7 +6,7 @@ A cell is built as ``Cell(in_channels, channels, kernel, stride, hidden_kernel)`
 - ``x``: ``[B, in_channels, H, W]``; ``output``: ``[B, channels, H / stride, W / stride]``.
 - ``state`` is None at the first iteration, and later what the cell returned at the iteration before. Only the cell
   itself reads it. It is in float32 at least, also where ``x`` and the convolutions are in bfloat16; the output has the
-  dtype of ``x`` (:mod:`rnncodec.network.cells.sums`).
+  dtype of ``x`` (`rnncodec.network.cells.sums`).
 - In the equations, ``W`` is a convolution of the input with ``kernel`` and ``stride``, ``U`` a convolution of the
   hidden state with ``hidden_kernel`` and stride 1. At the first iteration the hidden state is zero, and ``U`` is
   skipped.

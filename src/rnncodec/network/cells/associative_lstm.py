@@ -26,7 +26,7 @@ def multiply(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> tuple[Tensor
 class AssociativeLSTM(nn.Module):
     """For each copy k: ``c_k' = f⊙c_k + (P_k r_i)⊙i⊙j``; ``h' = o⊙bound(1/N Σ_k (P_k r_o)⊙c_k')``.
 
-    The contract of shapes and state is that of :mod:`rnncodec.network.cells`, with ``channels`` even: the output is
+    The contract of shapes and state is that of `rnncodec.network.cells`, with ``channels`` even: the output is
     ``(Re h', Im h')``. The state is ``(output, c)``, ``c`` a complex pair of ``[B, copies, channels / 2, h, w]``.
 
     Args:

@@ -9,7 +9,7 @@ from rnncodec.network.cells.sums import summed, wide
 class GRU(nn.Module):
     """``h' = (1-z)⊙h + z⊙tanh(W x + U(r⊙h))``; the output is ``h'``.
 
-    The contract of shapes and state is that of :mod:`rnncodec.network.cells`; the state is ``h``.
+    The contract of shapes and state is that of `rnncodec.network.cells`; the state is ``h``.
     """
 
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int) -> None:

@@ -9,7 +9,7 @@ from rnncodec.network.cells.sums import summed, wide
 class LSTM(nn.Module):
     """``c' = f⊙c + i⊙j``, ``h' = o⊙tanh(c')``; the output is ``h'``.
 
-    The contract of shapes and state is that of :mod:`rnncodec.network.cells`; the state is ``(h, c)``.
+    The contract of shapes and state is that of `rnncodec.network.cells`; the state is ``(h, c)``.
     """
 
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int) -> None:

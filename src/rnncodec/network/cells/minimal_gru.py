@@ -10,7 +10,7 @@ class MinimalGRU(nn.Module):
     """``h' = (1-f)⊙h + f⊙tanh(W x + U(f⊙h))``; the output is ``h'``. One gate ``f`` does the work of the GRU's two, at
     two thirds of its operations.
 
-    The contract of shapes and state is that of :mod:`rnncodec.network.cells`; the state is ``h``.
+    The contract of shapes and state is that of `rnncodec.network.cells`; the state is ``h``.
     """
 
     def __init__(self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int) -> None:

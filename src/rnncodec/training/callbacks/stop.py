@@ -14,7 +14,7 @@ EVERY = 10  # batches between two agreements of the processes of a run
 
 
 class StopOnSignal(L.Callback):
-    """After the batch in which a signal has arrived (:mod:`rnncodec.training.process.interruption`), saves a checkpoint
+    """After the batch in which a signal has arrived (`rnncodec.training.process.interruption`), saves a checkpoint
     as ``folder/last.ckpt`` and ends the process. It must be the last callback.
 
     All processes of a run must save together. They agree every EVERY batches, in main memory, so that none of them

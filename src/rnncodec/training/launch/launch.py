@@ -116,8 +116,9 @@ def reason(folder: Path, code: int) -> str:
 
 
 def _belongs_to_parent() -> None:
-    """Runs in the new process. It ends with the one that started it, and leaves signals to its own children, which do
-    more about them: torchrun would end at once."""
+    """Called in the new process, before the command starts. The process ends when its parent ends. It ignores
+    SIGUSR1, SIGUSR2 and SIGHUP: the processes that train set handlers of their own for them, while torchrun would end
+    at once."""
     end_with_parent()
     for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
