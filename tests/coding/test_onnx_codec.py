@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ import rnncodec
 from rnncodec.api import decoder_for
 from rnncodec.coding.onnx_codec import (
     CONTEXT,
-    CONTEXTS,
     DECODER,
     ENCODER,
     MODEL,
@@ -25,6 +25,7 @@ from rnncodec.coding.onnx_codec import (
     step,
     zero_states,
 )
+from rnncodec.coding.onnx_description import CONTEXTS
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy import contexts
 from rnncodec.entropy.binary_rnn import BinaryRNNConfig
@@ -134,12 +135,111 @@ def test_what_cannot_work_is_refused(exported: Path, tiny_codec: IterativeCodec,
             OnnxDecoder(tmp_path)
     shutil.copy(exported / MODEL, tmp_path)
     (tmp_path / CONTEXT).write_bytes((exported / CONTEXT).read_bytes()[:-1])
-    with pytest.raises(ModelError, match="buffer is too small"):
+    with pytest.raises(ModelError, match=r"context\.bin must have .* bytes"):
         OnnxDecoder(tmp_path)
     shutil.copy(exported / CONTEXT, tmp_path)
     (tmp_path / DECODER).write_bytes(b"no graph")
     with pytest.raises(ModelError, match=DECODER):
         OnnxDecoder(tmp_path)
+
+
+DEEP: Any = []
+for _ in range(900):
+    DEEP = [DEEP]
+
+
+def changed(model: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """``model`` with another value, or, where it is MISSING, without the value, at ``path``."""
+    copied = json.loads(json.dumps(model))
+    *outer, last = path.split("/")
+    inner = copied
+    for name in outer:
+        inner = inner[int(name)] if isinstance(inner, list) else inner[name]
+    if value is MISSING:
+        del inner[last]
+    else:
+        inner[last] = value
+    return copied
+
+
+MISSING = object()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("context/tensors/window/type", "O"),
+        ("context/tensors/window/type", "int64"),
+        ("context/tensors/window/type", "float32"),
+        ("context/tensors/window/type", ["int16"]),
+        ("context/tensors/window/offset", -8),
+        ("context/tensors/window/offset", 2**63),
+        ("context/tensors/window/offset", "0"),
+        ("context/tensors/window/shape", [2**40]),
+        ("context/tensors/window/shape", [-1, 1]),
+        ("context/tensors/window", 7),
+        ("context/tensors/window", MISSING),
+        ("context/tensors/other", {"type": "int16", "shape": [1], "offset": 0}),
+        ("context/tensors", []),
+        ("context/config/hidden", [4096, 4096]),
+        ("context/config/radius", 10**9),
+        ("context/config/bits", 31),
+        ("context/config", None),
+        ("context/name", ["checkerboard"]),
+        ("context/coder", 3),
+        ("context", None),
+        ("context", MISSING),
+        ("context", "none"),
+        ("identities", None),
+        ("identities", {"0": "00000000"}),
+        ("identities/1", "xx"),
+        ("identities/1", "00"),
+        ("identities/1", 7),
+        ("config/priming", "many"),
+        ("config/priming", 10**9),
+        ("config/diffusion", 1e9),
+        ("config/diffusion", MISSING),
+        ("config/bits", 0),
+        ("config/bits", 31),
+        ("config", []),
+        ("config", DEEP),
+        ("decoder_states", None),
+        ("decoder_states", [{"channels": [2**30], "scale": 1}]),
+        ("decoder_states/0/channels", []),
+        ("decoder_states/0/channels", [2**19]),
+        ("decoder_states/0/scale", 2**62),
+        ("decoder_states/0/scale", -1),
+        ("decoder_states", [None]),
+        ("iterations", 0),
+        ("stride", 1),
+    ],
+)
+def test_a_description_that_no_export_writes_is_refused(exported: Path, tmp_path: Path, path: str, value: Any) -> None:
+    for name in (CONTEXT, DECODER):
+        shutil.copy(exported / name, tmp_path)
+    model = json.loads((exported / MODEL).read_text())
+    (tmp_path / MODEL).write_text(json.dumps(changed(model, path, value)))
+    with pytest.raises(ModelError):
+        OnnxDecoder(tmp_path)
+
+
+def test_a_graph_that_is_no_decoder_is_refused(exported: Path, data: bytes, tmp_path: Path) -> None:
+    for name in (CONTEXT, MODEL):
+        shutil.copy(exported / name, tmp_path)
+    shutil.copy(exported / ENCODER, tmp_path / DECODER)
+    with pytest.raises(ModelError, match=r"decoder\.onnx|the graph of the exported network"):
+        rnncodec.decompress(data, model=tmp_path)
+
+
+def test_a_graph_may_not_name_other_files(exported: Path, data: bytes, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    for name in (CONTEXT, MODEL):
+        shutil.copy(exported / name, tmp_path)
+    graph = onnx.load(exported / DECODER)
+    onnx.save(graph, tmp_path / DECODER, save_as_external_data=True, location="numbers.bin", size_threshold=0)
+    assert (tmp_path / "numbers.bin").is_file()
+    with pytest.raises(ModelError, match=r"decoder\.onnx cannot be loaded"):
+        rnncodec.decompress(data, model=tmp_path)
 
 
 def test_every_context_model_in_integers_is_known() -> None:

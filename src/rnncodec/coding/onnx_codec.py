@@ -2,7 +2,6 @@
 takes longer to import than a photo to decode."""
 
 import functools
-import json
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,25 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rnncodec.coding.base import FileDecoder
-from rnncodec.entropy.checkerboard_integers import IntegerContext
-from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
-from rnncodec.entropy.interface import Codes, Context
-from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
+from rnncodec.coding.onnx_description import read_context, read_description
+from rnncodec.entropy.interface import Codes
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Tile, Tiling, Window
 
-FORMAT = "rnncodec-onnx-1"
 FILES = ENCODER, DECODER, CONTEXT, MODEL = "encoder.onnx", "decoder.onnx", "context.bin", "model.json"
 
 Floats = NDArray[np.float32]
-
-# The context models that can be exported.
-CONTEXTS: dict[str, tuple[Any, Any]] = {
-    CheckerboardConfig.name: (CheckerboardConfig, IntegerContext),
-    RecurrentCheckerboardConfig.name: (RecurrentCheckerboardConfig, RecurrentIntegerContext),
-}
 
 
 def is_exported(path: str) -> bool:
@@ -53,18 +43,16 @@ class OnnxDecoder(FileDecoder[Floats]):
                 f"{folder} holds an exported network, which needs onnxruntime: pip install 'rnncodec[onnx]'"
             )
         try:
-            self.model = json.loads((folder / MODEL).read_text())
-            if self.model["format"] != FORMAT:
-                raise ModelError(f"{folder / MODEL} has the format {self.model['format']}, not {FORMAT}")
-            identities = {int(coder): bytes.fromhex(each) for coder, each in self.model["identities"].items()}
-            context = context_of(self.model, (folder / CONTEXT).read_bytes())
-            super().__init__(identities, context, self.model["config"]["bits"], tiling)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+            self.model = read_description(folder / MODEL)
+            context = read_context(self.model, folder / CONTEXT)
+        except (OSError, ModelError, ConfigurationError) as error:
             raise ModelError(f"{folder / MODEL} is not the description of an exported network ({error})") from None
+        super().__init__(self.model["identities"], context, self.model["config"]["bits"], tiling)
         try:
             self.graph = session(folder / DECODER, threads)
         except Exception as error:  # onnxruntime has a class of errors for each cause
-            raise ModelError(f"{folder / DECODER} cannot be loaded ({error})") from None
+            raise ModelError(f"{folder / DECODER} cannot be loaded ({first_line(error)})") from None
+        check_graph(self.graph, folder / DECODER, self.model["decoder_states"])
 
     def decode_codes(self, layers: Iterable[Codes]) -> Iterator[Floats]:
         """Yields the picture after each layer of codes ``[bits, h, w]``."""
@@ -74,7 +62,12 @@ class OnnxDecoder(FileDecoder[Floats]):
                 previous = np.zeros((1, 3, STRIDE * h, STRIDE * w), np.float32)
                 states = zero_states(self.model["decoder_states"], h, w)
             inputs = {"codes": codes[None].astype(np.float32), "previous": previous}
-            previous = step(self.graph, self.model["config"], t, inputs, states)
+            picture = step(self.graph, self.model["config"], t, inputs, states)
+            if picture.shape != previous.shape or picture.dtype != previous.dtype:
+                raise ModelError(
+                    f"the graph of the exported network gives no picture, but {picture.dtype} {picture.shape}"
+                )
+            previous = picture
             yield previous
 
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Floats]:
@@ -85,22 +78,6 @@ class OnnxDecoder(FileDecoder[Floats]):
         return np.rint(part.clip(0.0, 1.0) * np.float32(255.0)).astype(np.uint8).transpose(1, 2, 0)
 
 
-def context_of(model: dict[str, Any], numbers: bytes) -> Context | None:
-    """The context model that the contents of MODEL and CONTEXT hold, or None."""
-    described = model["context"]
-    if described is None:
-        return None
-    config, context = CONTEXTS[described["name"]]
-    tensors = {
-        name: np.ndarray(tensor["shape"], np.dtype(tensor["type"]).newbyteorder("<"), numbers, tensor["offset"]).astype(
-            tensor["type"]
-        )
-        for name, tensor in described["tensors"].items()
-    }
-    made: Context = context(config.from_mapping(described["config"]), tensors)
-    return made
-
-
 def session(graph: Path, threads: int) -> Any:
     """The graph in onnxruntime, on so many threads; 0 is one a core."""
     import onnxruntime
@@ -109,7 +86,23 @@ def session(graph: Path, threads: int) -> Any:
     options.intra_op_num_threads = threads
     # Threads that wait sleep: else those of one graph take the cores from the other one, and from other processes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    options.log_severity_level = 4  # errors are raised
+    # From its content, not by its name: a graph could name other files that hold its numbers.
+    return onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+
+def check_graph(graph: Any, path: Path, states: list[dict[str, Any]]) -> None:
+    """Raises ModelError if a graph does not have the ``states`` that its description names."""
+    channels = {f"state_{i}": state["channels"] for i, state in enumerate(states)}
+    for each in graph.get_inputs():
+        if each.name in channels and each.shape[1:-2] != channels[each.name]:
+            raise ModelError(f"{path} has the state {each.name} {each.shape}, not of {channels[each.name]} channels")
+    if len(graph.get_outputs()) != 1 + len(states):
+        raise ModelError(f"{path} has {len(graph.get_outputs()) - 1} states, not {len(states)}")
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def zero_states(described: list[dict[str, Any]], h: int, w: int) -> list[Floats]:
@@ -118,11 +111,21 @@ def zero_states(described: list[dict[str, Any]], h: int, w: int) -> list[Floats]
 
 
 def step(graph: Any, config: dict[str, Any], t: int, inputs: dict[str, Floats], states: list[Floats]) -> Floats:
-    """The output of a graph in iteration ``t``; ``states`` become the new ones."""
+    """The output of a graph in iteration ``t``; ``states`` become the new ones.
+
+    Raises:
+        ModelError: the graph cannot run on these inputs, or its new states have other shapes.
+    """
     used = {each.name for each in graph.get_inputs()}  # an input that no result depends on is not in the graph
     for _ in range(1 + config["diffusion" if t else "priming"]):
         given = inputs | {f"state_{i}": state for i, state in enumerate(states)} | {"t": np.array(t)}
-        output, *states[:] = graph.run(None, {name: value for name, value in given.items() if name in used})
+        try:
+            output, *new = graph.run(None, {name: value for name, value in given.items() if name in used})
+        except Exception as error:  # onnxruntime has a class of errors for each cause
+            raise ModelError(f"the graph of the exported network cannot run ({first_line(error)})") from None
+        if any(old.shape != state.shape for old, state in zip(states, new, strict=True)):
+            raise ModelError("the graph of the exported network changes the shapes of its states")
+        states[:] = new
     return output
 
 

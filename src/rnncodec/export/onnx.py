@@ -16,7 +16,8 @@ from torch.nn import functional
 from torch.utils import _pytree as pytree
 
 from rnncodec.atomic_file import replacing
-from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, FORMAT, MODEL
+from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, MODEL
+from rnncodec.coding.onnx_description import FORMAT
 from rnncodec.entropy.interface import Context
 from rnncodec.errors import ConfigurationError
 from rnncodec.fileformat import bitstream

@@ -7,7 +7,7 @@ from typing import ClassVar
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.binarizer import BINARIZERS
 from rnncodec.network.cells import CELLS
-from rnncodec.network.options import Config, is_whole
+from rnncodec.network.options import MOST_RUNS, Config, is_whole
 from rnncodec.network.reconstruction import RECONSTRUCTIONS
 
 # Options that older weights files do not name, with the value that holds for these files. Today an option with this
@@ -18,7 +18,6 @@ MOST_CELLS = 4  # of the encoder, and of the decoder: each is a factor of two be
 MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
 MOST_LISTED = 2**16  # in a list of channels, before they are multiplied by the width
 MOST_KERNEL = 31
-MOST_RUNS = 64  # of priming and of diffusion
 MOST_COPIES = 64
 MOST_PROJECTIONS = 64
 

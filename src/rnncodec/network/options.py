@@ -7,6 +7,8 @@ from typing import Any, ClassVar, TypeVar
 
 from rnncodec.errors import ConfigurationError
 
+MOST_RUNS = 64  # of priming and of diffusion
+
 C = TypeVar("C", bound="Config")
 
 
