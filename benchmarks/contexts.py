@@ -17,7 +17,7 @@ from rich.progress import track
 
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy import layer_coder
-from rnncodec.entropy.interface import Codes, Context
+from rnncodec.entropy.interface import Codes, ContextModel
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import find_images, read_pixels
@@ -64,13 +64,13 @@ def same_network(codec: IterativeCodec, other: IterativeCodec) -> bool:
     return own.keys() == others.keys() and all(torch.equal(own[name], others[name]) for name in own)
 
 
-def file_ends(header: bitstream.Header, codes: list[Codes], context: Context) -> list[int]:
+def file_ends(header: bitstream.Header, codes: list[Codes], context: ContextModel) -> list[int]:
     """The sizes in bytes of the file of these ``codes``, cut behind each of its layers."""
     payloads = [layer_coder.encode(codes[t], codes[:t], context) for t in range(len(codes))]
     return bitstream.read(bitstream.write(replace(header, coder=context.coder), payloads)).ends
 
 
-def table(contexts: list[Context], shown: list[int], rates: torch.Tensor, seconds: torch.Tensor) -> str:
+def table(contexts: list[ContextModel], shown: list[int], rates: torch.Tensor, seconds: torch.Tensor) -> str:
     """The ``rates`` ``[models, layers]`` and the ``seconds`` of encoding one image ``[models]``, as Markdown."""
     columns = ["context model", "weights", *(f"{t} layers" if t > 1 else "1 layer" for t in shown), "encode (s)"]
     lines = [f"| {' | '.join(columns)} |", "| --- |" + " ---: |" * (len(columns) - 1)]

@@ -20,8 +20,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy import layer_coder
-from rnncodec.entropy.contexts import CONTEXTS, Network
-from rnncodec.entropy.interface import ONE, Codes, Context, replay
+from rnncodec.entropy.interface import ONE, Codes, ContextModel, replay
+from rnncodec.entropy.networks import NETWORKS, Network
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
 from rnncodec.weights.released import DEFAULT_MODEL
@@ -52,9 +52,9 @@ def main() -> None:
     print(table({name: np.array([each[name] for each in found]) for name in found[0]}))
 
 
-def float_model(context: Context, checkpoint: Path) -> Network:
+def float_model(context: ContextModel, checkpoint: Path) -> Network:
     """The context model as it was trained."""
-    network = CONTEXTS[context.config.name].network(context.config)
+    network = NETWORKS[context.config.name].network(context.config)
     states = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     network.load_state_dict({name.removeprefix("model."): value for name, value in states.items()})
     return network.eval()
@@ -65,7 +65,7 @@ def clock() -> NDArray[Any]:
 
 
 def measure(
-    torch_codec: TorchCodec, context: Context, floats: Network | None, pixels: Pixels, iterations: int
+    torch_codec: TorchCodec, context: ContextModel, floats: Network | None, pixels: Pixels, iterations: int
 ) -> dict[str, NDArray[Any]]:
     """Of each layer: bits, and seconds, encoding and decoding together, on the wall and of the CPU ``[iterations, 2]``.
     ``file`` counts the bits of the whole file, up to this layer."""
@@ -95,7 +95,7 @@ def measure(
     return found if floats is None else found | {"floats": float_information(np.array(history), floats)}
 
 
-def information(codes: Codes, history: list[Codes], context: Context) -> float:
+def information(codes: Codes, history: list[Codes], context: ContextModel) -> float:
     """The cross-entropy of a layer's codes under the context model as it codes them, in bits."""
     bits = (codes.ravel() > 0).astype(np.uint8)
     groups = replay(context.groups(history, *codes.shape[1:]), bits)

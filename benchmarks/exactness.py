@@ -21,10 +21,8 @@ import numpy as np
 from safetensors import safe_open
 
 from rnncodec.entropy import layer_coder
-from rnncodec.entropy.checkerboard_integers import IntegerContext
-from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
-from rnncodec.entropy.interface import Codes, replay
-from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
+from rnncodec.entropy.contexts import context_config, context_model
+from rnncodec.entropy.interface import Codes, ContextModel, replay
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, read_pixels
 from rnncodec.weights.released import DEFAULT_MODEL, released_models
@@ -135,7 +133,7 @@ def random_bits(seed: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.unpackbits(np.frombuffer(stream, np.uint8), count=count).reshape(shape) > 0
 
 
-def stored_codes(folder: Path, context: IntegerContext) -> dict[str, list[Codes]]:
+def stored_codes(folder: Path, context: ContextModel) -> dict[str, list[Codes]]:
     """Those in the files of ``folder``."""
     found = {}
     for path in sorted(folder.glob("*.rnnc")):
@@ -154,16 +152,13 @@ def decoded(data: bytes) -> Pixels:
     return np.asarray(decompress(data))
 
 
-def load_context(path: Path) -> IntegerContext | RecurrentIntegerContext:
+def load_context(path: Path) -> ContextModel:
     """The context model of a weights file, without torch."""
     with safe_open(path, framework="np") as file:
         options = json.loads(file.metadata()["context"])
-        name = options.pop("name")
         names = [name for name in file.keys() if name.startswith("context.")]  # noqa: SIM118 (no mapping)
         tensors = {name.removeprefix("context."): file.get_tensor(name) for name in names}
-    if name == CheckerboardConfig.name:
-        return IntegerContext(CheckerboardConfig.from_mapping(options), tensors)
-    return RecurrentIntegerContext(RecurrentCheckerboardConfig.from_mapping(options), tensors)
+    return context_model(context_config(options), tensors)
 
 
 if __name__ == "__main__":

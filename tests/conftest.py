@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.data.shards import write_shards
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.quantization import quantize
+from rnncodec.entropy.quantization import quantize_checkerboard
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
 from rnncodec.pictures.pixels import Pixels
@@ -114,7 +114,7 @@ def context_codec(tiny_codec: IterativeCodec, tiny_context: Checkerboard) -> Ite
     """`tiny_codec` with `tiny_context`, in integers."""
     codec = IterativeCodec(tiny_codec.config)
     codec.load_state_dict(tiny_codec.state_dict())
-    codec.context = quantize(tiny_context)
+    codec.context = quantize_checkerboard(tiny_context)
     return codec.eval()
 
 
@@ -142,7 +142,7 @@ def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
         width=0.05,
     )
     codec = IterativeCodec(config)
-    codec.context = quantize(tiny_context)
+    codec.context = quantize_checkerboard(tiny_context)
     return codec.eval()
 
 

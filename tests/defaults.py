@@ -6,8 +6,7 @@ from typing import Any, cast
 from omegaconf import OmegaConf
 
 from rnncodec.data.datamodule import PatchDataModule
-from rnncodec.entropy.binary_rnn import BinaryRNNConfig
-from rnncodec.entropy.config import CheckerboardConfig, RecurrentCheckerboardConfig
+from rnncodec.entropy.config import BinaryRNNConfig, CheckerboardConfig, RecurrentCheckerboardConfig
 from rnncodec.evaluation.measurement import Options
 from rnncodec.network.config import CodecConfig
 

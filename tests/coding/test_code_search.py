@@ -17,7 +17,7 @@ from rnncodec.coding import code_search
 from rnncodec.coding.code_search import CodesLoss, LayerSearch, layers_of, patches, search_codes
 from rnncodec.coding.targets import Target
 from rnncodec.coding.torch_codec import TorchCodec
-from rnncodec.entropy.contexts import CONTEXTS, Network
+from rnncodec.entropy.networks import Network, dequantize
 from rnncodec.errors import ConfigurationError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
@@ -30,7 +30,7 @@ ITERATIONS = 3
 @pytest.fixture(scope="module")
 def network(context_codec: IterativeCodec) -> Network:
     assert context_codec.context is not None
-    return CONTEXTS[context_codec.context.config.name].thaw(context_codec.context)
+    return dequantize(context_codec.context)
 
 
 @pytest.mark.parametrize("compressed", [True, False])

@@ -25,10 +25,7 @@ from rnncodec.coding.onnx_codec import (
     step,
     zero_states,
 )
-from rnncodec.coding.onnx_description import CONTEXTS
 from rnncodec.coding.torch_codec import TorchCodec
-from rnncodec.entropy import contexts
-from rnncodec.entropy.binary_rnn import BinaryRNNConfig
 from rnncodec.errors import ConfigurationError, ModelError, WrongModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
@@ -186,6 +183,7 @@ MISSING = object()
         ("context/config/bits", 31),
         ("context/config", None),
         ("context/name", ["checkerboard"]),
+        ("context/name", "binary_rnn"),
         ("context/coder", 3),
         ("context", None),
         ("context", MISSING),
@@ -240,8 +238,3 @@ def test_a_graph_may_not_name_other_files(exported: Path, data: bytes, tmp_path:
     assert (tmp_path / "numbers.bin").is_file()
     with pytest.raises(ModelError, match=r"decoder\.onnx cannot be loaded"):
         rnncodec.decompress(data, model=tmp_path)
-
-
-def test_every_context_model_in_integers_is_known() -> None:
-    in_floats = {BinaryRNNConfig.name}  # files of it decode on one machine only
-    assert set(CONTEXTS) == set(contexts.CONTEXTS) - in_floats

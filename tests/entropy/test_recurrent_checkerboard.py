@@ -14,7 +14,7 @@ from rnncodec.entropy.interface import ONE, Codes
 from rnncodec.entropy.order import STAGES, channel_groups, stages
 from rnncodec.entropy.quantization import dequantize_recurrent, quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
+from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentCheckerboardContext
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
@@ -55,12 +55,12 @@ def trained(codes: Tensor) -> RecurrentCheckerboard:
 
 
 @pytest.fixture(scope="module")
-def context(trained: RecurrentCheckerboard) -> RecurrentIntegerContext:
+def context(trained: RecurrentCheckerboard) -> RecurrentCheckerboardContext:
     return quantize_recurrent(trained)
 
 
 @pytest.fixture
-def codec(tiny_codec: IterativeCodec, context: RecurrentIntegerContext) -> IterativeCodec:
+def codec(tiny_codec: IterativeCodec, context: RecurrentCheckerboardContext) -> IterativeCodec:
     codec = IterativeCodec(tiny_codec.config)
     codec.load_state_dict(tiny_codec.state_dict())
     codec.context = context
@@ -134,7 +134,7 @@ def test_wrong_options_are_refused(options: dict[str, object]) -> None:
 
 
 def test_integers_cost_at_most_a_hundredth_more_than_floats(
-    trained: RecurrentCheckerboard, context: RecurrentIntegerContext, codes: Tensor
+    trained: RecurrentCheckerboard, context: RecurrentCheckerboardContext, codes: Tensor
 ) -> None:
     codes = codes[:3]
     with torch.no_grad():
@@ -147,7 +147,7 @@ def test_integers_cost_at_most_a_hundredth_more_than_floats(
     assert cost <= 1.01 * floats
 
 
-def test_integers_turned_into_floats_predict_alike(context: RecurrentIntegerContext, codes: Tensor) -> None:
+def test_integers_turned_into_floats_predict_alike(context: RecurrentCheckerboardContext, codes: Tensor) -> None:
     network = dequantize_recurrent(context)
     with torch.no_grad():
         ones = network(codes).sigmoid()
@@ -177,9 +177,9 @@ def test_a_second_implementation_computes_the_same(codes: Tensor) -> None:
             assert reference(list(picture[:t]), known, 4, 5, c, y, x) == found[c, y, x]
 
 
-def test_what_is_kept_of_other_pictures_changes_nothing(context: RecurrentIntegerContext, codes: Tensor) -> None:
+def test_what_is_kept_of_other_pictures_changes_nothing(context: RecurrentCheckerboardContext, codes: Tensor) -> None:
     first, second = (list(codes[:, i].numpy()) for i in range(2))
-    fresh = RecurrentIntegerContext(context.config, context.tensors)
+    fresh = RecurrentCheckerboardContext(context.config, context.tensors)
     expected = [layer_coder.encode(first[t], first[:t], fresh) for t in range(4)]
 
     def mixed(t: int) -> bytes:
@@ -192,7 +192,7 @@ def test_what_is_kept_of_other_pictures_changes_nothing(context: RecurrentIntege
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (2, 3), (10, 11)])
-def test_codes_survive(context: RecurrentIntegerContext, codes: Tensor, height: int, width: int) -> None:
+def test_codes_survive(context: RecurrentCheckerboardContext, codes: Tensor, height: int, width: int) -> None:
     for picture in codes[..., :height, :width].transpose(0, 1).numpy():
         history: list[Codes] = []
         for each in picture:
@@ -205,11 +205,11 @@ def test_codes_survive(context: RecurrentIntegerContext, codes: Tensor, height: 
     "name",
     ["codes", "state", "memory_bias", "window", "past", "recall", "centre", "stage", "group", "hidden", "output"],
 )
-def test_sums_that_float32_might_round_are_refused(context: RecurrentIntegerContext, name: str) -> None:
+def test_sums_that_float32_might_round_are_refused(context: RecurrentCheckerboardContext, name: str) -> None:
     tensors = {key: value.astype(np.int32) for key, value in context.tensors.items()}
     tensors[name][1].flat[-1] = 2**24
     with pytest.raises(ModelError, match="exact below 16,777,216"):
-        RecurrentIntegerContext(context.config, tensors)
+        RecurrentCheckerboardContext(context.config, tensors)
 
 
 def test_weights_too_large_for_exact_sums_are_not_rounded(model: RecurrentCheckerboard) -> None:
@@ -225,7 +225,7 @@ def test_weights_too_large_for_exact_sums_are_not_rounded(model: RecurrentChecke
 def test_files_are_those_of_coder_3_and_decode(codec: IterativeCodec, photos: list[Pixels], tmp_path: Path) -> None:
     save_model(codec, tmp_path / "own.safetensors", training={"iterations": 3}, half=False)
     loaded = load_model(tmp_path / "own.safetensors")
-    assert isinstance(loaded.context, RecurrentIntegerContext)
+    assert isinstance(loaded.context, RecurrentCheckerboardContext)
     assert model_identity(loaded, loaded.context) == model_identity(codec, codec.context)
     written = TorchCodec(codec).compress(photos[0], 4)
     file = bitstream.read(written)

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 from torch.utils import _pytree as pytree
 
-from rnncodec.entropy.binary_rnn import BinaryRNN, freeze
-from rnncodec.errors import ConfigurationError, OutputError
+from rnncodec.errors import OutputError
 from rnncodec.export.onnx import (
     CONTEXT,
     DECODER,
@@ -24,14 +23,13 @@ from rnncodec.export.onnx import (
     EncoderStep,
     description,
     example_states,
-    export,
     halve,
 )
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.precision import round_convolutions
 from rnncodec.weights.weights_file import model_identity
-from tests.defaults import binary_rnn_config, codec_config
+from tests.defaults import codec_config
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -173,14 +171,6 @@ def test_weights_are_stored_as_float16_where_it_holds_them() -> None:
     assert stored == {"even.float16": TensorProto.FLOAT16, "odd": TensorProto.FLOAT}
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert np.array_equal(session.run(None, {})[0], weights["even"] * weights["odd"])
-
-
-def test_a_context_model_in_floats_is_refused(tiny_codec: IterativeCodec, tmp_path: Path) -> None:
-    codec = IterativeCodec(tiny_codec.config)
-    codec.context = freeze(BinaryRNN(binary_rnn_config(maps=4)))
-    with pytest.raises(ConfigurationError, match="floating point"):
-        export(codec, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
 
 
 def test_command_keeps_what_exists(tiny_weights: Path, tmp_path: Path) -> None:

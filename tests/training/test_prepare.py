@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.coding.torch_codec import TorchCodec
-from rnncodec.entropy.quantization import dequantize
+from rnncodec.entropy.quantization import dequantize_checkerboard
 from rnncodec.errors import RnncodecError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
@@ -334,7 +334,7 @@ def test_context_model_starts_from_the_one_of_the_weights_if_its_options_are_the
         module, _ = build_training(options)
         network = getattr(module, name)
         assert all(parameter.requires_grad for parameter in network.parameters())
-        torch.testing.assert_close(network(codes), dequantize(context_codec.context)(codes))
+        torch.testing.assert_close(network(codes), dequantize_checkerboard(context_codec.context)(codes))
         options.context.hidden = [8, 4]
     assert build_codec_module(with_codec).context.config.hidden == (8, 4)
     with pytest.raises(RnncodecError, match="no context model that has these options"):

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rnncodec.entropy.checkerboard_integers import IntegerContext
+from rnncodec.entropy.checkerboard_integers import CheckerboardContext
 from rnncodec.errors import ModelError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
@@ -170,7 +170,9 @@ def test_identity_changes_with_any_one_number_of_the_context_model(context_codec
     for name, tensor in context.tensors.items():
         changed = tensor.copy()
         changed.flat[-1] -= 1
-        identities.add(model_identity(context_codec, IntegerContext(context.config, context.tensors | {name: changed})))
+        identities.add(
+            model_identity(context_codec, CheckerboardContext(context.config, context.tensors | {name: changed}))
+        )
     assert len(identities) == 2 + len(context.tensors)
 
 
@@ -334,7 +336,7 @@ def test_numbers_of_64_bits_in_a_context_model_are_refused(
     wide = {name: tensor.astype(np.int64) for name, tensor in context_codec.context.tensors.items()}
     wide["hidden"][:] = value  # their sum in 64 bits wraps to a small number
     with pytest.raises(ModelError, match="whole numbers"):
-        IntegerContext(context_codec.context.config, wide)
+        CheckerboardContext(context_codec.context.config, wide)
     with safe_open(context_weights, framework="pt") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     tensors["context.hidden"] = torch.from_numpy(wide["hidden"])

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from rnncodec.entropy import layer_coder
-from rnncodec.entropy.interface import Codes, Context
+from rnncodec.entropy.interface import Codes, ContextModel
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.bitstream import STRIDE
@@ -31,7 +31,9 @@ class FileDecoder(ABC, Generic[T]):
         tiling: which pictures are large, and how they are divided.
     """
 
-    def __init__(self, identities: Mapping[int, bytes], context: Context | None, bits: int, tiling: Tiling) -> None:
+    def __init__(
+        self, identities: Mapping[int, bytes], context: ContextModel | None, bits: int, tiling: Tiling
+    ) -> None:
         self.identities = identities
         self.context = context
         self.bits = bits

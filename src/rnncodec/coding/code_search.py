@@ -14,8 +14,8 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LinearLR
 
 from rnncodec.distortion.losses import Decibels
-from rnncodec.entropy.contexts import Network
 from rnncodec.entropy.cross_entropy import bits_per_bit
+from rnncodec.entropy.networks import Network
 from rnncodec.network.binarizer import sign
 from rnncodec.network.codec import Decode, IterativeCodec, Search
 from rnncodec.pictures.limits import MOST_EFFORT
@@ -54,8 +54,8 @@ def search_codes(
     iterations cannot build on, and after three layers nothing is gained.
 
     In the end the mean of the loss over all layers is compared with that of the network's own codes, and the better of
-    both are returned. ``network`` is the context model (`ContextModel.thaw`), or None if codes are not compressed.
-    ``on_layer`` is called when a layer is found.
+    both are returned. ``network`` is the context model, or None if codes are not compressed. ``on_layer`` is called
+    when a layer is found.
     """
     loss = CodesLoss(network, images)
     plain = layers_of(codec, images, iterations, None)

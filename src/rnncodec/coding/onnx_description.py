@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rnncodec.entropy.checkerboard_integers import TYPES, IntegerContext
-from rnncodec.entropy.config import CheckerboardConfig, ContextConfig, RecurrentCheckerboardConfig
-from rnncodec.entropy.interface import Context
-from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
+from rnncodec.entropy.checkerboard_integers import TYPES
+from rnncodec.entropy.config import ContextConfig
+from rnncodec.entropy.contexts import CONTEXTS, context_class, context_model, tensor_shapes
+from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ModelError
 from rnncodec.fileformat.bitstream import MAX_LAYERS, RAW, STRIDE
 from rnncodec.json_input import read_json
@@ -25,12 +25,6 @@ FORMAT = "rnncodec-onnx-1"
 MOST_BYTES = 2**20  # of the file
 MOST_STATES = 64  # of a graph: eight times those of the largest network of the paper
 MOST_STATE_SIZE = 2**20  # numbers in all states of a graph for one position; the paper's networks have some 2^15
-
-# The context models that can be exported.
-CONTEXTS: dict[str, tuple[type[ContextConfig], Any]] = {
-    CheckerboardConfig.name: (CheckerboardConfig, IntegerContext),
-    RecurrentCheckerboardConfig.name: (RecurrentCheckerboardConfig, RecurrentIntegerContext),
-}
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -57,7 +51,7 @@ def read_description(path: Path) -> dict[str, Any]:
     require("context" in model, "it says nothing about a context model")
     coders = [RAW]
     if model["context"] is not None:
-        coders.append(context_class(model["context"], config["bits"])[1].coder)
+        coders.append(context_class(described_config(model["context"], config["bits"])).coder)
     return model | {"identities": identities(model.get("identities"), coders)}
 
 
@@ -94,21 +88,21 @@ def valid_states(described: Any) -> bool:
     return size <= MOST_STATE_SIZE
 
 
-def context_class(described: Any, bits: int) -> tuple[ContextConfig, Any]:
-    """The config of the context model, and the class that codes files with it."""
+def described_config(described: Any, bits: int) -> ContextConfig:
+    """The config of the context model."""
     require(isinstance(described, dict), "context must be a JSON object, or null")
     name = described.get("name")
     require(isinstance(name, str) and name in CONTEXTS, f"context.name must be one of {', '.join(CONTEXTS)}")
-    options, made = CONTEXTS[name]
     values = described.get("config")
     require(isinstance(values, dict), "the context model has no config")
-    config = options.from_mapping(values)
+    config = CONTEXTS[name].config.from_mapping(values)
     require(config.bits == bits, f"the context model is for {config.bits} bits a position, the network has {bits}")
-    require(described.get("coder") == made.coder, f"context.coder must be {made.coder}")
-    return config, made
+    coder = context_class(config).coder
+    require(described.get("coder") == coder, f"context.coder must be {coder}")
+    return config
 
 
-def read_context(model: Mapping[str, Any], path: Path) -> Context | None:
+def read_context(model: Mapping[str, Any], path: Path) -> ContextModel | None:
     """The context model that a description names, with its numbers from the file ``path``; None if there is none.
 
     Raises:
@@ -117,8 +111,8 @@ def read_context(model: Mapping[str, Any], path: Path) -> Context | None:
     described = model["context"]
     if described is None:
         return None
-    config, made = context_class(described, model["config"]["bits"])
-    shapes: dict[str, tuple[int, ...]] = made.shapes(config)
+    config = described_config(described, model["config"]["bits"])
+    shapes = tensor_shapes(config)
     tensors = described.get("tensors")
     require(isinstance(tensors, dict) and tensors.keys() == shapes.keys(), f"tensors must be {', '.join(shapes)}")
     places, end = {}, 0
@@ -132,8 +126,7 @@ def read_context(model: Mapping[str, Any], path: Path) -> Context | None:
     size = path.stat().st_size
     require(size == end, f"{path.name} must have {end:,} bytes, not {size:,}")
     numbers = path.read_bytes()
-    context: Context = made(config, {name: tensor(numbers, *place) for name, place in places.items()})
-    return context
+    return context_model(config, {name: tensor(numbers, *place) for name, place in places.items()})
 
 
 def tensor(numbers: bytes, stored: np.dtype[Any], shape: tuple[int, ...], offset: int) -> NDArray[np.integer]:

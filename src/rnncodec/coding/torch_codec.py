@@ -17,8 +17,8 @@ from rnncodec.coding.base import CODING, FileDecoder
 from rnncodec.coding.code_search import search_codes
 from rnncodec.coding.targets import Quality, Target, bits_per_pixel, spread_sample
 from rnncodec.entropy import layer_coder
-from rnncodec.entropy.contexts import CONTEXTS, Network
 from rnncodec.entropy.interface import Codes
+from rnncodec.entropy.networks import Network, dequantize
 from rnncodec.errors import ConfigurationError, WrongModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA, Metadata
@@ -222,7 +222,7 @@ class TorchCodec(FileDecoder[Tensor]):
         """The context model as a network, with gradients."""
         if self.context is None:
             return None
-        return CONTEXTS[self.context.config.name].thaw(self.context).to(self.device).requires_grad_(False)
+        return dequantize(self.context).to(self.device).requires_grad_(False)
 
     def _images(self, pixels: Pixels) -> Tensor:
         """Pixels, padded to multiples of STRIDE, as the network takes them: float ``[1, 3, H, W]`` in [0, 1]."""

@@ -2,9 +2,8 @@
 
 A context model divides the bits of an iteration into groups, which are coded in a fixed order. For each bit of a group
 it predicts P(bit = 1), conditional on the bits of earlier groups and of earlier iterations. This is all that the range
-coder needs to know (`contract.Groups`).
+coder needs to know (`interface.Groups`).
 
-The checkerboard model is trained in floating point (`checkerboard.Checkerboard`), then rounded once
-(`quantization.quantize`). Files are coded with the rounded model, which computes in integers
-(`integers.IntegerContext`), so that every machine gets the same probabilities.
+A context model is trained in floating point (`networks`), then rounded once (`quantization`). Files are coded with the
+rounded model (`contexts`), which computes in integers, so that every machine gets the same probabilities.
 """

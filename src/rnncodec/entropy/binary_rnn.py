@@ -1,39 +1,16 @@
-"""BinaryRNN, the paper's context model (Toderici et al. 2017, section 4), and its use in coding files.
+"""BinaryRNN, the paper's context model (Toderici et al. 2017, section 4).
 
-It computes in floating point, so that its probabilities differ between machines. It is for research: its files decode
-only on the machine that wrote them.
+It measures how many bits the paper's entropy coding needs. It codes no files: it computes in floating point, so that
+its probabilities differ between machines, and a file would decode only on the machine that wrote it.
 """
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
-from typing import ClassVar
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rnncodec.entropy.config import MOST_UNITS, ContextConfig
-from rnncodec.entropy.interface import ONE, Codes, Groups
-from rnncodec.fileformat import bitstream
+from rnncodec.entropy.config import BinaryRNNConfig
 from rnncodec.network.cells import LSTM
 
-State = tuple[Tensor, Tensor]
-
 REACH = 3  # rows and columns that the 7×7 convolution sees around a position
-
-
-@dataclasses.dataclass(frozen=True)
-class BinaryRNNConfig(ContextConfig):
-    """``maps`` is the number of channels of every layer but the last; 64 in the paper."""
-
-    name: ClassVar[str] = "binary_rnn"
-    maps: int
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._check_whole("maps", 1, MOST_UNITS)
 
 
 class MaskedConv2d(nn.Conv2d):
@@ -87,7 +64,7 @@ class BinaryRNN(nn.Module):
 
     def forward(self, codes: Tensor, start: int = 0) -> Tensor:
         codes = codes.to(self.line.hidden_gates.weight.dtype)
-        earlier = torch.stack(list(self.summaries(codes))[start:-1])
+        earlier = self.summaries(codes)[start:]
         codes = codes[start:]
         features = torch.cat([self.neighbours(codes.flatten(0, 1)), self.earlier(earlier.flatten(0, 1))], dim=1)
         rows, state = [], None
@@ -96,75 +73,12 @@ class BinaryRNN(nn.Module):
             rows.append(row)
         return self.output(torch.cat(rows, dim=2)).unflatten(0, codes.shape[:2])
 
-    def summaries(self, codes: Tensor) -> Iterator[Tensor]:
-        """The state ``[B, maps, h, w]`` of the LSTM over iterations before each iteration of ``codes``
-        ``[T, B, bits, h, w]``, and after the last: T + 1 of them."""
+    def summaries(self, codes: Tensor) -> Tensor:
+        """The state of the LSTM over iterations before each iteration of ``codes``: ``[T, B, bits, h, w]`` to
+        ``[T, B, maps, h, w]``."""
         _, batch, _, height, width = codes.shape
-        summary, state = codes.new_zeros(batch, self.config.maps, height, width), None
-        for each in codes:
-            yield summary
+        found, state = [codes.new_zeros(batch, self.config.maps, height, width)], None
+        for each in codes[:-1]:
             summary, state = self.iterations(each, state)
-        yield summary
-
-    def row(self, codes: Tensor, earlier: Tensor, above: State | None) -> tuple[Tensor, State]:
-        """The logits ``[B, bits, 1, w]`` of the last row of ``codes`` ``[B, bits, ≤ REACH + 1, w]``, and the state of
-        the line LSTM after it. ``above`` is the state after the row above; ``earlier`` are the features of this row
-        from earlier iterations."""
-        features = torch.cat([self.neighbours(codes)[:, :, -1:], earlier], dim=1)
-        hidden, state = self.line(features, above)
-        return self.output(hidden), state
-
-
-class BinaryRNNContext:
-    """A `BinaryRNN` that codes files. Each position is a group, in raster order. For each group the network computes
-    the whole row again, from the codes known so far. The encoder computes exactly what the decoder computes, so that on
-    one machine, with the same number of threads, both get the same floats.
-
-    Raises:
-        RuntimeError: ``tensors`` are not those of a network of this config.
-    """
-
-    coder = bitstream.FLOAT_CONTEXT
-
-    def __init__(self, config: BinaryRNNConfig, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-        self.config = config
-        self.tensors = tensors
-        self.network = BinaryRNN(config).eval()
-        self.network.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
-
-    @staticmethod
-    def shapes(config: BinaryRNNConfig) -> dict[str, tuple[int, ...]]:
-        """The shapes of the tensors of a context model with this config, by name."""
-        with torch.device("meta"):  # takes no memory
-            return {name: tuple(value.shape) for name, value in BinaryRNN(config).state_dict().items()}
-
-    @torch.inference_mode()
-    def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
-        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
-        before = torch.zeros(len(history), 1, self.config.bits, height, width)  # always in one memory layout
-        for t, each in enumerate(history):
-            before[t, 0] = torch.from_numpy(each)
-        *_, summary = self.network.summaries(before)
-        earlier = self.network.earlier(summary)
-        codes = torch.zeros(1, self.config.bits, height, width)
-        channels = np.arange(self.config.bits) * (height * width)
-        above = state = None
-        for y, x in product(range(height), range(width)):
-            if x == 0:
-                above = state  # the state after the last column is that of the whole row
-            rows = codes[:, :, max(0, y - REACH) : y + 1]
-            logits, state = self.network.row(rows, earlier[:, :, y : y + 1], above)
-            frequencies = (ONE * logits[0, :, 0, x].sigmoid()).round().long().clamp(1, ONE - 1)
-            bits = yield channels + y * width + x, frequencies.numpy()
-            codes[0, :, y, x] = torch.from_numpy(bits) * 2.0 - 1.0
-
-
-def freeze(network: BinaryRNN) -> BinaryRNNContext:
-    """The context that codes files, from a trained network."""
-    tensors = {name: value.float().cpu().numpy().copy() for name, value in network.state_dict().items()}
-    return BinaryRNNContext(network.config, tensors)
-
-
-def thaw(context: BinaryRNNContext) -> BinaryRNN:
-    """The network of a context."""
-    return context.network
+            found.append(summary)
+        return torch.stack(found)

@@ -38,7 +38,7 @@ LAYERS = (
 Values = NDArray[np.float32]
 
 
-class IntegerContext:
+class CheckerboardContext:
     """A `Checkerboard` whose weights are whole numbers. ``tensors`` holds these, by name and shape:
 
     ``window [offsets · bits, first]``, ``past [· , first]``, ``centre [groups, bits, first]``,
@@ -136,7 +136,7 @@ class IntegerContext:
 @dataclass(frozen=True)
 class Predictor:
     """The whole numbers by which a checkerboard predicts the bits of one iteration. ``bias`` ``[STAGES, first]`` is
-    that of a stage; see `IntegerContext` for the other names. ``windows`` has for each stage the weights of the
+    that of a stage; see `CheckerboardContext` for the other names. ``windows`` has for each stage the weights of the
     neighbours of earlier stages."""
 
     radius: int

@@ -1,4 +1,4 @@
-"""The options of context models: those of all, and those of the checkerboard, which needs no torch to code files."""
+"""The options of context models. Needs no torch."""
 
 import dataclasses
 from typing import ClassVar
@@ -95,3 +95,15 @@ class RecurrentCheckerboardConfig(ContextConfig):
         self._check_whole("radius", 1, MOST_RADIUS)
         self._check_whole("memory", 1, MOST_UNITS)
         self._check_hidden()
+
+
+@dataclasses.dataclass(frozen=True)
+class BinaryRNNConfig(ContextConfig):
+    """``maps`` is the number of channels of every layer but the last; 64 in the paper."""
+
+    name: ClassVar[str] = "binary_rnn"
+    maps: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_whole("maps", 1, MOST_UNITS)

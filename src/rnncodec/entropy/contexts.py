@@ -1,90 +1,72 @@
-"""The context models, by name.
+"""The context models, by name: their options, and the form that codes files. Needs no torch.
 
-A context model is a config, a network that trains, and a context that codes files (`contract.Context`):
-
-- ``network(config)``: an nn.Module with the attribute ``config``. It maps codes ``[T, B, bits, h, w]`` in {-1, +1} to
-  the logits of P(bit = 1), of the same shape. Each logit may depend only on bits that are coded earlier. With a second
-  argument ``start`` it gives the logits from this iteration on.
-- ``freeze(network)``: the context that codes files, from a trained network.
-- ``thaw(context)``: a network whose logits are those of the context, with gradients.
-- ``context(config, tensors)``: the same context, from the contents of a weights file.
-- ``shapes(config)``: the shapes of these tensors, by name, found without making them. ``types`` are the names of the
-  dtypes that they may have. A weights file with other tensors is refused before they are read.
-
-To add one, write a file like ``binary_rnn.py``, name its parts in ``CONTEXTS``, and add a file to ``conf/context``.
+To add one: give it a config in :mod:`rnncodec.entropy.config`, a network (:mod:`rnncodec.entropy.networks`) and a
+context model in integers like :mod:`rnncodec.entropy.checkerboard_integers`; name them in the two registries; and add a
+file to ``conf/context``. A network that only measures bits needs no context model in integers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rnncodec.entropy.binary_rnn import BinaryRNN, BinaryRNNConfig, BinaryRNNContext, freeze, thaw
-from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.checkerboard_integers import TYPES, IntegerContext
-from rnncodec.entropy.config import CheckerboardConfig, ContextConfig, RecurrentCheckerboardConfig
-from rnncodec.entropy.interface import Context
-from rnncodec.entropy.quantization import dequantize, dequantize_recurrent, quantize, quantize_recurrent
-from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
-from rnncodec.errors import ConfigurationError
-
-Network = Checkerboard | RecurrentCheckerboard | BinaryRNN
+from rnncodec.entropy.checkerboard_integers import CheckerboardContext
+from rnncodec.entropy.config import BinaryRNNConfig, CheckerboardConfig, ContextConfig, RecurrentCheckerboardConfig
+from rnncodec.entropy.interface import ContextModel
+from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentCheckerboardContext
+from rnncodec.errors import ConfigurationError, ModelError
 
 
-class ContextModel(NamedTuple):
-    """The parts of one context model."""
+class ContextKind(NamedTuple):
+    """A kind of context model: its options, and the class that codes files. None if it computes in floating point: then
+    it measures bits, and codes no files."""
 
     config: type[ContextConfig]
-    network: Callable[[Any], Network]
-    freeze: Callable[[Any], Context]
-    thaw: Callable[[Any], Network]
-    context: Callable[[Any, Mapping[str, Any]], Context]
-    shapes: Callable[[Any], dict[str, tuple[int, ...]]]
-    types: tuple[str, ...]
+    context: type[CheckerboardContext] | type[RecurrentCheckerboardContext] | None
 
 
 CONTEXTS = {
-    model.config.name: model
-    for model in (
-        ContextModel(
-            CheckerboardConfig,
-            Checkerboard,
-            quantize,
-            dequantize,
-            IntegerContext,
-            IntegerContext.shapes,
-            TYPES,
-        ),
-        ContextModel(
-            RecurrentCheckerboardConfig,
-            RecurrentCheckerboard,
-            quantize_recurrent,
-            dequantize_recurrent,
-            RecurrentIntegerContext,
-            RecurrentIntegerContext.shapes,
-            TYPES,
-        ),
-        ContextModel(
-            BinaryRNNConfig,
-            BinaryRNN,
-            freeze,
-            thaw,
-            BinaryRNNContext,
-            BinaryRNNContext.shapes,
-            ("float32",),
-        ),
+    kind.config.name: kind
+    for kind in (
+        ContextKind(CheckerboardConfig, CheckerboardContext),
+        ContextKind(RecurrentCheckerboardConfig, RecurrentCheckerboardContext),
+        ContextKind(BinaryRNNConfig, None),
     )
 }
 
 
-def context_config(values: Mapping[str, Any]) -> ContextConfig:
-    """The config of the context model that ``values["name"]`` names, from the other values. The first weights files
+def context_config(options: Mapping[str, Any]) -> ContextConfig:
+    """The config of the context model that ``options["name"]`` names, from the other options. The first weights files
     have no name: their model is the checkerboard.
 
     Raises:
         ConfigurationError: there is no such model, or an option has a wrong value.
     """
-    options = dict(values)
-    name = options.pop("name", CheckerboardConfig.name)
+    others = dict(options)
+    name = others.pop("name", CheckerboardConfig.name)
     if name not in CONTEXTS:
         raise ConfigurationError(f"unknown context model '{name}'; choose from {', '.join(CONTEXTS)}")
-    return CONTEXTS[name].config.from_mapping(options)
+    return CONTEXTS[name].config.from_mapping(others)
+
+
+def tensor_shapes(config: ContextConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of a context model with this config, by name, found without making them. Their dtypes
+    are :data:`rnncodec.entropy.checkerboard_integers.TYPES`. Raises ModelError if the model codes no files."""
+    shapes: dict[str, tuple[int, ...]] = context_class(config).shapes(config)
+    return shapes
+
+
+def context_model(config: ContextConfig, tensors: Mapping[str, Any]) -> ContextModel:
+    """The context model with these options and ``tensors``, as a weights file holds them.
+
+    Raises:
+        ModelError: the model codes no files, or the tensors are not those of such a model.
+    """
+    made: ContextModel = context_class(config)(config, tensors)
+    return made
+
+
+def context_class(config: ContextConfig) -> Any:
+    """The class that codes files under a context model with this config. Raises ModelError if the model codes none."""
+    found = CONTEXTS[config.name].context
+    if found is None:
+        raise ModelError(f"the context model {config.name} computes in floating point, and codes no files")
+    return found

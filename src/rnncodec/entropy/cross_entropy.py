@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from rnncodec.entropy.contexts import Network
+from rnncodec.entropy.networks import Network
 
 
 def bits_per_bit(context: Network, codes: Tensor, start: int = 0) -> Tensor:

@@ -32,7 +32,7 @@ def replay(groups: Groups, bits: Bits) -> Iterator[tuple[Indices, Frequencies]]:
         return
 
 
-class Context(Protocol):
+class ContextModel(Protocol):
     """A context model in the form that codes files. ``coder`` is the coder id in the header of these files (see
     `rnncodec.fileformat.bitstream`). A weights file holds its ``config`` and its ``tensors``."""
 

@@ -8,10 +8,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from rnncodec.entropy import range_coder
-from rnncodec.entropy.interface import ONE, Bits, Codes, Context
+from rnncodec.entropy.interface import ONE, Bits, Codes, ContextModel
 from rnncodec.errors import FormatError
-from rnncodec.fileformat import bitstream
-from rnncodec.fileformat.checksum import checksum
 
 # The matrix products are so small that a second thread costs more time than it saves.
 _PRODUCTS = ThreadpoolController().select(user_api="blas")
@@ -39,37 +37,28 @@ def unpack(payload: bytes, shape: tuple[int, int, int]) -> Codes:
     return _codes(np.unpackbits(np.frombuffer(payload, np.uint8), count=count), shape)
 
 
-def encode(codes: Codes, history: Sequence[Codes], context: Context) -> bytes:
+def encode(codes: Codes, history: Sequence[Codes], context: ContextModel) -> bytes:
     """The code word of ``codes`` with the probabilities of ``context``, conditional on ``history``, the codes of all
     earlier iterations. If it is not shorter than the raw bits, the raw bits."""
     raw = pack(codes)
     with _PRODUCTS.limit(limits=1):
         coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), context.groups(history, *codes.shape[1:]))
-    if context.coder == bitstream.FLOAT_CONTEXT:
-        coded = checksum(raw) + coded
     return coded if least_size(codes.size) <= len(coded) < len(raw) else raw
 
 
-def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: Context) -> Codes:
+def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: ContextModel) -> Codes:
     """The inverse of `encode`.
 
     Raises:
-        FormatError: no encoder can have written the payload, or ``context`` gave the encoder other probabilities than
-            it gives on this machine.
+        FormatError: no encoder can have written the payload.
     """
     count = int(np.prod(shape))
     if len(payload) >= (count + 7) // 8:
         return unpack(payload, shape)
     if len(payload) < least_size(count):
         raise FormatError(f"a layer has {len(payload)} bytes, too few for a picture of the size in its header")
-    check = None
-    if context.coder == bitstream.FLOAT_CONTEXT:  # its probabilities may differ from those of the machine that wrote it
-        check, payload = payload[:2], payload[2:]
     with _PRODUCTS.limit(limits=1):
-        codes = _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
-    if check is not None and check != checksum(pack(codes)):
-        raise FormatError("a layer decodes to other codes than were written: this machine computes in other floats")
-    return codes
+        return _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
 
 
 def _codes(bits: Bits, shape: tuple[int, int, int]) -> Codes:

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from rnncodec.entropy.checkerboard import TOP, Checkerboard
-from rnncodec.entropy.checkerboard_integers import EXACT, TABLE, TOP_LEVEL, IntegerContext
+from rnncodec.entropy.checkerboard_integers import EXACT, TABLE, TOP_LEVEL, CheckerboardContext
 from rnncodec.entropy.config import OLDEST
 from rnncodec.entropy.interface import ONE
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentIntegerContext
+from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentCheckerboardContext
 from rnncodec.errors import ModelError
 
 ACTIVATION_BITS = 6  # of activations, from 0 to TOP, after the binary point
@@ -27,7 +27,7 @@ assert TOP * 2**ACTIVATION_BITS == TOP_LEVEL + 1
 
 
 @torch.no_grad()
-def quantize(model: Checkerboard) -> IntegerContext:
+def quantize_checkerboard(model: Checkerboard) -> CheckerboardContext:
     """The model in integers.
 
     Raises:
@@ -67,11 +67,11 @@ def quantize(model: Checkerboard) -> IntegerContext:
     tensors["shifts"] = np.array(shifts, np.int32)
     for name in ("window", "past", "centre", "hidden", "output"):
         tensors[name] = tensors[name].astype(np.int16)
-    return IntegerContext(model.config, tensors)
+    return CheckerboardContext(model.config, tensors)
 
 
 @torch.no_grad()
-def quantize_recurrent(model: RecurrentCheckerboard) -> RecurrentIntegerContext:
+def quantize_recurrent(model: RecurrentCheckerboard) -> RecurrentCheckerboardContext:
     """The model in integers. Each iteration has scales of its own.
 
     Raises:
@@ -79,7 +79,7 @@ def quantize_recurrent(model: RecurrentCheckerboard) -> RecurrentIntegerContext:
     """
     iterations = [_quantize_iteration(model, t) for t in range(model.config.iterations)]
     tensors = {name: np.stack([each[name] for each in iterations]) for name in iterations[0]}
-    return RecurrentIntegerContext(model.config, tensors | {"table": _table()})
+    return RecurrentCheckerboardContext(model.config, tensors | {"table": _table()})
 
 
 def _quantize_iteration(model: RecurrentCheckerboard, t: int) -> dict[str, NDArray[np.integer]]:
@@ -117,7 +117,7 @@ def _quantize_iteration(model: RecurrentCheckerboard, t: int) -> dict[str, NDArr
 
 
 @torch.no_grad()
-def dequantize(context: IntegerContext) -> Checkerboard:
+def dequantize_checkerboard(context: CheckerboardContext) -> Checkerboard:
     """A network in floats whose logits are those of ``context``, but for the rounding of its activations."""
     model = Checkerboard(context.config)
     tensors, shifts = context.tensors, context.tensors["shifts"].tolist()
@@ -134,7 +134,7 @@ def dequantize(context: IntegerContext) -> Checkerboard:
 
 
 @torch.no_grad()
-def dequantize_recurrent(context: RecurrentIntegerContext) -> RecurrentCheckerboard:
+def dequantize_recurrent(context: RecurrentCheckerboardContext) -> RecurrentCheckerboard:
     """A network in floats whose logits are those of ``context``, but for the rounding of its activations."""
     model = RecurrentCheckerboard(context.config)
     iterations = []

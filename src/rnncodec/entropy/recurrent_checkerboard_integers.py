@@ -36,7 +36,7 @@ LAYERS = (
 )
 
 
-class RecurrentIntegerContext:
+class RecurrentCheckerboardContext:
     """A `RecurrentCheckerboard` whose weights are whole numbers. ``tensors`` holds these, by name and shape. Each has a
     leading dimension for the iteration:
 

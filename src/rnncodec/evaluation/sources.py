@@ -90,7 +90,9 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         config = yaml.safe_load((run / CONFIG).read_text())
         options |= flat({name: value for name, value in config.items() if name not in LEFT_OUT})
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
-    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, read_history(run) if run else {})
+    return Source(
+        name, evaluation, evaluation.curves[0] if evaluation else None, options, read_history(run) if run else {}
+    )
 
 
 def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 from rnncodec.atomic_file import replacing
 from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, MODEL
 from rnncodec.coding.onnx_description import FORMAT
-from rnncodec.entropy.interface import Context
+from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ConfigurationError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import STRIDE, IterativeCodec
@@ -102,14 +102,12 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
     """Write ``codec`` and its context model into ``folder``, as four files.
 
     Raises:
-        ConfigurationError: a package is missing, or the context model computes in floating point.
+        ConfigurationError: a package is missing.
     """
     try:
         import onnxscript  # noqa: F401 (torch.onnx needs it)
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"export needs more packages ({error}): pip install 'rnncodec[onnx]'") from None
-    if codec.context is not None and codec.context.coder == bitstream.FLOAT_CONTEXT:
-        raise ConfigurationError("its context model computes in floating point: its files decode on one machine only")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     encoder, decoder = example_states(codec)
@@ -208,7 +206,7 @@ def state(tensor: Tensor) -> State:
     return State(tuple(tensor.shape[1:-2]), tensor.shape[-2] // ROWS)
 
 
-def context_description(context: Context) -> dict[str, Any]:
+def context_description(context: ContextModel) -> dict[str, Any]:
     """The config of a context model, and where in CONTEXT each of its tensors begins."""
     tensors, offset = {}, 0
     for name, tensor in sorted(context.tensors.items()):
@@ -222,7 +220,7 @@ def context_description(context: Context) -> dict[str, Any]:
     }
 
 
-def context_numbers(context: Context) -> bytes:
+def context_numbers(context: ContextModel) -> bytes:
     """The content of CONTEXT: the tensors one after the other, row-major, in little-endian numbers."""
     return b"".join(
         tensor.astype(tensor.dtype.newbyteorder("<")).tobytes() for _, tensor in sorted(context.tensors.items())

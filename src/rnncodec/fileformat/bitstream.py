@@ -14,12 +14,10 @@ MAGIC = b"RNNC"
 VERSION = 1
 RAW = 0  # the coder that packs the codes' bits as they are
 CONTEXT = 1  # the range coder, with the model's context model in integers
-FLOAT_CONTEXT = 2  # the range coder, with a context model that computes in floating point
-RECURRENT_CONTEXT = 3  # the range coder, with the model's recurrent context model in integers
+RECURRENT_CONTEXT = 3  # the range coder, with the model's recurrent context model in integers; 2 is not used
 CODERS = {
     RAW: "raw bits",
     CONTEXT: "context model",
-    FLOAT_CONTEXT: "context model in floats, of one machine",
     RECURRENT_CONTEXT: "recurrent context model",
 }
 STRIDE = 16  # pixels on a side of the block that one position of the codes stands for

@@ -8,7 +8,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.data.codes import CodesDataModule
-from rnncodec.entropy.contexts import CONTEXTS, Network, context_config
+from rnncodec.entropy.contexts import context_config
+from rnncodec.entropy.networks import NETWORKS, Network, dequantize
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
@@ -101,11 +102,10 @@ def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
     options = cast(dict[str, Any], OmegaConf.to_container(config.context, resolve=True))
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
     wanted = context_config(options | shape)
-    model = CONTEXTS[wanted.name]
     weights = config.get("weights")
     start = load_model(weights).context if weights is not None else None
     if start is not None and start.config == wanted:
-        return model.thaw(start).train().requires_grad_(True)
+        return dequantize(start).train().requires_grad_(True)
     if weights is not None and trains_context(config):
         raise ConfigurationError(f"{weights} comes with no context model that has these options: {wanted}")
-    return model.network(wanted)
+    return NETWORKS[wanted.name].network(wanted)

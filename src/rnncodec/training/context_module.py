@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from rnncodec.entropy.contexts import Network
 from rnncodec.entropy.cross_entropy import bits_per_bit
+from rnncodec.entropy.networks import Network
 from rnncodec.training.learning_rate import scheduled
 from rnncodec.training.module import by_iteration
 

@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 
 from rnncodec.data.schedule import value_at
 from rnncodec.distortion.metrics import ms_ssim, psnr
-from rnncodec.entropy.contexts import Network
 from rnncodec.entropy.cross_entropy import bits_per_bit
+from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.options import is_whole

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rnncodec.atomic_file import replacing
-from rnncodec.entropy.contexts import CONTEXTS, context_config
-from rnncodec.entropy.interface import Context
+from rnncodec.entropy.checkerboard_integers import TYPES
+from rnncodec.entropy.contexts import context_config, context_model, tensor_shapes
+from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.fileformat.bitstream import MAX_LAYERS
 from rnncodec.json_input import parse_json
@@ -32,7 +33,7 @@ FORMAT = "rnncodec-1"
 CONTEXT = "context."
 
 FLOATS = ("F16", "F32")  # safetensors' names of the types of weights
-STORED_TYPES = {"int16": "I16", "int32": "I32", "float32": "F32"}  # and of those of context models
+STORED_TYPES = {"int16": "I16", "int32": "I32"}  # and of those of context models
 Expected = dict[str, tuple[tuple[str, ...], list[int]]]  # by name: the types that a tensor may have, and its shape
 
 MOST_HEADER = 2**20  # bytes; it takes some twenty times as much memory to read
@@ -127,9 +128,8 @@ def _network(file: Any, metadata: Mapping[str, str]) -> IterativeCodec:
         context = context_config(_values(metadata, "context"))
         if context.bits != config.bits:
             raise ModelError(f"the context model is for {context.bits} bits a position, the network has {config.bits}")
-        model = CONTEXTS[context.name]
-        types = tuple(STORED_TYPES[each] for each in model.types)
-        expected |= {CONTEXT + name: (types, list(shape)) for name, shape in model.shapes(context).items()}
+        types = tuple(STORED_TYPES[each] for each in TYPES)
+        expected |= {CONTEXT + name: (types, list(shape)) for name, shape in tensor_shapes(context).items()}
     _check_header(file, expected)
     tensors = {name: file.get_tensor(name) for name in expected}
     check_finite(tensors)
@@ -139,7 +139,7 @@ def _network(file: Any, metadata: Mapping[str, str]) -> IterativeCodec:
     codec.load_state_dict({own[name]: value.float() for name, value in tensors.items()})
     codec.training_info = training
     if context is not None:
-        codec.context = CONTEXTS[context.name].context(context, numbers)
+        codec.context = context_model(context, numbers)
     return codec
 
 
@@ -192,7 +192,7 @@ def half_holds(codec: IterativeCodec) -> bool:
     return all(torch.equal(value, value.half().to(value.dtype)) for value in codec.state_dict().values())
 
 
-def model_identity(codec: IterativeCodec, context: Context | None = None) -> bytes:
+def model_identity(codec: IterativeCodec, context: ContextModel | None = None) -> bytes:
     """Four bytes that identify a network: the first of the SHA-256 of the config and of every weight, as float32. If
     ``context`` is given, it is hashed as well: files under different context models do not decode each other."""
     return _identity(codec.config, stored_tensors(codec), context)
@@ -223,7 +223,7 @@ def _stored(name: str, beginnings: Mapping[str, str]) -> str:
     return name
 
 
-def _identity(config: CodecConfig, weights: Mapping[str, Tensor], context: Context | None = None) -> bytes:
+def _identity(config: CodecConfig, weights: Mapping[str, Tensor], context: ContextModel | None = None) -> bytes:
     digest = hashlib.sha256(_options(config).encode())
     for name, value in sorted(weights.items()):
         digest.update(name.encode())

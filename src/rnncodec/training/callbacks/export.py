@@ -10,9 +10,10 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
-from rnncodec.entropy.contexts import CONTEXTS
+from rnncodec.entropy.networks import Network, codes_files, quantize
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.precision import round_weights
+from rnncodec.terminal import log
 from rnncodec.training.callbacks.clock import training_seconds
 from rnncodec.training.context_module import ContextModule
 from rnncodec.training.module import CodecModule
@@ -54,6 +55,9 @@ class ExportWeights(L.Callback):
         if not trainer.is_global_zero:
             return
         path = self._export(trainer, pl_module)
+        network = self._context(pl_module)
+        if network is not None and not codes_files(network):
+            log.print(f"{path} is without the context model: {network.config.name} codes no files", soft_wrap=True)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 import wandb
@@ -75,14 +79,19 @@ class ExportWeights(L.Callback):
         self._save(trainer, pl_module, path, training)
         return path
 
+    def _context(self, pl_module: L.LightningModule) -> Network | None:
+        """The context model that is trained with the codec, that of the rate term, or None."""
+        assert isinstance(pl_module, CodecModule)
+        return pl_module.context
+
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
         assert isinstance(pl_module, CodecModule)
         codec = IterativeCodec(pl_module.codec.config)
         codec.load_state_dict(pl_module.codec.state_dict())
         if self.half:
             round_weights(codec)
-        if pl_module.context is not None:  # that of the rate term
-            codec.context = CONTEXTS[pl_module.context.config.name].freeze(pl_module.context)
+        if pl_module.context is not None:
+            codec.context = quantize(pl_module.context)
         save_model(codec, path, training, self.half)
 
     def _options(self) -> dict[str, Any]:
@@ -99,12 +108,16 @@ class ExportWeights(L.Callback):
 
 class ExportContext(ExportWeights):
     """Does the same for a context model. The file holds the codec's weights, unchanged, and the context model in the
-    form that codes files. How the context model was trained is in the metadata under ``context``."""
+    form that codes files, if it has one. How the context model was trained is in the metadata under ``context``."""
 
     OPTIONS = ("iterations", "warmup_steps", "final_lr", "seed", "patches", "context", "optimizer", "trainer", "data")
+
+    def _context(self, pl_module: L.LightningModule) -> Network:
+        assert isinstance(pl_module, ContextModule)
+        return pl_module.model
 
     def _save(self, trainer: L.Trainer, pl_module: L.LightningModule, path: Path, training: dict[str, Any]) -> None:
         assert isinstance(pl_module, ContextModule)
         codec = trainer.datamodule.codec.cpu()  # type: ignore[attr-defined]
-        codec.context = CONTEXTS[pl_module.model.config.name].freeze(pl_module.model)
+        codec.context = quantize(pl_module.model)
         save_model(codec, path, codec.training_info | {"context": training}, half_holds(codec))

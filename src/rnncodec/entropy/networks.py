@@ -1,0 +1,62 @@
+"""The context models as networks, which are trained, by name.
+
+A network is an nn.Module with the attribute ``config``. It maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits
+of P(bit = 1), of the same shape. Each logit may depend only on bits that are coded earlier. With a second argument
+``start`` it gives the logits from this iteration on.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rnncodec.entropy.binary_rnn import BinaryRNN
+from rnncodec.entropy.checkerboard import Checkerboard
+from rnncodec.entropy.config import BinaryRNNConfig, CheckerboardConfig, RecurrentCheckerboardConfig
+from rnncodec.entropy.interface import ContextModel
+from rnncodec.entropy.quantization import (
+    dequantize_checkerboard,
+    dequantize_recurrent,
+    quantize_checkerboard,
+    quantize_recurrent,
+)
+from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
+
+Network = Checkerboard | RecurrentCheckerboard | BinaryRNN
+
+
+class NetworkKind(NamedTuple):
+    """A kind of network: what makes one with random weights from a config, and the functions that make a context model
+    in integers of it, and a network of that again. Both are None if it codes no files."""
+
+    network: Callable[[Any], Network]
+    quantize: Callable[[Any], ContextModel] | None = None
+    dequantize: Callable[[Any], Network] | None = None
+
+
+NETWORKS = {
+    CheckerboardConfig.name: NetworkKind(Checkerboard, quantize_checkerboard, dequantize_checkerboard),
+    RecurrentCheckerboardConfig.name: NetworkKind(RecurrentCheckerboard, quantize_recurrent, dequantize_recurrent),
+    BinaryRNNConfig.name: NetworkKind(BinaryRNN),
+}
+
+
+def codes_files(network: Network) -> bool:
+    """Whether `quantize` makes a context model of networks of this kind; else they only measure bits."""
+    return NETWORKS[network.config.name].quantize is not None
+
+
+def quantize(network: Network) -> ContextModel | None:
+    """The context model that codes files, from a trained network; None if networks of this kind code none.
+
+    Raises:
+        ModelError: the weights are so large that sums of them would not be exact.
+    """
+    kind = NETWORKS[network.config.name]
+    return None if kind.quantize is None else kind.quantize(network)
+
+
+def dequantize(context: ContextModel) -> Network:
+    """A network in eval mode whose logits are those of ``context``, but for the rounding of activations; with
+    gradients."""
+    kind = NETWORKS[context.config.name]
+    assert kind.dequantize is not None  # a context model was made by `quantize`
+    return kind.dequantize(context)
