@@ -1,20 +1,46 @@
 """Writing files so that none is ever half written."""
 
+import contextlib
+import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+LONGEST = 100  # bytes of a name that are part of a temporary one, which file systems limit to 255 bytes, or 143
 
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside ``path``. When the block ends, rename it to ``path``; when the block raises, remove
-    it, so that ``path`` stays as it was."""
+    it, so that ``path`` stays as it was. A file that is replaced keeps its mode bits, and if ``path`` is a symbolic
+    link, the file that it leads to is replaced.
+
+    If ``path`` is there and no regular file, but a device or a named pipe, yield ``path`` itself: it is written into.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    path = Path(os.path.realpath(path))
+    temporary = path.with_name(f".{shortened(path.name, LONGEST)}.{os.getpid()}.part")
     try:
+        if path.exists():
+            temporary.touch(0o600)  # nobody else may read it before it has its mode
         yield temporary
+        if path.exists():
+            with contextlib.suppress(PermissionError):  # some file systems have no modes
+                shutil.copymode(path, temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def shortened(name: str, most: int) -> str:
+    """A name of at most ``most`` bytes, which must be some 20 at least: ``name``, or its beginning and a hash of it."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= most:
+        return name
+    return f"{encoded[: most - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"

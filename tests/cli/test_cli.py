@@ -177,7 +177,8 @@ def test_a_folder_is_converted_by_several_processes_and_a_second_run_goes_on(
     assert done.returncode == 3
     assert b"2 files written, 1 failed" in done.stderr
     assert b"broken.png" in done.stderr
-    written = [tmp_path / "out" / "deeper" / "odd.rnnc", tmp_path / "out" / "grey.rnnc"]
+    assert b"1 .txt file, such as" in done.stderr
+    written = [tmp_path / "out" / "deeper" / "odd.png.rnnc", tmp_path / "out" / "grey.png.rnnc"]
     assert sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()) == written
     assert written[0].read_bytes() == rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1)
     written[1].unlink()

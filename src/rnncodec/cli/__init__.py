@@ -3,6 +3,7 @@
 One file for each group of commands; `main` is the entry point.
 """
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -23,11 +24,16 @@ class Interrupted(BaseException):
 
 def main() -> None:
     """Run the command. Every error that a user can mend ends in one line and an exit code. So do SIGINT and SIGTERM,
-    after files that are half written have been removed."""
+    after files that are half written have been removed. If nobody reads the output any more, the command ends silently,
+    as others do."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupt)
+    occupy_closed_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except RnncodecError as error:
         log.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
@@ -35,6 +41,18 @@ def main() -> None:
         (number,) = interrupted.args
         log.print(f"[red]interrupted[/] by {signal.Signals(number).name}; finished files are kept", soft_wrap=True)
         sys.exit(128 + number)  # as shells count it
+    except BrokenPipeError:
+        for stream in (sys.stdout, sys.stderr):  # which Python would flush once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def occupy_closed_streams() -> None:
+    """Open what is closed of standard input, output and error, so that no file gets its number. ``sys.__stdin__`` and
+    the like still tell that it was closed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -12,18 +12,21 @@ from PIL import Image
 from rich.console import Console
 
 from rnncodec.cli.app import app
-from rnncodec.cli.files import Convert, Step, convert_all, read_chunks, read_input, run_each, warn
+from rnncodec.cli.convert import Convert, Converted, Step, convert_all
+from rnncodec.cli.files import read_chunks, read_input, run_each, warn
 from rnncodec.cli.info import describe, table
 from rnncodec.cli.options import (
     Device,
     Inputs,
     Jobs,
+    KeepTime,
     MaxBytes,
     MaxPixels,
     Output,
     Overwrite,
     Strip,
 )
+from rnncodec.cli.plan import SUFFIX, Kind
 from rnncodec.coding.targets import Target, bits_per_pixel
 from rnncodec.errors import ConfigurationError, FormatError, OutputError
 from rnncodec.fileformat import bitstream
@@ -34,7 +37,7 @@ from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels
 from rnncodec.pictures.tiles import Region
 from rnncodec.weights.released import DEFAULT_MODEL
 
-SUFFIX = ".rnnc"
+SOFTWARE = "rnncodec"  # what PNG files that we write name as their origin
 
 
 @app.command()
@@ -66,7 +69,11 @@ def compress(
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
     strip: Strip = False,
+    skip_larger: Annotated[
+        bool, typer.Option("--skip-larger", help="Write no output that would be larger than its input.")
+    ] = False,
     jobs: Jobs = 1,
+    keep_time: KeepTime = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Compress images to .rnnc files.
@@ -75,8 +82,9 @@ def compress(
     transparency is flattened onto white, 16-bit samples become 8-bit. EXIF and XMP metadata are kept, without the
     thumbnail, unless --strip is given.
 
-    Of a folder all images are compressed, those in its folders too. When the command is run again, it goes on with
-    those that are left.
+    Of a folder all images are compressed, those in its folders too, to outputs with their whole names:
+    photos/a.jpg to photos/a.jpg.rnnc. When the command is run again, it goes on with those that are missing, failed,
+    or were changed.
 
     Examples:
 
@@ -92,19 +100,26 @@ def compress(
     """
     goal = Target(bpp, max_bytes, psnr, ms_ssim)
 
-    load = partial(compressing, model, device, goal, iterations, max_pixels, strip, effort)
-    convert_all(files, output, SUFFIX, overwrite, load, is_image_name, jobs)
+    load = partial(compressing, model, device, goal, iterations, max_pixels, strip, effort, skip_larger)
+    convert_all(files, output, Kind(SUFFIX, is_image_name, begins_as_ours), overwrite, load, keep_time, jobs)
 
 
 def compressing(
-    model: str, device: str, goal: Target, iterations: int | None, max_pixels: int, strip: bool, effort: int
+    model: str,
+    device: str,
+    goal: Target,
+    iterations: int | None,
+    max_pixels: int,
+    strip: bool,
+    effort: int,
+    skip_larger: bool,
 ) -> Convert:
     """The function that compresses a file with these options."""
     from rnncodec.coding.torch_codec import load_torch_codec  # imports torch
 
     codec = load_torch_codec(model, device)
 
-    def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
+    def convert(source: str, target: str, step: Step) -> Converted:
         content = read_input(source)
         image = open_image(io.BytesIO(content), max_pixels)
         pixels, notes = to_pixels(image)
@@ -115,7 +130,11 @@ def compressing(
         on_work = step(iterations or codec.most_layers(goal))
         data = codec.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work, effort=effort)
         rate = bits_per_pixel(len(data), pixels)
-        return data, f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp"
+        larger = len(data) > len(content)
+        remark = f"{len(content):,} → {len(data):,} bytes, {rate:.3f} bpp" + (
+            ", larger than its input" if larger else ""
+        )
+        return Converted(None if larger and skip_larger else data, remark, larger)
 
     return convert
 
@@ -138,12 +157,13 @@ def decompress(
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
     jobs: Jobs = 1,
+    keep_time: KeepTime = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Decompress .rnnc files to images: PNG, or the format that the ending of the output names.
 
     EXIF and XMP metadata are written where the format holds them. A file that was cut or damaged gives the picture of
-    the layers that are left whole, and a warning.
+    the layers that are left whole, and a warning. Folders are treated as by compress: a.jpg.rnnc gives a.jpg.png.
 
     Examples:
 
@@ -158,7 +178,7 @@ def decompress(
     part = None if region is None else parse_region(region)
 
     load = partial(decompressing, model, device, iterations, part, max_pixels)
-    convert_all(files, output, ".png", overwrite, load, is_ours, jobs)
+    convert_all(files, output, Kind(".png", is_ours, is_written_by_us), overwrite, load, keep_time, jobs)
 
 
 def decompressing(
@@ -168,7 +188,7 @@ def decompressing(
     from rnncodec.api import decoder_for
     from rnncodec.coding.base import check_size, first_layers  # with the entropy coder
 
-    def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
+    def convert(source: str, target: str, step: Step) -> Converted:
         format_name = picture_format(target)
         reader = bitstream.Reader(read_chunks(source))
         check_size(reader.header, max_pixels)
@@ -182,10 +202,10 @@ def decompressing(
             raise FormatError(f"nothing can be decoded: {reader.damage}")
         if reader.damage:
             warn(source, reader.damage)
-        picture, notes = encode(Image.fromarray(pixels), format_name, reader.metadata)
+        picture, notes = encode(Image.fromarray(pixels), format_name, reader.metadata, SOFTWARE)
         for note in notes:
             warn(source, note)
-        return picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers"
+        return Converted(picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers")
 
     return convert
 
@@ -196,6 +216,7 @@ def truncate(
     max_bytes: Annotated[int, typer.Option(help="Largest file, in bytes: keep as many layers as fit.")],
     output: Output = None,
     strip: Strip = False,
+    keep_time: KeepTime = True,
     overwrite: Overwrite = False,
 ) -> None:
     """Cut .rnnc files to a size, without decoding them. Metadata count and are kept, unless --strip is given.
@@ -207,12 +228,13 @@ def truncate(
         rnncodec truncate *.rnnc --max-bytes 20000 -o small/
     """
 
-    def convert(source: str, target: str, step: Step) -> tuple[bytes, str]:
+    def convert(source: str, target: str, step: Step) -> Converted:
         content = read_input(source)
         kept = bitstream.truncate(content, max_bytes, strip)
-        return kept, f"{len(content):,} → {len(kept):,} bytes, {len(bitstream.read(kept).layers)} layers"
+        layers = len(bitstream.read(kept).layers)
+        return Converted(kept, f"{len(content):,} → {len(kept):,} bytes, {layers} layers")
 
-    convert_all(files, output, SUFFIX, overwrite, lambda: convert, is_ours)
+    convert_all(files, output, Kind(SUFFIX, is_ours, begins_as_ours), overwrite, lambda: convert, keep_time)
 
 
 @app.command()
@@ -262,6 +284,21 @@ def info(
 def is_ours(path: Path) -> bool:
     """Whether a file has the ending of our files."""
     return path.suffix.lower() == SUFFIX
+
+
+def begins_as_ours(path: Path) -> bool:
+    """Whether a file begins as our files do."""
+    with path.open("rb") as file:
+        return file.read(len(bitstream.MAGIC)) == bitstream.MAGIC
+
+
+def is_written_by_us(path: Path) -> bool:
+    """Whether a picture says that `decompress` wrote it."""
+    try:
+        with Image.open(path) as image:
+            return image.info.get("Software") == SOFTWARE
+    except Exception:  # the decoders of Pillow raise many kinds of errors
+        return False
 
 
 def parse_region(text: str) -> Region:

@@ -16,8 +16,8 @@ MOST = 2**24  # bytes of the box that describes the picture of an AVIF or HEIC f
 
 
 def colour_codes(image: Image.Image) -> ColourCodes | None:
-    """The numbers by which the file of an image names its colours; None if there are none. They are read while the image
-    is not loaded, or if it was opened by a path."""
+    """The numbers by which the file of an image names its colours; None if there are none. They can be read while the
+    image is not loaded, or if it was opened by a path."""
     known = image.info.get(KEY)
     if isinstance(known, tuple):
         return ColourCodes(*known)

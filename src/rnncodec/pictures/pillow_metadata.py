@@ -91,8 +91,9 @@ def as_info(metadata: Metadata) -> dict[str, bytes]:
     return {name: value for name, value in info.items() if value}
 
 
-def encode(image: Image.Image, format_name: str, metadata: Metadata) -> tuple[bytes, list[str]]:
-    """The file of an image in a format of Pillow, with ``metadata``, and notes on what was left out."""
+def encode(image: Image.Image, format_name: str, metadata: Metadata, software: str = "") -> tuple[bytes, list[str]]:
+    """The file of an image in a format of Pillow, with ``metadata``, and notes on what was left out. ``software`` is
+    what a PNG file names as its origin."""
     options: dict[str, Any] = as_info(metadata)
     notes = []
     if options and format_name not in HOLDERS:
@@ -102,23 +103,29 @@ def encode(image: Image.Image, format_name: str, metadata: Metadata) -> tuple[by
             if len(options.get(name, b"")) > limit:
                 notes.append(f"{name.upper()} data of {len(options.pop(name)):,} bytes do not fit into a JPEG file")
     try:
-        return _saved(image, format_name, _xmp_as_tag(format_name, options)), notes
+        return _saved(image, format_name, _tagged(format_name, options, software)), notes
     except Exception as error:  # some formats read EXIF data, and broken ones raise many kinds of errors
         if not options:
             raise
-        return _saved(image, format_name, {}), [f"its metadata are left out: they could not be written ({error})"]
+        return _saved(image, format_name, _tagged(format_name, {}, software)), [
+            f"its metadata are left out: they could not be written ({error})"
+        ]
 
 
-def _xmp_as_tag(format_name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The options of ``Image.save``, with the XMP packet where PNG and TIFF files have it: in a text, and in a tag."""
-    if "xmp" not in options or format_name not in ("PNG", "TIFF"):
-        return options
-    others, xmp = options.copy(), options["xmp"]
-    del others["xmp"]
+def _tagged(format_name: str, options: dict[str, Any], software: str) -> dict[str, Any]:
+    """The options of ``Image.save``, with the XMP packet where PNG and TIFF files have it: in a text, and in a tag; and
+    with ``software`` in a text of a PNG file."""
+    others, xmp = options.copy(), options.get("xmp")
     if format_name == "PNG":
         text = PngImagePlugin.PngInfo()
-        text.add_itxt("XML:com.adobe.xmp", xmp.decode(errors="replace"))
+        if software:
+            text.add_text("Software", software)
+        if xmp:
+            text.add_itxt("XML:com.adobe.xmp", others.pop("xmp").decode(errors="replace"))
         return others | {"pnginfo": text}
+    if not xmp or format_name != "TIFF":
+        return options
+    del others["xmp"]
     exif = Image.Exif()
     exif.load(options.get("exif", b""))
     exif[Base.XMLPacket] = xmp

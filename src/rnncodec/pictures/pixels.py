@@ -15,6 +15,7 @@ from rnncodec.errors import DataError, ImageError
 from rnncodec.pictures.colour_tags import KEY, colour_codes
 from rnncodec.pictures.colours import profile_of, srgb_profile, to_srgb
 from rnncodec.pictures.limits import MAX_PIXELS, too_large
+from rnncodec.pictures.plugins import plugin_for_content, register_plugins
 
 Pixels = NDArray[np.uint8]
 
@@ -137,6 +138,7 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     """
     prefix = "" if hasattr(source, "read") else f"{source}: "
     try:
+        register_plugins()
         with _without_pillows_limit():
             image = Image.open(source)
             complaint = too_large(*image.size, max_pixels)
@@ -148,12 +150,24 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     except FileNotFoundError:
         raise ImageError(f"{prefix}no such file") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{prefix}not an image that Pillow can read") from None
+        install = plugin_for_content(_start(source))
+        raise ImageError(
+            f"{prefix}not an image that Pillow can read" + (f"; for files of its kind: {install}" if install else "")
+        ) from None
     except Exception as error:  # the decoders of Pillow raise many kinds of errors
         raise ImageError(f"{prefix}cannot be read ({error})") from None
     if complaint is not None:
         raise ImageError(f"{prefix}{complaint}")
     return image
+
+
+def _start(source: str | os.PathLike[str] | BinaryIO) -> bytes:
+    """The first bytes of a file that was opened before."""
+    if isinstance(source, str | os.PathLike):
+        with open(source, "rb") as file:
+            return file.read(12)
+    source.seek(0)
+    return source.read(12)
 
 
 def read_pixels(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -169,6 +183,7 @@ def amplified_residual(image: Pixels, reconstruction: Pixels) -> Pixels:
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
     """Whether Pillow can open files with the ending of this name."""
+    register_plugins()
     return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN
 
 

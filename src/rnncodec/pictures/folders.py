@@ -1,0 +1,51 @@
+"""The files of folders, and those that are left out, in words."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from rnncodec.pictures.plugins import plugin_for_name
+
+
+def files_below(folder: Path, on_error: Callable[[Path, str], None]) -> list[Path]:
+    """What is in ``folder`` and in all folders below it, sorted; without the folders themselves.
+
+    Links to folders are followed. Each folder is visited once, also if links lead to it, and by its own path if it has
+    one. ``on_error`` is called with each folder that cannot be listed, and the reason.
+    """
+    found: list[Path] = []
+    visited: set[tuple[int, int]] = set()
+    folders = [folder]
+    links: list[Path] = []
+    while folders or links:
+        current = folders.pop() if folders else links.pop()
+        try:
+            status = current.stat()
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            entries = sorted(current.iterdir(), reverse=True)
+        except OSError as error:
+            on_error(current, error.strerror or str(error))
+            continue
+        for entry in entries:
+            if os.path.isdir(entry):
+                (links if entry.is_symlink() else folders).append(entry)
+            else:
+                found.append(entry)
+    return sorted(found)
+
+
+def left_out(paths: Iterable[Path]) -> list[str]:
+    """How many files of each ending there are among ``paths``, and what to install to read them, in words. Hidden files
+    do not count."""
+    by_ending: dict[str, list[Path]] = {}
+    for path in paths:
+        if not path.name.startswith("."):
+            by_ending.setdefault(path.suffix.lower(), []).append(path)
+    lines = []
+    for ending, some in sorted(by_ending.items()):
+        counted = f"{len(some):,} {ending or 'other'} file{'s' if len(some) > 1 else ''}, such as {some[0]}"
+        plugin = plugin_for_name(ending)
+        lines.append(f"{counted}; to read {ending} files: {plugin}" if plugin else counted)
+    return lines
