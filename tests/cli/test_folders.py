@@ -14,6 +14,7 @@ from rnncodec.cli.convert import Convert, Converted, Step, convert_all
 from rnncodec.cli.files import check_input, check_output, read_input, write_output
 from rnncodec.cli.plan import Kind
 from rnncodec.errors import ImageError, ModelError, OutputError
+from rnncodec.pictures import plugins
 from rnncodec.pictures.folders import files_below
 from rnncodec.pictures.pixels import is_image_name
 
@@ -176,7 +177,8 @@ def test_named_files_of_one_name_are_told_before_anything_is_written(folder: Fol
     assert folder.written == {"a.png.rnnc": "x/a.png", "c.rnnc": "c.png"}
 
 
-def test_what_is_left_out_is_counted_and_named(folder: Folder) -> None:
+def test_what_is_left_out_is_counted_and_named(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "find_spec", lambda name: None)
     for name in ("a.png", "b.heic", "c.HEIC", "notes.txt", "d.rnnc", ".hidden"):
         folder.add(name)
     folder.kind = Kind(".rnnc", lambda path: path.suffix == ".png", begins_as_ours)  # as without the plugin
@@ -185,6 +187,18 @@ def test_what_is_left_out_is_counted_and_named(folder: Folder) -> None:
     assert f"left out 2 .heic files, such as {folder.path / 'b.heic'}; to read .heic files: pip install" in told
     assert f"left out 1 .txt file, such as {folder.path / 'notes.txt'}" in told
     assert "1 files written, 0 failed, 3 of other kinds left out" in told
+
+
+@pytest.mark.parametrize(
+    ("start", "extra"),
+    [(b"\0\0\0\x18ftypheic", "heif"), (b"\xff\x0a", "jxl"), (b"\0\0\0\x18ftypavif", None), (b"RIFF", None)],
+)
+def test_a_file_that_a_plugin_reads_is_known(start: bytes, extra: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plugins, "find_spec", lambda name: None)
+    expected = f"pip install 'rnncodec[{extra}]'" if extra else None
+    assert plugins.plugin_for_content(start.ljust(12, b"\0")) == expected
+    monkeypatch.setattr(plugins, "find_spec", lambda name: name)
+    assert plugins.plugin_for_content(start.ljust(12, b"\0")) is None
 
 
 def test_links_to_folders_are_followed_once_each(tmp_path: Path) -> None:

@@ -69,6 +69,17 @@ def test_a_folder_is_searched_to_the_bottom(three: Path, tmp_path: Path) -> None
     assert all(map(np.array_equal, photos_in(tmp_path / "out"), [picture(seed) for seed in range(3)]))
 
 
+def test_links_to_folders_are_followed_once_and_what_is_left_out_is_told(three: Path, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "link").symlink_to(three)
+    (three / "back").symlink_to(tmp_path / "set")
+    told: list[str] = []
+    found = find_images([str(tmp_path / "set")], told.append)
+    names = [Path(image.name).relative_to(tmp_path / "set" / "link") for image in found]
+    assert names == [Path("a.png"), Path("b.png"), Path("deep/er/c.png")]
+    assert [line.split(",")[0] for line in told] == ["1 .pdf file", "1 .txt file"]
+
+
 def test_a_glob_finds_the_matching_files(three: Path, tmp_path: Path) -> None:
     write_shards([str(three / "[b-z].png"), str(three / "**" / "c.*")], tmp_path / "out")
     assert all(map(np.array_equal, photos_in(tmp_path / "out"), [picture(1), picture(2)]))

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 import rnncodec.pillow  # noqa: F401 (the plugin)
 from rnncodec.pictures.colour_codes import PRIMARIES, TRANSFERS, ColourCodes
 from rnncodec.pictures.pillow_metadata import metadata_of
 from rnncodec.pictures.pixels import Pixels, open_image, read_pixels, to_pixels
+from rnncodec.pictures.plugins import register_plugins
 
 COLOURS = np.array([[(200, 60, 60), (60, 180, 80), (90, 90, 200), (128, 128, 128)]], np.uint8)
 IN_P3 = [(217, 42, 52), (0, 183, 64), (90, 90, 207), (128, 128, 128)]  # these samples of Display P3, as sRGB
@@ -64,6 +65,22 @@ def test_display_p3_by_numbers_is_converted_in_png_and_avif() -> None:
     assert near(read_pixels(png(COLOURS, cicp(12, 13))), IN_P3)
     assert near(read_pixels(nclx(COLOURS, 12, 13))[:, ::16], IN_P3, 4)
     assert near(read_pixels(png(COLOURS, chrm(*P3))), IN_P3)
+
+
+@pytest.mark.parametrize(("primaries", "expected"), [(1, COLOURS[0].tolist()), (12, IN_P3)])
+def test_heic_files_are_read_with_their_colours_and_upright(
+    primaries: int, expected: list[tuple[int, int, int]]
+) -> None:
+    pytest.importorskip("pillow_heif")
+    register_plugins()
+    buffer, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    large = Image.fromarray(np.kron(COLOURS, np.ones((64, 64, 1), np.uint8)))
+    colours = {"color_primaries": primaries, "transfer_characteristics": 13}
+    large.save(buffer, "HEIF", quality=100, chroma=444, exif=exif.tobytes(), **colours)
+    pixels = read_pixels(buffer)
+    assert pixels.shape == (256, 64, 3)
+    assert near(pixels[32::64, 32][None], expected, 5)
 
 
 def test_primaries_and_gamma_of_a_png_file_are_converted() -> None:

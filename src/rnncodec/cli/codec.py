@@ -13,7 +13,7 @@ from rich.console import Console
 
 from rnncodec.cli.app import app
 from rnncodec.cli.convert import Convert, Converted, Step, convert_all
-from rnncodec.cli.files import read_chunks, read_input, run_each, warn
+from rnncodec.cli.files import check_output, read_chunks, read_input, run_each, warn
 from rnncodec.cli.info import describe, table
 from rnncodec.cli.options import (
     Device,
@@ -260,6 +260,7 @@ def info(
 
         rnncodec info --model light
     """
+    check_output("-", overwrite=False)
     if not files and model is None:
         raise ConfigurationError("nothing to show: name a file, or a network with --model")
     if model is not None:
@@ -310,12 +311,14 @@ def parse_region(text: str) -> Region:
 
 
 def picture_format(target: str) -> str:
-    """Pillow's name of the format that the ending of ``target`` names; PNG for standard output.
+    """Pillow's name of the format that the ending of ``target`` names; PNG for standard output, and for a device or a
+    named pipe without an ending.
 
     Raises:
         OutputError: Pillow writes no such format.
     """
-    if target == "-":
+    path = Path(target)
+    if target == "-" or (not path.suffix and path.exists() and not path.is_file()):
         return "PNG"
     name = Image.registered_extensions().get(Path(target).suffix.lower())
     if name not in Image.SAVE:

@@ -60,6 +60,7 @@ def shards(
             jobs=jobs,
             part=(int(numbers[1]), int(numbers[2])),
             on_image=on_image,
+            on_left_out=lambda line: log.print(f"[yellow]left out[/] {escape(line)}", soft_wrap=True),
         )
     log.print(
         f"{out}: {manifest.photos} images in {len(manifest.shards)} shards; "

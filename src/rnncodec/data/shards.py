@@ -26,6 +26,7 @@ from PIL import Image
 from rnncodec.atomic_file import replacing
 from rnncodec.errors import DataError, ImageError
 from rnncodec.pictures.colours import profile_of
+from rnncodec.pictures.folders import files_below, left_out
 from rnncodec.pictures.pixels import is_image_name, open_image, orientation, to_pixels
 
 MANIFEST = "manifest.json"
@@ -88,11 +89,13 @@ class Options:
     shard_size: int
 
 
-def find_images(sources: Sequence[str]) -> list[ImageSource]:
-    """The images in ``sources``: image files, folders with all their subfolders, globs, and tars.
+def find_images(sources: Sequence[str], on_left_out: Callable[[str], None] = lambda line: None) -> list[ImageSource]:
+    """The images in ``sources``: image files, folders with all their subfolders, globs, and tars. Links to folders are
+    followed, once each. ``on_left_out`` is called with a line on the other files of folders, for each ending.
 
     Raises:
-        DataError: a source does not exist or is a broken tar, or none of them holds an image.
+        DataError: a source does not exist, is a broken tar, or has a folder that cannot be read; or none of them holds
+            an image.
     """
     images: list[ImageSource] = []
     for source in sources:
@@ -100,17 +103,22 @@ def find_images(sources: Sequence[str]) -> list[ImageSource]:
         if not paths:
             raise DataError(f"{source}: no such file or folder")
         for path in map(Path, paths):
-            images += _images_at(path)
+            images += _images_at(path, on_left_out)
     if not images:
         raise DataError(f"no images found in {', '.join(sources)}")
     return images
 
 
-def _images_at(path: Path) -> Iterator[ImageSource]:
+def _images_at(path: Path, on_left_out: Callable[[str], None]) -> Iterator[ImageSource]:
     if path.is_dir():
-        for below in sorted(path.rglob("*")):
+        others = []
+        for below in files_below(path, _refuse_folder):
             if below.is_file() and is_image_name(below):
                 yield ImageSource(str(below), str(below))
+            else:
+                others.append(below)
+        for line in left_out(others):
+            on_left_out(line)
     elif tarfile.is_tarfile(path):
         try:
             with tarfile.open(path) as tar:
@@ -130,6 +138,10 @@ def _images_at(path: Path) -> Iterator[ImageSource]:
         yield ImageSource(str(path), str(path))
 
 
+def _refuse_folder(folder: Path, reason: str) -> None:
+    raise DataError(f"{folder}: this folder cannot be read ({reason})")
+
+
 def write_shards(
     sources: Sequence[str],
     out: str | Path,
@@ -141,14 +153,16 @@ def write_shards(
     jobs: int = 1,
     part: tuple[int, int] = (1, 1),
     on_image: Callable[[str, int], None] = lambda message, total: None,
+    on_left_out: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
     """Write the images in ``sources`` as ``out/NAME-000000.tar``, …, and ``out/manifest.json``.
 
     Both sides of an image are divided by ``downscale``. Images whose shorter side is then under ``min_size`` pixels are
     left out. A plain RGB JPEG or PNG is copied byte for byte; any other image is stored as a PNG of its pixels (see
     `to_pixels`). A shard has ``shard_size`` images, less those that are left out. After each image ``on_image`` is
-    called with a complaint, or "", and the number of all images. Nothing appears under ``out`` before everything is
-    written: until then shards are in a hidden folder beside it, from which an interrupted call goes on.
+    called with a complaint, or "", and the number of all images; ``on_left_out`` is that of `find_images`. Nothing
+    appears under ``out`` before everything is written: until then shards are in a hidden folder beside it, from which
+    an interrupted call goes on.
 
     Args:
         jobs: the number of processes.
@@ -173,7 +187,7 @@ def write_shards(
         return Manifest(**json.loads(manifest_path.read_text()))
     if (out / MANIFEST).exists() or (parts == 1 and any(out.glob("*.tar"))):
         raise DataError(f"{out} holds shards already; choose another folder, or remove it first")
-    images = find_images(sources)
+    images = find_images(sources, on_left_out)
     stretches = range((number - 1) * shard_size, len(images), parts * shard_size)
     tasks = {at // shard_size: images[at : at + shard_size] for at in stretches}
     total = sum(map(len, tasks.values()))

@@ -3,6 +3,7 @@
 import functools
 import importlib
 from contextlib import suppress
+from importlib.util import find_spec
 
 # By the extra of this package that installs it: the name of the plugin, and the endings of its files.
 PLUGINS = {
@@ -34,5 +35,6 @@ def plugin_for_content(start: bytes) -> str | None:
     return _install("jxl") if start.startswith(JXL_STARTS) else None
 
 
-def _install(extra: str) -> str:
-    return f"pip install 'rnncodec[{extra}]'"
+def _install(extra: str) -> str | None:
+    """How to install the plugin of an extra; None if it is there."""
+    return f"pip install 'rnncodec[{extra}]'" if find_spec(PLUGINS[extra][0]) is None else None
