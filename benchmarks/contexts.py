@@ -18,6 +18,7 @@ from rich.progress import track
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy import layer_coder
 from rnncodec.entropy.interface import Codes, ContextModel
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import find_images, read_pixels
@@ -66,7 +67,8 @@ def same_network(codec: IterativeCodec, other: IterativeCodec) -> bool:
 
 def file_ends(header: bitstream.Header, codes: list[Codes], context: ContextModel) -> list[int]:
     """The sizes in bytes of the file of these ``codes``, cut behind each of its layers."""
-    payloads = [layer_coder.encode(codes[t], codes[:t], context) for t in range(len(codes))]
+    coder = LayerCoder(context)
+    payloads = [coder.encode(each) for each in codes]
     return bitstream.read(bitstream.write(replace(header, coder=context.coder), payloads)).ends
 
 

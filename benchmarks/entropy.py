@@ -21,6 +21,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy import layer_coder
 from rnncodec.entropy.interface import ONE, Codes, ContextModel, replay
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.networks import NETWORKS, Network
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
@@ -76,30 +77,35 @@ def measure(
     for _ in torch_codec.decode(file):
         times.append(clock())
     network += np.diff(times, axis=0)
-    history: list[Codes] = [layer_coder.unpack(payload, file.header.shape) for payload in file.layers]
+    layers = [layer_coder.unpack(payload, file.header.shape) for payload in file.layers]
+    encoder, decoder = LayerCoder(context), LayerCoder(context)
     payloads, entropy = [], []
-    for t, codes in enumerate(history):
+    for codes in layers:
         started = clock()
-        payloads.append(layer_coder.encode(codes, history[:t], context))
-        layer_coder.decode(payloads[-1], codes.shape, history[:t], context)
+        payloads.append(encoder.encode(codes))
+        decoder.decode(payloads[-1], file.header.shape)
         entropy.append(clock() - started)
     ends = bitstream.read(bitstream.write(replace(file.header, coder=context.coder), payloads)).ends
     found = {
-        "raw": np.full(iterations, history[0].size),
+        "raw": np.full(iterations, layers[0].size),
         "coded": np.array([8 * len(payload) for payload in payloads]),
         "file": 8 * np.array(ends),
-        "integers": np.array([information(codes, history[:t], context) for t, codes in enumerate(history)]),
+        "integers": information(layers, context),
         "network": network,
         "entropy": np.array(entropy),
     }
-    return found if floats is None else found | {"floats": float_information(np.array(history), floats)}
+    return found if floats is None else found | {"floats": float_information(np.array(layers), floats)}
 
 
-def information(codes: Codes, history: list[Codes], context: ContextModel) -> float:
-    """The cross-entropy of a layer's codes under the context model as it codes them, in bits."""
-    bits = (codes.ravel() > 0).astype(np.uint8)
-    groups = replay(context.groups(history, *codes.shape[1:]), bits)
-    return sum(-np.log2(np.where(bits[i] == 1, ones, ONE - ones) / ONE).sum() for i, ones in groups)
+def information(layers: list[Codes], context: ContextModel) -> NDArray[Any]:
+    """The cross-entropy of each layer's codes under the context model as it codes them, in bits."""
+    picture, found = context.start(), []
+    for codes in layers:
+        bits = (codes.ravel() > 0).astype(np.uint8)
+        groups = replay(picture.groups(*codes.shape[1:]), bits)
+        found.append(sum(-np.log2(np.where(bits[i] == 1, ones, ONE - ones) / ONE).sum() for i, ones in groups))
+        picture.remember(codes)
+    return np.array(found)
 
 
 @torch.inference_mode()

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
-from rnncodec.entropy import layer_coder
 from rnncodec.entropy.contexts import context_config, context_model
 from rnncodec.entropy.interface import Codes, ContextModel, replay
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, read_pixels
 from rnncodec.weights.released import DEFAULT_MODEL, released_models
@@ -95,16 +95,15 @@ def digests(folder: Path) -> dict[str, str]:
     context = load_context(released_models()[DEFAULT_MODEL])
     found = {}
     for name, picture in {**made_codes(context.config.bits), **stored_codes(folder, context)}.items():
+        encoder, decoder, own = LayerCoder(context), LayerCoder(context), context.start()
         for t, codes in enumerate(picture):
-            history = list(picture[:t])
-            payload = layer_coder.encode(codes, history, context)
-            assert np.array_equal(layer_coder.decode(payload, codes.shape, history, context), codes), (
-                f"{name}, layer {t + 1}"
-            )
+            payload = encoder.encode(codes)
+            assert np.array_equal(decoder.decode(payload, codes.shape), codes), f"{name}, layer {t + 1}"
             digest = hashlib.sha256(payload)
             bits = (codes.ravel() > 0).astype(np.uint8)
-            for _, frequencies in replay(context.groups(history, *codes.shape[1:]), bits):  # also where raw bits won
+            for _, frequencies in replay(own.groups(*codes.shape[1:]), bits):  # also where raw bits won
                 digest.update(frequencies.astype("<i8").tobytes())
+            own.remember(codes)
             found[f"{name}, layer {t + 1}"] = digest.hexdigest()
     return found
 
@@ -138,10 +137,8 @@ def stored_codes(folder: Path, context: ContextModel) -> dict[str, list[Codes]]:
     found = {}
     for path in sorted(folder.glob("*.rnnc")):
         file = bitstream.read(path.read_bytes())
-        history: list[Codes] = []
-        for payload in file.layers:
-            history.append(layer_coder.decode(payload, file.header.shape, history, context))
-        found[path.stem] = history
+        coder = LayerCoder(context)
+        found[path.stem] = [coder.decode(payload, file.header.shape) for payload in file.layers]
     return found
 
 

@@ -26,6 +26,7 @@ from rnncodec.coding.onnx_codec import (
     zero_states,
 )
 from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.errors import ConfigurationError, ModelError, WrongModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
@@ -93,7 +94,8 @@ def test_a_file_that_the_graphs_encode_decodes_to_its_codes_everywhere(
         codes = step(encoder, config, t, {"picture": image - np.float32(0.5), "previous": previous}, states[0])
         previous = step(decoder.graph, config, t, {"codes": codes, "previous": previous}, states[1])
         written.append(codes[0].astype(np.int8))
-    payloads = [in_torch._encode(written[: t + 1]) for t in range(LAYERS)]
+    coder = LayerCoder(in_torch.context)
+    payloads = [coder.encode(codes) for codes in written]
     file = bitstream.read(in_torch._file(photo, payloads, b""))
     for reader in (decoder, in_torch):
         assert np.array_equal(list(reader._codes(file.header, file.layers)), written)

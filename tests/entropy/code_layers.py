@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.exactness import load_context
-from rnncodec.entropy import layer_coder
+from rnncodec.entropy.layer_coder import LayerCoder
 
 if __name__ == "__main__":
     context = load_context(Path(sys.argv[1]))
     digest = hashlib.sha256()
     for picture in np.load(sys.argv[2]):
-        for t, codes in enumerate(picture):
-            payload = layer_coder.encode(codes, list(picture[:t]), context)
-            assert np.array_equal(layer_coder.decode(payload, codes.shape, list(picture[:t]), context), codes)
+        encoder, decoder = LayerCoder(context), LayerCoder(context)
+        for codes in picture:
+            payload = encoder.encode(codes)
+            assert np.array_equal(decoder.decode(payload, codes.shape), codes)
             digest.update(payload)
     print(digest.hexdigest())

@@ -12,20 +12,21 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from rnncodec.entropy import checkerboard_integers
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.checkerboard_integers import CheckerboardContext, Codes
-from rnncodec.entropy.interface import ONE, replay
+from rnncodec.entropy.interface import ONE, ContextModel, replay
 from rnncodec.entropy.quantization import dequantize_checkerboard, quantize_checkerboard
 from rnncodec.errors import ModelError
 from tests.defaults import checkerboard_config
+from tests.entropy.after import after
 from tests.entropy.reference import frequencies
 
 VECTORS = Path(__file__).with_name("vectors.json")
 
 
-def all_frequencies(context: CheckerboardContext, history: Sequence[Codes], codes: Codes) -> np.ndarray:
+def all_frequencies(context: ContextModel, history: Sequence[Codes], codes: Codes) -> np.ndarray:
     """The frequency of a 1 for each bit of ``codes``, ``[bits, h, w]``, as the coder is given them."""
     bits = (codes.ravel() > 0).astype(np.uint8)
     found = np.zeros(bits.size, np.int64)
-    for indices, values in replay(context.groups(history, *codes.shape[1:]), bits):
+    for indices, values in replay(after(context, history).groups(*codes.shape[1:]), bits):
         assert not found[indices].any()  # each bit once
         found[indices] = values
     return found.reshape(codes.shape)

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from rnncodec.coding.torch_codec import TorchCodec
-from rnncodec.entropy import layer_coder
 from rnncodec.entropy.interface import Codes
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels
+from tests.entropy.after import coder_after
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,9 +53,9 @@ def test_layout_in_memory_changes_nothing(context_codec: IterativeCodec, all_cod
     first, second = all_codes[0, :2]
     turned = [np.asfortranarray(each) for each in (first, second)]  # the layout of .numpy() of channels_last tensors
     last = [np.ascontiguousarray(each.transpose(1, 2, 0)).transpose(2, 0, 1) for each in (first, second)]
-    payload = layer_coder.encode(second, [first], context_codec.context)
+    payload = coder_after(context_codec.context, [first]).encode(second)
     for history, each in (turned, last):
-        assert layer_coder.encode(each, [history], context_codec.context) == payload
+        assert coder_after(context_codec.context, [history]).encode(each) == payload
 
 
 def files(codec: IterativeCodec, photos: list[Pixels]) -> list[bytes]:
@@ -98,7 +99,8 @@ def test_codes_cut_out_of_a_batch_of_eight_are_coded_as_they_are_alone(
     for index in range(8):
         together = batch[:, index].numpy()
         alone = together.copy()
+        first, second, decoder = (LayerCoder(context) for _ in range(3))
         for t in range(2):
-            payload = layer_coder.encode(together[t], list(together[:t]), context)
-            assert payload == layer_coder.encode(alone[t], list(alone[:t]), context)
-            assert np.array_equal(layer_coder.decode(payload, alone[t].shape, list(alone[:t]), context), together[t])
+            payload = first.encode(together[t])
+            assert payload == second.encode(alone[t])
+            assert np.array_equal(decoder.decode(payload, alone[t].shape), together[t])

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from rnncodec.entropy import layer_coder, range_coder
 from rnncodec.entropy.interface import ONE, Groups
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.errors import FormatError
 from rnncodec.network.codec import IterativeCodec
 
@@ -18,27 +19,27 @@ def test_codes_survive_packing() -> None:
 def test_codes_survive_the_context_coder(context_codec: IterativeCodec, codes: Tensor, height: int, width: int) -> None:
     assert context_codec.context is not None
     for picture in codes[..., :height, :width].transpose(0, 1).numpy():
-        for t, each in enumerate(picture):
-            payload = layer_coder.encode(each, list(picture[:t]), context_codec.context)
+        encoder, decoder = LayerCoder(context_codec.context), LayerCoder(context_codec.context)
+        for each in picture:
+            payload = encoder.encode(each)
             assert len(payload) <= (each.size + 7) // 8
-            decoded = layer_coder.decode(payload, each.shape, list(picture[:t]), context_codec.context)
-            assert np.array_equal(decoded, each)
+            assert np.array_equal(decoder.decode(payload, each.shape), each)
 
 
 def test_expected_codes_are_short_and_unexpected_ones_raw(context_codec: IterativeCodec, codes: Tensor) -> None:
     assert context_codec.context is not None
     expected = codes[0, 0].numpy()
-    assert len(layer_coder.encode(expected, [], context_codec.context)) < 0.7 * expected.size / 8
+    assert len(LayerCoder(context_codec.context).encode(expected)) < 0.7 * expected.size / 8
     unexpected = (np.random.default_rng(0).integers(0, 2, expected.shape) * 2 - 1).astype(np.int8)
-    payload = layer_coder.encode(unexpected, [], context_codec.context)
+    payload = LayerCoder(context_codec.context).encode(unexpected)
     assert payload == layer_coder.pack(unexpected)
-    assert np.array_equal(layer_coder.decode(payload, expected.shape, [], context_codec.context), unexpected)
+    assert np.array_equal(LayerCoder(context_codec.context).decode(payload, expected.shape), unexpected)
 
 
 def test_payloads_longer_than_raw_bits_are_refused(context_codec: IterativeCodec) -> None:
     assert context_codec.context is not None
     with pytest.raises(FormatError, match="needs 8"):
-        layer_coder.decode(bytes(9), (32, 1, 2), [], context_codec.context)
+        LayerCoder(context_codec.context).decode(bytes(9), (32, 1, 2))
 
 
 @pytest.mark.parametrize("bits", [100, 10_000_000])
@@ -61,4 +62,4 @@ def test_a_code_word_that_no_reader_would_accept_is_replaced_by_the_raw_bits(
     codes = np.ones((32, 1000, 500), np.int8)
     assert layer_coder.least_size(codes.size) > 1
     monkeypatch.setattr(range_coder, "encode", lambda bits, groups: b"\x01")
-    assert layer_coder.encode(codes, [], context_codec.context) == layer_coder.pack(codes)
+    assert LayerCoder(context_codec.context).encode(codes) == layer_coder.pack(codes)

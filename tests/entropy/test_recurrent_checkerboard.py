@@ -1,3 +1,4 @@
+import weakref
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -9,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from rnncodec.coding.torch_codec import TorchCodec
-from rnncodec.entropy import layer_coder
-from rnncodec.entropy.interface import ONE, Codes
+from rnncodec.entropy.interface import ONE
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.order import STAGES, channel_groups, stages
 from rnncodec.entropy.quantization import dequantize_recurrent, quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
@@ -177,28 +178,39 @@ def test_a_second_implementation_computes_the_same(codes: Tensor) -> None:
             assert reference(list(picture[:t]), known, 4, 5, c, y, x) == found[c, y, x]
 
 
-def test_what_is_kept_of_other_pictures_changes_nothing(context: RecurrentCheckerboardContext, codes: Tensor) -> None:
-    first, second = (list(codes[:, i].numpy()) for i in range(2))
-    fresh = RecurrentCheckerboardContext(context.config, context.tensors)
-    expected = [layer_coder.encode(first[t], first[:t], fresh) for t in range(4)]
+def test_pictures_that_are_coded_in_turn_do_not_disturb_each_other(
+    context: RecurrentCheckerboardContext, codes: Tensor
+) -> None:
+    pictures = codes[:, :2].transpose(0, 1).numpy()
+    alone = []
+    for picture in pictures:
+        coder = LayerCoder(context)
+        alone.append([coder.encode(each) for each in picture])
+    coders = [LayerCoder(context), LayerCoder(context)]
+    in_turn = [[coder.encode(picture[t]) for coder, picture in zip(coders, pictures, strict=True)] for t in range(4)]
+    assert [list(payloads) for payloads in zip(*in_turn, strict=True)] == alone
 
-    def mixed(t: int) -> bytes:
-        layer_coder.encode(second[t], second[:t], context)
-        layer_coder.encode(first[t], [*first[: t - 1], second[t]] if t else [], context)  # the beginning is the same
-        return layer_coder.encode(first[t], first[:t], context)
 
-    assert [mixed(t) for t in range(4)] == expected
-    assert [mixed(t) for t in (3, 1, 2, 0)] == [expected[t] for t in (3, 1, 2, 0)]
+def test_no_layer_is_remembered_for_longer_than_the_memory_needs_it(
+    context: RecurrentCheckerboardContext, context_codec: IterativeCodec, codes: Tensor
+) -> None:
+    """Of the recurrent model and of the checkerboard, whose memory is a sum."""
+    for model in (context, context_codec.context):
+        assert model is not None
+        picture = model.start()
+        layers = [each.copy() for each in codes[:, 0].numpy()]
+        kept = [weakref.ref(each) for each in layers]
+        while layers:
+            picture.remember(layers.pop(0))
+        assert [each() is None for each in kept] == [True, True, model is context, False]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5), (2, 3), (10, 11)])
 def test_codes_survive(context: RecurrentCheckerboardContext, codes: Tensor, height: int, width: int) -> None:
     for picture in codes[..., :height, :width].transpose(0, 1).numpy():
-        history: list[Codes] = []
+        encoder, decoder = LayerCoder(context), LayerCoder(context)
         for each in picture:
-            payload = layer_coder.encode(each, history, context)
-            assert np.array_equal(layer_coder.decode(payload, each.shape, history, context), each)
-            history.append(each)
+            assert np.array_equal(decoder.decode(encoder.encode(each), each.shape), each)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from rnncodec.entropy import layer_coder
 from rnncodec.entropy.interface import Codes, ContextModel
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.bitstream import STRIDE
@@ -102,14 +102,9 @@ class FileDecoder(ABC, Generic[T]):
         if header.model != self.identities.get(header.coder) or header.bits != self.bits:
             known = " or ".join(identity.hex() for identity in self.identities.values())
             raise WrongModelError(f"written with model {header.model.hex()}, which is not the one at hand ({known})")
-        history: list[Codes] = []
+        coder = LayerCoder(None if header.coder == bitstream.RAW else self.context)
         for payload in payloads:
-            if header.coder == bitstream.RAW:
-                codes = layer_coder.unpack(payload, header.shape)
-            else:
-                assert self.context is not None  # else it had no identity for this coder
-                codes = layer_coder.decode(payload, header.shape, history, self.context)
-            history.append(codes)
+            codes = coder.decode(payload, header.shape)
             on_layer()
             yield codes
 

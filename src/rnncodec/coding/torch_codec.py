@@ -3,7 +3,7 @@
 import copy
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,8 +16,8 @@ from torch import Tensor
 from rnncodec.coding.base import CODING, FileDecoder
 from rnncodec.coding.code_search import search_codes
 from rnncodec.coding.targets import Quality, Target, bits_per_pixel, spread_sample
-from rnncodec.entropy import layer_coder
 from rnncodec.entropy.interface import Codes
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.networks import Network, dequantize
 from rnncodec.errors import ConfigurationError, WrongModelError
 from rnncodec.fileformat import bitstream
@@ -144,12 +144,12 @@ class TorchCodec(FileDecoder[Tensor]):
                 on_work(1.0)
                 yield payload, lambda show=show: quality.measure(show(), pixels)  # type: ignore[union-attr, misc]
             return
+        coder = LayerCoder(self.context)
         written, ahead = 0, self._estimate(pixels, iterations, target) if target else iterations
         while written < iterations:  # again with more layers, if the estimate was too low
             codes, qualities = self._encode_tiles(tiles, pixels, ahead, quality, on_work, effort)
-            history = list(codes)
             for t in range(written, ahead):
-                payload = self._encode(history[: t + 1])
+                payload = coder.encode(codes[t])
                 on_work(CODING)
                 yield payload, partial(qualities.__getitem__, t)
             written, ahead = ahead, min(ahead + MORE_LAYERS, iterations)
@@ -170,10 +170,9 @@ class TorchCodec(FileDecoder[Tensor]):
         """Yields, without end, the payload of each layer and a function that returns the picture that a decoder shows
         after this layer. The network runs on the whole picture at once."""
         height, width = pixels.shape[:2]
-        history: list[Codes] = []
+        coder = LayerCoder(self.context)
         for codes, reconstruction in self.codec.iterate(self._images(pixels)):
-            history.append(_signs(codes))
-            yield self._encode(history), partial(_show, reconstruction, height, width)
+            yield coder.encode(_signs(codes)), partial(_show, reconstruction, height, width)
 
     @torch.no_grad()
     def _encode_tiles(
@@ -229,12 +228,6 @@ class TorchCodec(FileDecoder[Tensor]):
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
         return torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 255.0
-
-    def _encode(self, history: Sequence[Codes]) -> bytes:
-        """The payload of the last codes in ``history``."""
-        if self.context is None:
-            return layer_coder.pack(history[-1])
-        return layer_coder.encode(history[-1], history[:-1], self.context)
 
     def _file(self, pixels: Pixels, payloads: list[bytes], metadata: bytes) -> bytes:
         height, width = pixels.shape[:2]

@@ -8,7 +8,7 @@ precision, and no convolutions that choose among algorithms.
 """
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
@@ -62,7 +62,7 @@ class CheckerboardContext:
         weights = divided(self.tensors, dict(zip(LAYERS, self.tensors["shifts"].tolist(), strict=True)))
         window = windows(weights["window"], config.radius)
         around = (2 * config.past_radius + 1) ** 2
-        self._past = np.split(weights["past"], [around * config.bits, 2 * around * config.bits])
+        self.past = np.split(weights["past"], [around * config.bits, 2 * around * config.bits])
         table = self.tensors["table"].astype(np.int64)
         self._predictors = [
             Predictor(
@@ -117,20 +117,38 @@ class CheckerboardContext:
         logits = TOP_LEVEL * size["output"].sum(1) + size["output_bias"].max(0)
         return max(int(layer.max()) for layer in (first, second, logits))
 
-    def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
-        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
-        predictor = self._predictors[min(len(history), self.config.iterations - 1)]
-        return predictor.groups(self._features(history, height, width), height, width)
+    def start(self) -> "CheckerboardPicture":
+        return CheckerboardPicture(self)
 
-    def _features(self, history: Sequence[Codes], height: int, width: int) -> Values:
-        """The part of each position's features that depends on earlier iterations, ``[height · width, first]``."""
-        seen = list(history[:-3:-1])
-        if len(history) > 2:
-            seen.append(np.sum(history[:-2], axis=0, dtype=np.int16).clip(-OLDEST, OLDEST))
-        features = np.zeros((height * width, self.config.hidden[0]), np.float32)
-        for values, weights in zip(seen, self._past, strict=False):  # the first two iterations have fewer
+    def predictor(self, t: int) -> "Predictor":
+        """That of iteration t; the first is 0."""
+        return self._predictors[min(t, self.config.iterations - 1)]
+
+
+class CheckerboardPicture:
+    """The context of one picture: the codes of its last two layers, and the sum of those of all layers before."""
+
+    def __init__(self, model: CheckerboardContext) -> None:
+        self._model = model
+        self._layers = 0  # that are remembered
+        self._recent: list[Codes] = []  # the last layer, and the one before
+        self._older: NDArray[np.int16] | None = None
+
+    def groups(self, height: int, width: int) -> Groups:
+        seen: list[NDArray[np.signedinteger]] = [*self._recent]
+        if self._older is not None:
+            seen.append(self._older.clip(-OLDEST, OLDEST))
+        features = np.zeros((height * width, self._model.config.hidden[0]), np.float32)
+        for values, weights in zip(seen, self._model.past, strict=False):  # the first two layers have fewer
             features += convolve(positions_first(values), weights)
-        return features
+        return self._model.predictor(self._layers).groups(features, height, width)
+
+    def remember(self, codes: Codes) -> None:
+        self._recent.insert(0, codes)
+        if len(self._recent) > 2:
+            oldest = self._recent.pop().astype(np.int16)
+            self._older = oldest if self._older is None else self._older + oldest
+        self._layers += 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The interface between the range coder and context models: ordered groups of bits, and their probabilities."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -32,6 +32,20 @@ def replay(groups: Groups, bits: Bits) -> Iterator[tuple[Indices, Frequencies]]:
         return
 
 
+class PictureContext(Protocol):
+    """A context model while it codes the layers of one picture, in order. What it remembers of them does not grow with
+    their number."""
+
+    def groups(self, height: int, width: int) -> Groups:
+        """The groups of the next layer's bits, whose codes are ``[bits, height, width]``."""
+        ...
+
+    def remember(self, codes: Codes) -> None:
+        """Read the codes ``[bits, height, width]`` of the next layer, once they are known: those after it depend on
+        them."""
+        ...
+
+
 class ContextModel(Protocol):
     """A context model in the form that codes files. ``coder`` is the coder id in the header of these files (see
     `rnncodec.fileformat.bitstream`). A weights file holds its ``config`` and its ``tensors``."""
@@ -44,6 +58,6 @@ class ContextModel(Protocol):
     @property
     def tensors(self) -> Mapping[str, NDArray[np.generic]]: ...
 
-    def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
-        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
+    def start(self) -> PictureContext:
+        """A context for one picture, of which no layer is known yet."""
         ...

@@ -2,7 +2,6 @@
 {-1, +1}."""
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -20,7 +19,7 @@ SLACK = 16  # bytes; see `least_size`
 def least_size(bits: int) -> int:
     """The least number of bytes of a code word of this many bits. The probability of a bit is at most
     ``(ONE - 1) / ONE``, so that each bit has at least ``log2(ONE / (ONE - 1))`` bits of information. Zero bytes at the
-    end of a code word are not written: SLACK allows for these, and `encode` writes raw bits if there are more."""
+    end of a code word are not written: SLACK allows for these, and `LayerCoder` writes raw bits if there are more."""
     return max(0, math.floor(bits * math.log2(ONE / (ONE - 1)) / 8) - SLACK)
 
 
@@ -37,28 +36,41 @@ def unpack(payload: bytes, shape: tuple[int, int, int]) -> Codes:
     return _codes(np.unpackbits(np.frombuffer(payload, np.uint8), count=count), shape)
 
 
-def encode(codes: Codes, history: Sequence[Codes], context: ContextModel) -> bytes:
-    """The code word of ``codes`` with the probabilities of ``context``, conditional on ``history``, the codes of all
-    earlier iterations. If it is not shorter than the raw bits, the raw bits."""
-    raw = pack(codes)
-    with _PRODUCTS.limit(limits=1):
-        coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), context.groups(history, *codes.shape[1:]))
-    return coded if least_size(codes.size) <= len(coded) < len(raw) else raw
+class LayerCoder:
+    """Codes the layers of one picture, in order, under ``context``; without one, as raw bits."""
 
+    def __init__(self, context: ContextModel | None) -> None:
+        self.context = None if context is None else context.start()
 
-def decode(payload: bytes, shape: tuple[int, int, int], history: Sequence[Codes], context: ContextModel) -> Codes:
-    """The inverse of `encode`.
+    def encode(self, codes: Codes) -> bytes:
+        """The payload of the next layer: the code word of ``codes`` with the probabilities of the context model. If it
+        is not shorter than the raw bits, the raw bits."""
+        raw = pack(codes)
+        if self.context is None:
+            return raw
+        with _PRODUCTS.limit(limits=1):
+            coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), self.context.groups(*codes.shape[1:]))
+            self.context.remember(codes)
+        return coded if least_size(codes.size) <= len(coded) < len(raw) else raw
 
-    Raises:
-        FormatError: no encoder can have written the payload.
-    """
-    count = int(np.prod(shape))
-    if len(payload) >= (count + 7) // 8:
-        return unpack(payload, shape)
-    if len(payload) < least_size(count):
-        raise FormatError(f"a layer has {len(payload)} bytes, too few for a picture of the size in its header")
-    with _PRODUCTS.limit(limits=1):
-        return _codes(range_coder.decode(payload, context.groups(history, *shape[1:]), count), shape)
+    def decode(self, payload: bytes, shape: tuple[int, int, int]) -> Codes:
+        """The codes ``[bits, h, w]``, of this ``shape``, of the next layer.
+
+        Raises:
+            FormatError: no encoder can have written the payload.
+        """
+        count = int(np.prod(shape))
+        if self.context is None:
+            return unpack(payload, shape)
+        with _PRODUCTS.limit(limits=1):
+            if len(payload) >= (count + 7) // 8:
+                codes = unpack(payload, shape)
+            elif len(payload) >= least_size(count):
+                codes = _codes(range_coder.decode(payload, self.context.groups(*shape[1:]), count), shape)
+            else:
+                raise FormatError(f"a layer has {len(payload)} bytes, too few for a picture of the size in its header")
+            self.context.remember(codes)
+        return codes
 
 
 def _codes(bits: Bits, shape: tuple[int, int, int]) -> Codes:

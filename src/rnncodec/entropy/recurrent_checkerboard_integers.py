@@ -1,7 +1,7 @@
 """A recurrent checkerboard context model in integers. `rnncodec.entropy.checkerboard_integers` says how its sums
 are kept exact."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,6 @@ class RecurrentCheckerboardContext:
                     table,
                 )
             )
-        self._read: tuple[list[Codes], Values | None] = ([], None)  # the codes read last, and the memory after them
 
     @staticmethod
     def shapes(config: RecurrentCheckerboardConfig) -> dict[str, tuple[int, ...]]:
@@ -106,37 +105,42 @@ class RecurrentCheckerboardContext:
         }
         return {name: (config.iterations, *shape) for name, shape in shapes.items()} | {"table": (TABLE,)}
 
-    def groups(self, history: Sequence[Codes], height: int, width: int) -> Groups:
-        """The groups of the next iteration's bits, given the codes ``[bits, height, width]`` of all earlier ones."""
-        t = self._set(len(history))
-        weights = self._weights[t]
-        if history:
-            features = convolve(positions_first(history[-1]), weights["past"])
-            features += self._memory(history) @ weights["recall"]
-        else:
-            features = np.zeros((height * width, self.config.hidden[0]), np.float32)
-        return self._predictors[t].groups(features, height, width)
+    def start(self) -> "RecurrentPicture":
+        return RecurrentPicture(self)
 
-    def _set(self, t: int) -> int:
-        """Which of the weights serve iteration t."""
-        return min(t, self.config.iterations - 1)
+    def weights(self, t: int) -> tuple[dict[str, Values], Predictor]:
+        """The weights and the predictor of iteration t; the first is 0."""
+        own = min(t, self.config.iterations - 1)
+        return self._weights[own], self._predictors[own]
 
-    def _memory(self, history: Sequence[Codes]) -> Values:
-        """The memory ``[h · w, memory]`` after the codes of ``history``. It is kept, with the codes. So when a picture
-        is coded layer by layer, each layer is read once."""
-        read, memory = self._read
-        if len(read) > len(history) or any(old is not new for old, new in zip(read, history, strict=False)):
-            read, memory = [], None
-        for t in range(len(read), len(history)):
-            weights = self._weights[self._set(t)]
-            sums = convolve(positions_first(history[t]), weights["codes"])
-            if memory is not None:
-                sums += convolve(memory.reshape(*history[t].shape[1:], -1), weights["state"])
-            sums += weights["memory_bias"]
-            memory = whole(sums, 0, TOP_LEVEL)
-        assert memory is not None  # there are codes
-        self._read = (list(history), memory)
-        return memory
+
+class RecurrentPicture:
+    """The context of one picture: its last codes, and the memory ``[h · w, memory]`` of all codes before the next
+    layer's."""
+
+    def __init__(self, model: RecurrentCheckerboardContext) -> None:
+        self._model = model
+        self._layers = 0  # that are remembered
+        self._last: Codes | None = None
+        self._memory: Values | None = None
+
+    def groups(self, height: int, width: int) -> Groups:
+        weights, predictor = self._model.weights(self._layers)
+        features = np.zeros((height * width, self._model.config.hidden[0]), np.float32)
+        if self._last is not None and self._memory is not None:
+            features += convolve(positions_first(self._last), weights["past"])
+            features += self._memory @ weights["recall"]
+        return predictor.groups(features, height, width)
+
+    def remember(self, codes: Codes) -> None:
+        weights, _ = self._model.weights(self._layers)
+        sums = convolve(positions_first(codes), weights["codes"])
+        if self._memory is not None:
+            sums += convolve(self._memory.reshape(*codes.shape[1:], -1), weights["state"])
+        sums += weights["memory_bias"]
+        self._memory = whole(sums, 0, TOP_LEVEL)
+        self._last = codes
+        self._layers += 1
 
 
 def _largest(tensors: Mapping[str, NDArray[np.integer]]) -> int:

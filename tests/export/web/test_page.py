@@ -158,7 +158,7 @@ def test_preview_shows_while_the_first_layer_arrives(
     start = file.ends[0] - len(first)
     part = first[: 7 * len(first) // 10]
     assert wide_codec.context is not None
-    bits = guessed(part, wide_codec.context.groups([], *shape[1:]), int(np.prod(shape)))
+    bits = guessed(part, wide_codec.context.start().groups(*shape[1:]), int(np.prod(shape)))
     likely = torch_codec._encode([(2 * bits.astype(np.int8) - 1).reshape(shape)])
     wanted = next(torch_codec.decode(bitstream.read(bitstream.write(replace(file.header, layers=1), [likely]))))
     whole = next(torch_codec.decode(file))
