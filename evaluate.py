@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 import rnncodec.training.launch.hydra_start  # noqa: F401
 from rnncodec.errors import RnncodecError
 from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
+from rnncodec.terminal import printable
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
 
@@ -28,7 +29,7 @@ def main(config: DictConfig) -> None:
         else:
             evaluate_and_print(config)
     except RnncodecError as error:
-        raise CompactHydraException(str(error)) from None
+        raise CompactHydraException(printable(str(error))) from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writing files so that none is ever half written."""
+"""Writing files so that none is ever half written, under names that lead to no other folder."""
 
 import contextlib
 import hashlib
@@ -44,3 +44,9 @@ def shortened(name: str, most: int) -> str:
     if len(encoded) <= most:
         return name
     return f"{encoded[: most - 9].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:8]}"
+
+
+def is_file_name(name: object) -> bool:
+    """Whether ``name`` is a text that names a file in a folder, and nothing outside of it: without slashes and control
+    characters, and not too long."""
+    return isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and not set(name) & set("/\\\0")

@@ -210,6 +210,16 @@ def test_output_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
+def test_escape_sequences_in_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    name = "\x1b]0;title\x07\x1b[2J.rnnc"
+    (tmp_path / name).write_bytes(b"none of ours")
+    for command in ("decompress", "info"):
+        done = run(command, tmp_path / name, tmp_path / f"absent{name}")
+        assert done.returncode != 0
+        assert b"not an rnncodec file" in done.stderr
+        assert not set(done.stderr + done.stdout) & set(b"\x1b\x07")
+
+
 def test_folder_in_which_nothing_can_be_written_is_found_before_the_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

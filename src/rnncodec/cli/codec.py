@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 from PIL import Image
-from rich.console import Console
 
 from rnncodec.cli.app import app
 from rnncodec.cli.convert import Convert, Converted, Step, convert_all
@@ -35,6 +34,7 @@ from rnncodec.pictures.limits import MAX_PIXELS, MOST_EFFORT
 from rnncodec.pictures.pillow_metadata import encode, metadata_of
 from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels
 from rnncodec.pictures.tiles import Region
+from rnncodec.terminal import Terminal
 from rnncodec.weights.released import DEFAULT_MODEL
 
 SOFTWARE = "rnncodec"  # what PNG files that we write name as their origin
@@ -275,7 +275,7 @@ def info(
         if as_json:
             print(json.dumps(described))
         else:
-            Console(highlight=False).print(table(described))
+            Terminal(highlight=False).print(table(described))
 
     _, exit_code = run_each(files or [], show)
     if exit_code:

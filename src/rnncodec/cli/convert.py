@@ -19,7 +19,7 @@ from rich.markup import escape
 from rnncodec.cli.files import explained, fail, modified, write_output
 from rnncodec.cli.plan import Kind, make_plan
 from rnncodec.errors import OutputError, RnncodecError
-from rnncodec.terminal import log, progress
+from rnncodec.terminal import log, printable, progress
 
 # Called with the number of steps of a file; returns a function that moves the progress bar by some steps, or by a part
 # of one.
@@ -235,4 +235,4 @@ def convert_file(convert: Convert, source: str, target: str, step: Step, keep_ti
 
 def _description(outputs: dict[str, str]) -> str:
     """What stands before the progress bar."""
-    return f"{len(outputs):,} files" if len(outputs) > 1 else escape(Path(next(iter(outputs))).name)
+    return f"{len(outputs):,} files" if len(outputs) > 1 else escape(printable(Path(next(iter(outputs))).name))

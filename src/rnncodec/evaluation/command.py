@@ -5,18 +5,18 @@ from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rnncodec.errors import RnncodecError
+from rnncodec.atomic_file import is_file_name
+from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.evaluation.tracking import log_evaluation
 from rnncodec.pictures.pixels import find_images
-from rnncodec.terminal import log, progress
+from rnncodec.terminal import Terminal, log, progress
 from rnncodec.training.run.folder import CONFIG
 
 SAMPLES = "samples"
@@ -43,6 +43,11 @@ def evaluate_and_print(config: DictConfig) -> Path:
     """
     images = sample_images() if config.images == SAMPLES else find_images(Path(config.images))
     name = config.name or Path(config.model).resolve().with_suffix("").name
+    if not is_file_name(name):
+        raise ConfigurationError(
+            f"name={name} names the files of the results: it cannot have slashes or control characters, nor be longer "
+            "than 200 characters; to choose their folder, use folder=…"
+        )
     options = Options(
         model=str(config.model),
         images=images,
@@ -106,7 +111,7 @@ def print_summary(evaluation: Evaluation, folder: Path) -> None:
         area = "–" if summary.area_ms_ssim is None else f"{summary.area_ms_ssim:.4f}"
         rate = "–" if summary.bd_ms_ssim is None else f"{summary.bd_ms_ssim.percent:+.1f} %"
         table.add_row(escape(summary.name), *rates, area, rate)
-    console = Console()
+    console = Terminal()
     console.print(table)
     if about.broken:
         console.print(f"{len(about.broken)} of {len(about.images)} images could not be measured")

@@ -1,16 +1,20 @@
 """Rate–distortion curves, and their files in CompressAI's JSON schema, which its tools and ours can exchange."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from rnncodec.errors import DataError
 from rnncodec.evaluation.measure import Point
+from rnncodec.json_input import read_json
 
 METRICS = {"ms-ssim-rgb": "MS-SSIM", "psnr-rgb": "PSNR (dB)", "psnr-hvs-y": "PSNR-HVS (dB)"}  # CompressAI's keys
 DECODING_MACS = "decoding_kmac"  # thousands of multiply–accumulates a pixel to decode a file, of a network
+LARGEST = 1e12  # sums of such numbers are finite
 FIELDS = {  # the fields of a Point, by their keys in the files
     "setting": "setting",
     "bpp": "bpp",
@@ -58,16 +62,29 @@ def read_curve(path: Path) -> Curve:
         DataError: the file cannot be read, or is not of that schema.
     """
     try:
-        content = json.loads(path.read_text())
-        results = {key: [float(value) for value in values] for key, values in content["results"].items()}
+        content = read_json(path)
+        results = {str(key): [finite(value) for value in values] for key, values in content["results"].items()}
         curve = Curve(str(content["name"]), str(content.get("description", "")), results)
         rates = results["bpp"]
+        if not rates or min(rates) <= 0:
+            raise ValueError("rates must be above 0")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a curve in CompressAI's JSON schema ({error!r})") from None
     for key in METRICS:
         if key in results and len(results[key]) != len(rates):
             raise DataError(f"{path}: {len(rates)} rates but {len(results[key])} values of {key}")
     return curve
+
+
+def finite(value: Any) -> float:
+    """The number that ``value`` stands for. Raises ValueError if it is not finite, or larger than any result."""
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number without end
+        number = math.inf
+    if not -LARGEST < number < LARGEST:
+        raise ValueError(f"{value} is not a number below {LARGEST:g}")
+    return number
 
 
 def read_anchors(folder: Path) -> list[Curve]:

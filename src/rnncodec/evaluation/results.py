@@ -12,14 +12,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from rnncodec.atomic_file import replacing
+from rnncodec.atomic_file import is_file_name, replacing
 from rnncodec.errors import DataError
 from rnncodec.evaluation.classical import CLASSICAL
-from rnncodec.evaluation.curves import DECODING_MACS, Curve, mean_curve, read_curve, write_curve
+from rnncodec.evaluation.curves import DECODING_MACS, Curve, finite, mean_curve, read_curve, write_curve
 from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
+from rnncodec.fileformat.bitstream import MAX_LAYERS
+from rnncodec.json_input import read_json
 from rnncodec.network.config import ADDED, CodecConfig
 from rnncodec.network.cost import Cost, cost
+from rnncodec.network.options import is_whole
+from rnncodec.pictures.limits import MOST_EFFORT
 
 ABOUT = "evaluation.json"
 MEASUREMENTS = "per_image.csv"
@@ -52,6 +56,26 @@ class About:
         own, others = ((each.name, each.identity, each.iterations, each.effort) for each in (self, other))
         return own == others
 
+    def check(self) -> None:
+        """Raises ValueError if a field, which may come from somebody else's file, is not of its type."""
+        names = [self.name, *lists(self.baselines), *lists(self.anchors)]
+        holds = {
+            "name, baselines and anchors must be names of files": all(map(is_file_name, names)),
+            "model and identity must be texts": isinstance(self.model, str) and isinstance(self.identity, str),
+            "network and training must be objects": isinstance(self.network, dict)
+            and isinstance(self.training, dict)
+            and isinstance(self.training.get("options", {}), dict),
+            f"iterations must be from 1 to {MAX_LAYERS}": is_whole(self.iterations, 1, MAX_LAYERS),
+            "images must be a list of texts": all(isinstance(image, str) for image in lists(self.images)),
+            "compare_to must be a text": self.compare_to is None or isinstance(self.compare_to, str),
+            "broken must map names to reasons": isinstance(self.broken, dict)
+            and all(isinstance(reason, str) for reason in self.broken.values()),
+            f"effort must be from 0 to {MOST_EFFORT}": is_whole(self.effort, 0, MOST_EFFORT),
+        }
+        for rule, kept in holds.items():
+            if not kept:
+                raise ValueError(rule)
+
     @property
     def cost(self) -> Cost:
         """The cost of the network."""
@@ -61,6 +85,13 @@ class About:
     def measured(self) -> list[str]:
         """The images that could be measured."""
         return [image for image in self.images if Path(image).name not in self.broken]
+
+
+def lists(value: Any) -> list[Any]:
+    """``value``, a list. Raises TypeError if it is none."""
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list")
+    return value
 
 
 @dataclass(frozen=True)
@@ -146,6 +177,8 @@ def read_evaluation(folder: Path) -> Evaluation:
         return complete(about, read_measurements(folder), anchors)
     except KeyError as error:
         raise DataError(f"{folder}: the evaluation is not finished: it lacks {error}; run it again") from None
+    except ValueError as error:  # images with unequal numbers of points, or a network that is none
+        raise DataError(f"{folder}: its measurements do not fit together ({error})") from None
 
 
 def write_about(about: About, folder: Path) -> None:
@@ -156,10 +189,12 @@ def write_about(about: About, folder: Path) -> None:
 def read_about(folder: Path) -> About | None:
     """None if there is no evaluation in ``folder``. Raises DataError if its file cannot be read."""
     try:
-        return About(**json.loads((folder / ABOUT).read_text()))
+        about = About(**read_json(folder / ABOUT))
+        about.check()
+        return about
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: an unknown or a missing field
         raise DataError(f"{folder / ABOUT}: cannot be read ({error})") from None
 
 
@@ -179,11 +214,13 @@ def read_measurements(folder: Path) -> Measurements:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 key = row.pop("codec"), row.pop("image")
-                values: dict[str, Any] = {name: float(value) for name, value in row.items()}
+                values: dict[str, Any] = {name: finite(value) for name, value in row.items()}
                 values["bytes"] = int(row["bytes"])
+                if values["bpp"] <= 0:
+                    raise ValueError(f"a file of {values['bpp']} bits a pixel")
                 measurements.setdefault(key, []).append(Point(**values))
     except FileNotFoundError:
         return {}
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read ({error!r})") from None
     return measurements

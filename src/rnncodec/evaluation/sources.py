@@ -1,5 +1,7 @@
 """The sources of a report: runs, evaluations and curves, read from their files."""
 
+import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,12 +89,42 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         training = {name: value for name, value in about.training.items() if name != "options"}
         options = flat({"model": about.network, "training": training, **about.training.get("options", {})})
     if run:
-        config = yaml.safe_load((run / CONFIG).read_text())
-        options |= flat({name: value for name, value in config.items() if name not in LEFT_OUT})
+        options |= flat({name: value for name, value in read_options(run / CONFIG).items() if name not in LEFT_OUT})
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
-    return Source(
-        name, evaluation, evaluation.curves[0] if evaluation else None, options, read_history(run) if run else {}
-    )
+    training = finite_history(run) if run else {}
+    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, training)
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Reads YAML without aliases, by which a small file can stand for values without end."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has aliases")
+        return super().compose_node(parent, index)
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """The options of a run. Nothing that they name is imported. Raises DataError if the file cannot be read."""
+    try:
+        options = yaml.load(path.read_text(), PlainLoader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(options, dict):
+        raise DataError(f"{path}: it holds no options")
+    return options
+
+
+def finite_history(run: Path) -> Series:
+    """The logged values of a run, without those that are not finite. Raises DataError if they cannot be read."""
+    try:
+        history = read_history(run)
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{run}: its history cannot be read ({error!r})") from None
+    return {
+        name: {step: value for step, value in values.items() if math.isfinite(value)}
+        for name, values in history.items()
+    }
 
 
 def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

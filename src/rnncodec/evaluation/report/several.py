@@ -5,7 +5,6 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,6 +15,7 @@ from rnncodec.evaluation.report.page import render, report_curves
 from rnncodec.evaluation.results import ABOUT, JOB_FAILURE, JOB_RESULTS
 from rnncodec.evaluation.sources import read_sources
 from rnncodec.evaluation.summary import cells, headings, markdown, summarize
+from rnncodec.terminal import Terminal
 
 TABLE, REPORT = "summary.md", "report.html"
 PHOTOS = 3  # of each model, in the report
@@ -39,7 +39,7 @@ def compare(folder: Path) -> None:
     jobs = sorted((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
     results = [Path((job / JOB_RESULTS).read_text().strip()) for job in jobs if (job / JOB_RESULTS).is_file()]
     results = [result for result in dict.fromkeys(results) if (result / ABOUT).is_file()]
-    console = Console()
+    console = Terminal()
     if results:
         sources = read_sources(results)
         curves = [curve for _, curve in report_curves(sources)]

@@ -1,9 +1,9 @@
 """The result of training a context model, on the terminal."""
 
 import lightning as L
-from rich.console import Console
 from rich.table import Table
 
+from rnncodec.terminal import Terminal
 from rnncodec.training.context_module import ContextModule
 
 
@@ -29,7 +29,7 @@ class ContextTable(L.Callback):
             if bits is None or saved is None:
                 return  # no validation yet
             table.add_row(str(t), f"{bits:.4f}", f"{saved:.1%}")
-        console = Console()
+        console = Terminal()
         console.print(table)
         console.print(f"Run:     {self.folder}", soft_wrap=True)
         console.print(

@@ -1,11 +1,11 @@
 """The result of training a codec, on the terminal."""
 
 import lightning as L
-from rich.console import Console
 from rich.table import Table
 
 from rnncodec.network.codec import STRIDE
 from rnncodec.network.cost import cost
+from rnncodec.terminal import Terminal
 from rnncodec.training.module import CodecModule
 from rnncodec.weights.released import RUN_WEIGHTS
 
@@ -32,7 +32,7 @@ class IterationTable(L.Callback):
             if psnr is None or ms_ssim is None:
                 return  # no validation yet
             table.add_row(str(t), f"{bpp:.3f}", f"{psnr:.2f}", f"{ms_ssim:.4f}")
-        console = Console()
+        console = Terminal()
         console.print(table)
         console.print(f"Network: {cost(pl_module.codec.config)}", soft_wrap=True)
         console.print(f"Run:     {self.folder}", f"Picture: {self.folder}/strip.png", sep="\n", soft_wrap=True)

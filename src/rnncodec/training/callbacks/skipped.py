@@ -1,7 +1,8 @@
 """How many photos and shards were skipped in training."""
 
 import lightning as L
-from rich.console import Console
+
+from rnncodec.terminal import Terminal
 
 
 class CountSkipped(L.Callback):
@@ -16,7 +17,7 @@ class CountSkipped(L.Callback):
         """Prints in teardown, when the progress bar has left the terminal."""
         skipped = int(trainer.callback_metrics.get("data/corrupt", 0))
         if skipped and stage == "fit" and trainer.is_global_zero:
-            Console().print(
+            Terminal().print(
                 f"Skipped: {skipped} times a photo or a shard that was broken or had vanished; see the warnings above",
                 soft_wrap=True,
             )

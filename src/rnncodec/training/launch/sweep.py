@@ -6,12 +6,12 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.errors import ConfigurationError
+from rnncodec.terminal import Terminal
 from rnncodec.training.process.hangup import survive_hangup
 from rnncodec.training.run.folder import CONFIG
 from rnncodec.training.run.outcome import state
@@ -44,7 +44,7 @@ def print_table(sweep: Path) -> None:
         table.add_column(heading, overflow="fold")
     for folder, (kind, detail) in states.items():
         table.add_row(escape(folder.name), kind, escape(detail))
-    console = Console()
+    console = Terminal()
     console.print(table)
     console.print(f"Sweep:   {sweep}", soft_wrap=True, highlight=False)
     if any(kind not in ("finished", "pruned") for kind, _ in states.values()):

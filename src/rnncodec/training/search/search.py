@@ -19,12 +19,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from rnncodec.atomic_file import replacing
 from rnncodec.errors import ConfigurationError
-from rnncodec.terminal import log
+from rnncodec.terminal import Terminal, log
 from rnncodec.training.launch.sweep import jobs
 from rnncodec.training.run.folder import LOCK
 from rnncodec.training.run.outcome import read_result, state
@@ -156,7 +155,7 @@ class Search:
         table = Table(*heading, title=f"{len(trials)} trials, the best first")
         for row in rows:
             table.add_row(*row)
-        console = Console()
+        console = Terminal()
         console.print(table)
         others = {name: value for name, value in fixed.items() if name not in ("sweep", "+sweep")}
         best = [f"{name}={value}" for name, value in (self.study.best_trial.params | others).items()]
