@@ -162,8 +162,8 @@ def test_a_damaged_layer_is_treated_like_one_that_was_cut(
 
 def test_foreign_files_and_newer_ones_are_not_identified(photo: Image.Image, save: Any) -> None:
     content = save(photo, iterations=1)
-    with pytest.raises(UnidentifiedImageError), pytest.warns(UserWarning, match="an .rnnc file of version 2"):
-        Image.open(io.BytesIO(content[:4] + b"\x02" + content[5:]))
+    with pytest.raises(UnidentifiedImageError), pytest.warns(UserWarning, match="an .rnnc file of version 3"):
+        Image.open(io.BytesIO(content[:4] + b"\x03" + content[5:]))
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(b"RNNC\x01 and something else"))
 

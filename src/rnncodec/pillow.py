@@ -89,8 +89,8 @@ def _accept(prefix: bytes) -> bool | str:
     if not prefix.startswith(bitstream.MAGIC):
         return False
     version = prefix[len(bitstream.MAGIC)] if len(prefix) > len(bitstream.MAGIC) else bitstream.VERSION
-    if version != bitstream.VERSION:
-        return f"it is an .rnnc file of version {version}, and this rnncodec reads version {bitstream.VERSION}"
+    if not 1 <= version <= bitstream.VERSION:
+        return f"it is an .rnnc file of version {version}, and this rnncodec reads versions 1 to {bitstream.VERSION}"
     return True
 
 

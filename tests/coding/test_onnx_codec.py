@@ -96,7 +96,7 @@ def test_a_file_that_the_graphs_encode_decodes_to_its_codes_everywhere(
         written.append(codes[0].astype(np.int8))
     coder = LayerCoder(in_torch.context)
     payloads = [coder.encode(codes) for codes in written]
-    file = bitstream.read(in_torch._file(photo, payloads, b""))
+    file = bitstream.read(in_torch._file(photo, payloads, []))
     for reader in (decoder, in_torch):
         assert np.array_equal(list(reader._codes(file.header, file.layers)), written)
     *_, found = decoder.decode(file)

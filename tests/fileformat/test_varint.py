@@ -6,6 +6,6 @@ from rnncodec.fileformat import varint
 
 @given(st.integers(-(2**31), 2**31))
 def test_lengths_round_trip(value: int) -> None:
-    packed = varint.pack_varint(varint.zigzag(value))
-    assert varint.unzigzag(varint.unpack_varint(packed, 0)[0]) == value
-    assert varint.unpack_varint(packed, 0)[1] == len(packed)
+    field = varint.pack_varint(varint.zigzag(value))
+    assert len(field) <= varint.LONGEST
+    assert varint.unzigzag(varint.unpack_varint(field)) == value

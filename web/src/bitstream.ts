@@ -1,12 +1,20 @@
 /** The bytes of a file ↔ its header and layers, as docs/FORMAT.md specifies. */
 
+import { blockCheck, CHECK_SIZES, headerCheck, layerCheck } from "./checksum";
 import { FormatError } from "./errors";
 
 const MAGIC = [0x52, 0x4e, 0x4e, 0x43];
-const VERSION = 1;
+/** That is written; files of version 1 are read too. */
+export const VERSION = 2;
 const MAX_SIDE = 2 ** 28;
+const MAX_BLOCKS = 255;
+const MAX_BLOCKS_SIZE = 2 ** 26;
+/** The kinds of blocks that are known; of others only the check is looked at. */
+const KINDS = ["EXIF", "XMP ", "sRGB", "ALPH"].map((kind) => new TextEncoder().encode(kind));
 
 export interface Header {
+  /** Of the format that the file was written in. */
+  version: number;
   /** The identity of the weights, in hex. */
   model: string;
   coder: number;
@@ -27,6 +35,12 @@ export function rawSize(header: Header): number {
   return Math.ceil((header.bits * h * w) / 8);
 }
 
+/** A block of metadata: its kind, four characters, and its content. */
+export interface Block {
+  kind: string;
+  content: Uint8Array;
+}
+
 /** Reads a file whose bytes arrive in pieces. */
 export class Reader {
   header: Header | null = null;
@@ -35,15 +49,17 @@ export class Reader {
   /** Where in the file the last whole layer that was read ends. */
   end = 0;
   layersRead = 0;
-  damaged = false;
-  private rest = new Uint8Array(0);
+  /** The whole blocks of metadata that were read. */
+  readonly blocks: Block[] = [];
+  /** What is wrong with the file where it was read last; null if nothing is. */
+  private damage: "layer" | "metadata" | null = null;
+  private readonly rest = new Arrived();
+  private fields = new Uint8Array(0);
   private expected = 0;
+  private metadataSize = 0;
 
   push(chunk: Uint8Array): void {
-    const joined = new Uint8Array(this.rest.length + chunk.length);
-    joined.set(this.rest);
-    joined.set(chunk, this.rest.length);
-    this.rest = joined;
+    this.rest.push(chunk);
     this.received += chunk.length;
     if (this.header === null) this.readHeader();
   }
@@ -52,15 +68,16 @@ export class Reader {
   next(): Uint8Array | null {
     const layer = this.layer();
     if (layer === null) return null;
-    const { start, length } = layer;
-    if (start + length > this.rest.length) return null;
-    const payload = this.rest.slice(start, start + length);
-    const check = checksum(payload, checksum(this.rest.subarray(0, start - 2)));
-    if (check !== ((this.rest[start - 2] << 8) | this.rest[start - 1])) {
-      this.damaged = true;
+    const bytes = this.rest.bytes();
+    const { length, field, start } = layer;
+    if (start + length > bytes.length) return null;
+    const payload = bytes.slice(start, start + length);
+    const parts = [bytes.subarray(0, field), payload];
+    if (!holds(bytes.subarray(field, start), layerCheck(this.version, this.fields, this.layersRead + 1, parts))) {
+      this.damage = "layer";
       return null;
     }
-    this.rest = this.rest.slice(start + length);
+    this.rest.drop(start + length);
     this.expected = length;
     this.layersRead++;
     this.end += start + length;
@@ -70,7 +87,19 @@ export class Reader {
   /** What has arrived of the payload of the next layer, and its whole length in bytes; null if this is not known. */
   beginning(): { payload: Uint8Array; length: number } | null {
     const layer = this.layer();
-    return layer && { payload: this.rest.slice(layer.start, layer.start + layer.length), length: layer.length };
+    if (layer === null) return null;
+    const { start, length } = layer;
+    return { payload: this.rest.bytes().slice(start, start + length), length };
+  }
+
+  /** Reads the blocks of metadata that have arrived. */
+  readBlocks(): void {
+    while (this.layersRead === this.header?.layers && this.damage === null && this.readBlock());
+  }
+
+  /** Whether nothing more can be read, whatever arrives. */
+  get finished(): boolean {
+    return this.damage !== null;
   }
 
   /** Says, after the last byte, what is wrong with the file; null if it is whole. Throws if nothing can be shown. */
@@ -78,74 +107,139 @@ export class Reader {
     if (this.header === null) {
       throw new FormatError(this.received ? "It was cut inside its header: nothing can be decoded." : "It is empty.");
     }
-    if (this.layersRead === this.header.layers) return null;
+    const rest = this.rest.bytes();
+    if (this.layersRead === this.header.layers) {
+      const known = KINDS.some((kind) => startsWith(rest, kind) || startsWith(kind, rest));
+      if (rest.length === 0) return null;
+      if (!known) return "Bytes that are not its own follow the file.";
+      return this.damage ? "Its metadata are damaged." : "It was cut inside its metadata.";
+    }
     const number = this.layersRead + 1;
-    const where = this.damaged ? "is damaged" : this.rest.length ? "was cut" : "is missing";
+    const where = this.damage ? "is damaged" : rest.length ? "was cut" : "is missing";
     const damage = `layer ${number} of ${this.header.layers} ${where}`;
     if (this.layersRead === 0) throw new FormatError(`No layer is whole: ${damage}.`);
     return `${damage[0].toUpperCase()}${damage.slice(1)}. The picture is that of the layers before it.`;
   }
 
-  /** The bytes behind the last layer, which are metadata; empty if layers are missing. */
-  metadata(): Uint8Array {
-    return this.layersRead === this.header?.layers ? this.rest : new Uint8Array(0);
+  private get version(): number {
+    return this.header!.version;
   }
 
-  /** Where in `rest` the payload of the next layer starts, and its length; null if this is not known, or damaged. */
-  private layer(): { start: number; length: number } | null {
-    if (this.header === null || this.damaged || this.layersRead === this.header.layers) return null;
-    const difference = readVarint(this.rest, 0);
+  /** Of the next layer, where in `rest` its length field ends, where its payload starts, and its length; null if this is
+   * not known, or damaged. */
+  private layer(): { field: number; start: number; length: number } | null {
+    if (this.header === null || this.damage || this.layersRead === this.header.layers) return null;
+    const difference = readVarint(this.rest.bytes(), 0);
     if (difference === null) return null;
     const length = difference === "too long" ? -1 : this.expected + unzigzag(difference.value);
-    if (difference === "too long" || length < 0) {
-      this.damaged = true;
+    if (difference === "too long" || length < 0 || length > rawSize(this.header)) {
+      this.damage = "layer";
       return null;
     }
-    return { start: difference.end + 2, length };
+    return { field: difference.end, start: difference.end + CHECK_SIZES[this.version], length };
+  }
+
+  /** Reads the next block of metadata. False if it has not arrived, or is damaged. */
+  private readBlock(): boolean {
+    const bytes = this.rest.bytes();
+    if (bytes.length < 4) return false;
+    const kind = String.fromCharCode(...bytes.subarray(0, 4));
+    const length = readVarint(bytes, 4);
+    if (!/^[ -~]{4}$/.test(kind) || this.blocks.length === MAX_BLOCKS || length === "too long") return this.damaged();
+    if (length === null) return false;
+    if (this.metadataSize + length.value > MAX_BLOCKS_SIZE) return this.damaged();
+    const start = length.end + CHECK_SIZES[this.version];
+    if (bytes.length < start + length.value) return false;
+    const content = bytes.slice(start, start + length.value);
+    const parts = [bytes.subarray(0, length.end), content];
+    const check = blockCheck(this.version, this.fields, this.blocks.length + 1, parts);
+    if (!holds(bytes.subarray(length.end, start), check)) return this.damaged();
+    this.blocks.push({ kind, content });
+    this.metadataSize += start + length.value;
+    this.rest.drop(start + length.value);
+    return true;
+  }
+
+  private damaged(): false {
+    this.damage = "metadata";
+    return false;
   }
 
   private readHeader(): void {
-    const bytes = this.rest;
+    const bytes = this.rest.bytes();
     if (MAGIC.some((value, at) => at < bytes.length && bytes[at] !== value)) {
       throw new FormatError("It is not an .rnnc file.");
     }
-    if (bytes.length > 4 && bytes[4] !== VERSION) {
-      throw new FormatError(`It has version ${bytes[4]} of the format; this page reads version ${VERSION}.`);
+    const version = bytes[4];
+    if (bytes.length > 4 && !(version in CHECK_SIZES)) {
+      throw new FormatError(`It has version ${version} of the format; this page reads versions 1 to ${VERSION}.`);
     }
     if (bytes.length < 12) return;
     const width = readVarint(bytes, 12);
     const height = width === null || width === "too long" ? width : readVarint(bytes, width.end);
     if (width === null || height === null) return;
     if (width === "too long" || height === "too long") throw new FormatError(BROKEN_HEADER);
-    const end = height.end;
-    if (bytes.length < end + 2) return;
+    const end = height.end + CHECK_SIZES[version];
+    if (bytes.length < end) return;
     const [coder, bits, layers] = bytes.subarray(9, 12);
     const sensible = [width, height].every(({ value }) => value >= 1 && value <= MAX_SIDE) && bits && layers;
-    if (checksum(bytes.subarray(0, end)) !== ((bytes[end] << 8) | bytes[end + 1]) || !sensible) {
+    this.fields = bytes.slice(0, height.end);
+    if (!holds(bytes.subarray(height.end, end), headerCheck(version, this.fields)) || !sensible) {
       throw new FormatError(BROKEN_HEADER);
     }
     const model = toHex(bytes.subarray(5, 9));
-    this.header = { model, coder, bits, layers, width: width.value, height: height.value };
+    this.header = { version, model, coder, bits, layers, width: width.value, height: height.value };
     this.expected = rawSize(this.header);
-    this.end = end + 2;
-    this.rest = bytes.slice(end + 2);
+    this.end = end;
+    this.rest.drop(end);
   }
 }
 
 const BROKEN_HEADER = "Its header is damaged: nothing can be decoded.";
 
-/** The file of a header, the payload of each layer, and the metadata part. */
-export function write(header: Header, payloads: Uint8Array[], metadata: Uint8Array = new Uint8Array(0)): Uint8Array<ArrayBuffer> {
+/** Bytes that have arrived and were not read. Each is copied a few times at most, however small the pieces are. */
+class Arrived {
+  private held = new Uint8Array(2 ** 16);
+  private start = 0;
+  private end = 0;
+
+  push(chunk: Uint8Array): void {
+    const size = this.end - this.start;
+    if (this.end + chunk.length > this.held.length) {
+      const room = size + chunk.length > this.held.length / 2 ? new Uint8Array(2 * (size + chunk.length)) : this.held;
+      room.set(this.bytes());
+      [this.held, this.start, this.end] = [room, 0, size];
+    }
+    this.held.set(chunk, this.end);
+    this.end += chunk.length;
+  }
+
+  bytes(): Uint8Array {
+    return this.held.subarray(this.start, this.end);
+  }
+
+  drop(count: number): void {
+    this.start += count;
+  }
+}
+
+/** The file of a header, the payload of each layer, and the blocks of metadata, in the version that is written. */
+export function write(header: Header, payloads: Uint8Array[], blocks: Block[] = []): Uint8Array<ArrayBuffer> {
   const head = [...MAGIC, VERSION, ...fromHex(header.model), header.coder, header.bits, payloads.length];
   head.push(...varint(header.width), ...varint(header.height));
-  const parts = [Uint8Array.from(head), twoBytes(checksum(Uint8Array.from(head)))];
+  const fields = Uint8Array.from(head);
+  const parts = [fields, headerCheck(VERSION, fields)];
   let expected = rawSize(header);
-  for (const payload of payloads) {
+  payloads.forEach((payload, t) => {
     const length = Uint8Array.from(varint(zigzag(payload.length - expected)));
-    parts.push(length, twoBytes(checksum(payload, checksum(length))), payload);
+    parts.push(length, layerCheck(VERSION, fields, t + 1, [length, payload]), payload);
     expected = payload.length;
-  }
-  return joined([...parts, metadata]);
+  });
+  blocks.forEach(({ kind, content }, n) => {
+    const start = joined([new TextEncoder().encode(kind), Uint8Array.from(varint(content.length))]);
+    parts.push(start, blockCheck(VERSION, fields, n + 1, [start, content]), content);
+  });
+  return joined(parts);
 }
 
 /** The bytes of all parts. */
@@ -159,16 +253,13 @@ export function joined(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return all;
 }
 
-const CRC_TABLE = Uint16Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-  return crc & 0xffff;
-});
+function holds(found: Uint8Array, wanted: Uint8Array): boolean {
+  return found.every((byte, at) => byte === wanted[at]);
+}
 
-/** CRC-16/XMODEM of bytes that follow others whose CRC is `crc`. */
-export function checksum(bytes: Uint8Array, crc = 0): number {
-  for (const byte of bytes) crc = ((crc << 8) & 0xffff) ^ CRC_TABLE[(crc >> 8) ^ byte];
-  return crc;
+/** Whether `bytes` begin with `start`. */
+function startsWith(bytes: Uint8Array, start: Uint8Array): boolean {
+  return start.every((byte, at) => bytes[at] === byte);
 }
 
 /** The unsigned LEB128 number at `at`; null if the bytes end first. */
@@ -183,7 +274,7 @@ function readVarint(bytes: Uint8Array, at: number): { value: number; end: number
   return "too long";
 }
 
-export function varint(value: number): number[] {
+function varint(value: number): number[] {
   const bytes = [];
   while (value > 0x7f) {
     bytes.push((value % 0x80) + 0x80);
@@ -198,10 +289,6 @@ function zigzag(value: number): number {
 
 function unzigzag(value: number): number {
   return value % 2 ? -(value + 1) / 2 : value / 2;
-}
-
-export function twoBytes(value: number): Uint8Array {
-  return Uint8Array.of(value >> 8, value & 0xff);
 }
 
 function toHex(bytes: Uint8Array): string {

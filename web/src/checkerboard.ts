@@ -1,6 +1,6 @@
 /** Coder 1 of docs/FORMAT.md: the checkerboard context model. */
 
-import type { ContextModel, PictureContext, Tensors } from "./contexts";
+import type { ContextModel, PictureContext, Tensors } from "./context_model";
 import { Codes, convolve, Predictor } from "./predictor";
 import type { BitCoder } from "./range_coder";
 

@@ -1,27 +1,8 @@
 /** The context models, by the name that model.json gives. To add one, write a file like checkerboard.ts. */
 
 import { CheckerboardContext } from "./checkerboard";
-import type { Codes } from "./predictor";
-import type { BitCoder } from "./range_coder";
+import type { ContextModel, Tensors } from "./context_model";
 import { RecurrentCheckerboardContext } from "./recurrent_checkerboard";
-
-export interface ContextModel {
-  /** The id in the header of the files that it codes. */
-  coder: number;
-  /** For the layers of one picture, in order. */
-  start(): PictureContext;
-}
-
-/** A context model while it codes one picture; it remembers the layers before. */
-export interface PictureContext {
-  /** Decodes the next layer into `codes`, or encodes the layer that `codes` holds. */
-  run(coder: BitCoder, codes: Codes): void;
-  /** Remembers the next layer, once its codes are known. */
-  remember(codes: Codes): void;
-}
-
-/** The tensors of a context model, by name, flat. */
-export type Tensors = Record<string, Int32Array>;
 
 /** A context model as model.json holds it. */
 export interface ContextDescription {

@@ -1,6 +1,6 @@
 /** The codes of a layer ↔ its payload, as docs/FORMAT.md specifies. */
 
-import type { ContextModel, PictureContext } from "./contexts";
+import type { ContextModel, PictureContext } from "./context_model";
 import { FormatError } from "./errors";
 import type { Codes } from "./predictor";
 import { BitCoder, PartialRangeDecoder, RangeDecoder, RangeEncoder } from "./range_coder";

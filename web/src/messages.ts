@@ -1,8 +1,10 @@
 /** What the page and its worker say to each other. `job` is the number of the file at hand; older ones are dropped. */
 
+import type { Block, Header } from "./bitstream";
+
 export type Order =
   | { type: "open"; job: number; source: Blob | string }
-  | { type: "compress"; job: number; pixels: Uint8ClampedArray; width: number; height: number; metadata: Uint8Array };
+  | { type: "compress"; job: number; pixels: Uint8ClampedArray; width: number; height: number; blocks: Block[] };
 
 export type Report =
   | { type: "loading"; bytes: number }
@@ -13,8 +15,15 @@ export type Report =
   /** The picture that a part of the first layer gives, when so many bytes of the file have arrived. */
   | { type: "preview"; job: number; pixels: ImageData; bytes: number }
   | { type: "layer"; job: number; layer: Layer }
-  | { type: "done"; job: number; file: Uint8Array<ArrayBuffer>; warning: string | null }
+  | { type: "done"; job: number; file: FileParts; warning: string | null }
   | { type: "error"; job: number; message: string };
+
+/** What a file was read as, or is written from. */
+export interface FileParts {
+  header: Header;
+  payloads: Uint8Array[];
+  blocks: Block[];
+}
 
 /** The picture after a layer. */
 export interface Layer {

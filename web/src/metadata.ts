@@ -1,6 +1,6 @@
-/** The metadata of a photo's file → the metadata part of an .rnnc file, as docs/FORMAT.md specifies. */
+/** The metadata of a photo's file → the blocks of metadata of an .rnnc file, as docs/FORMAT.md specifies. */
 
-import { checksum, joined, twoBytes, varint } from "./bitstream";
+import { Block, joined } from "./bitstream";
 import { correctedExif, correctedXmp, isExif, takeOrientation } from "./exif";
 
 const MAX_SIZE = 2 ** 24;
@@ -14,18 +14,18 @@ interface Found {
   profile?: boolean;
 }
 
-/** The metadata part for a photo whose picture is written with this size; empty if it has no metadata. */
-export async function metadataPart(photo: Uint8Array, width: number, height: number): Promise<Uint8Array<ArrayBuffer>> {
+/** The blocks for a photo whose picture is written with this size; none if it has no metadata. */
+export async function metadataBlocks(photo: Uint8Array, width: number, height: number): Promise<Block[]> {
   const { exif, xmp, profile = false } = read(photo);
-  const parts: Uint8Array[] = [];
+  const blocks: Block[] = [];
   if (exif && isExif(exif) && exif.length <= MAX_SIZE) {
-    parts.push(block("EXIF", await deflated(correctedExif(exif, width, height, profile))));
+    blocks.push({ kind: "EXIF", content: await deflated(correctedExif(exif, width, height, profile)) });
   }
   if (xmp?.length && xmp.length <= MAX_SIZE) {
-    parts.push(block("XMP ", await deflated(correctedXmp(xmp, width, height, profile))));
+    blocks.push({ kind: "XMP ", content: await deflated(correctedXmp(xmp, width, height, profile)) });
   }
-  if (profile) parts.push(block("sRGB", new Uint8Array(0)));
-  return joined(parts);
+  if (profile) blocks.push({ kind: "sRGB", content: new Uint8Array(0) });
+  return blocks;
 }
 
 /**
@@ -96,11 +96,6 @@ function readWebp(photo: Uint8Array, view: DataView, found: Found): void {
 /** `start` has a character for each byte. */
 function startsWith(bytes: Uint8Array, start: string): boolean {
   return [...start].every((character, i) => bytes[i] === character.charCodeAt(0));
-}
-
-function block(kind: string, content: Uint8Array): Uint8Array {
-  const start = joined([new TextEncoder().encode(kind), Uint8Array.from(varint(content.length))]);
-  return joined([start, twoBytes(checksum(content, checksum(start))), content]);
 }
 
 /** A zlib stream. */

@@ -2,7 +2,8 @@
 
 import * as ort from "onnxruntime-web/wasm";
 
-import { contextModel, ContextDescription, ContextModel } from "./contexts";
+import type { ContextModel } from "./context_model";
+import { contextModel, ContextDescription } from "./contexts";
 import type { Codes } from "./predictor";
 
 interface State {

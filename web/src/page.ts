@@ -1,9 +1,9 @@
 /** The page: takes photos and files, and shows what the worker reports. */
 
-import { Reader, write } from "./bitstream";
+import { write } from "./bitstream";
 import { Jpegs } from "./jpeg";
-import { Layer, MAX_PIXELS, Order, Report } from "./messages";
-import { metadataPart, withoutOrientation } from "./metadata";
+import { FileParts, Layer, MAX_PIXELS, Order, Report } from "./messages";
+import { metadataBlocks, withoutOrientation } from "./metadata";
 import { turn } from "./turn";
 
 function element<T extends HTMLElement>(id: string): T {
@@ -26,7 +26,7 @@ interface Shown {
   layers: Layer[];
   count: number;
   jpegs: Jpegs | null;
-  file: Uint8Array<ArrayBuffer> | null;
+  file: FileParts | null;
   note: string;
 }
 
@@ -136,14 +136,14 @@ async function openPhoto(file: File): Promise<void> {
   context.transform(...matrix);
   context.drawImage(bitmap, 0, 0);
   const { data } = context.getImageData(0, 0, photo.width, photo.height);
-  const metadata = await metadataPart(original, photo.width, photo.height);
+  const blocks = await metadataBlocks(original, photo.width, photo.height);
   if (mine !== job) return;
   const after = `${photo.width}×${photo.height}`;
   const scaled = `The photo of ${width}×${height} pixels was scaled down to ${after}: this page takes no larger ones.`;
   begin(file.name, new Jpegs(photo), scale < 1 ? scaled : "");
   say(`Compressing ${file.name} … ${shown!.note}`);
   order(
-    { type: "compress", job, pixels: data, width: photo.width, height: photo.height, metadata },
+    { type: "compress", job, pixels: data, width: photo.width, height: photo.height, blocks },
     [data.buffer],
   );
 }
@@ -224,11 +224,8 @@ function download(content: Blob, name: string): void {
 
 /** The file of the layers up to the chosen one, with its metadata if they are wanted. */
 function truncated(): Uint8Array<ArrayBuffer> {
-  const reader = new Reader();
-  reader.push(shown!.file!);
-  const payloads: Uint8Array[] = [];
-  for (let payload = reader.next(); payload; payload = reader.next()) payloads.push(payload);
-  return write(reader.header!, payloads.slice(0, chosen().number), keep.checked ? reader.metadata() : undefined);
+  const { header, payloads, blocks } = shown!.file!;
+  return write(header, payloads.slice(0, chosen().number), keep.checked ? blocks : []);
 }
 
 function stem(): string {

@@ -1,6 +1,6 @@
 /** Coder 3 of docs/FORMAT.md: the recurrent checkerboard context model. */
 
-import type { ContextModel, PictureContext, Tensors } from "./contexts";
+import type { ContextModel, PictureContext, Tensors } from "./context_model";
 import { Codes, convolve, level, Predictor } from "./predictor";
 import type { BitCoder } from "./range_coder";
 

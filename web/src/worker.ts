@@ -1,6 +1,6 @@
 /** The codec, in a thread of its own: reads files while they arrive, and compresses photos. */
 
-import { Header, joined, positions, Reader, write } from "./bitstream";
+import { Header, joined, positions, Reader, VERSION, write } from "./bitstream";
 import { FormatError } from "./errors";
 import { Layers } from "./layers";
 import { MAX_PIXELS, Order, Report } from "./messages";
@@ -84,34 +84,38 @@ scope.onmessage = async ({ data: order }: MessageEvent<Order>) => {
 async function open(source: Blob | string, job: number, signal: AbortSignal): Promise<void> {
   const { stream, total } = typeof source === "string" ? await request(source, signal) : { stream: source.stream(), total: source.size };
   const reader = new Reader();
-  const parts: Uint8Array[] = [];
-  const arriving = pieces(stream);
+  const payloads: Uint8Array[] = [];
+  const arriving = stream.getReader();
   // The bytes are read on while the network works on a layer.
-  let waiting: Promise<IteratorResult<Uint8Array>> | null = arriving.next();
+  let waiting: Promise<ReadableStreamReadResult<Uint8Array>> | null = arriving.read();
   let decompressor: Decompressor | null = null;
   let previewed = false;
   while (waiting) {
-    const { done, value }: IteratorResult<Uint8Array> = await waiting;
+    const { done, value }: ReadableStreamReadResult<Uint8Array> = await waiting;
     if (job !== current) return;
-    waiting = done ? null : arriving.next();
+    waiting = done ? null : arriving.read();
     if (!done) {
-      parts.push(value);
       reader.push(value);
       report({ type: "progress", job, received: reader.received, total });
     }
     if (reader.header && !decompressor) decompressor = await Decompressor.start(reader.header, job);
     if (!decompressor) continue;
     for (let payload = reader.next(); payload; payload = reader.next()) {
+      payloads.push(payload);
       await decompressor.layer(payload, reader.end);
       if (job !== current) return;
     }
+    reader.readBlocks();
+    if (reader.finished) break; // what follows is not read
     const part = reader.layersRead || previewed ? null : reader.beginning();
     if (part && part.payload.length >= ENOUGH * part.length && (await comesNothing(waiting))) {
       previewed = true;
       await decompressor.preview(part.payload, part.length, reader.received);
     }
   }
-  report({ type: "done", job, file: joined(parts), warning: reader.finish() });
+  void arriving.cancel();
+  const warning = reader.finish();
+  report({ type: "done", job, file: { header: reader.header!, payloads, blocks: reader.blocks }, warning });
 }
 
 async function request(source: string, signal: AbortSignal): Promise<{ stream: ReadableStream<Uint8Array>; total: number | null }> {
@@ -181,12 +185,13 @@ class Decompressor {
 }
 
 /** Compresses a photo, and reports the picture after each layer. */
-async function compress({ job, pixels, width, height, metadata }: Order & { type: "compress" }): Promise<void> {
+async function compress({ job, pixels, width, height, blocks }: Order & { type: "compress" }): Promise<void> {
   const loaded = await model;
   const count = Math.min(LAYERS, loaded.description.iterations);
   const { h, w } = positions({ width, height });
   const identity = loaded.description.identities[loaded.coder];
-  const header: Header = { model: identity, coder: loaded.coder, bits: loaded.bits, layers: count, width, height };
+  const { coder, bits } = loaded;
+  const header: Header = { version: VERSION, model: identity, coder, bits, layers: count, width, height };
   report({ type: "header", job, width, height, layers: count });
   const picture = padded(pixels, width, height, 16 * h, 16 * w);
   const layers = new Layers(loaded.bits, h, w, loaded.context);
@@ -199,7 +204,7 @@ async function compress({ job, pixels, width, height, metadata }: Order & { type
     if (job !== current) return;
     await show(job, shown, codes, header, write(header, payloads).length);
   }
-  report({ type: "done", job, file: write(header, payloads, metadata), warning: null });
+  report({ type: "done", job, file: { header, payloads, blocks }, warning: null });
 }
 
 /** 8-bit RGBA to planes in [0, 1] minus ½; the last row and column are repeated. */

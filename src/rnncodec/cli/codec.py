@@ -271,7 +271,7 @@ def info(
         print(json.dumps({"model": model} | asdict(network)) if as_json else f"{model}: {network}")
 
     def show(source: str) -> None:
-        described = describe(source, bitstream.read(read_input(source)))
+        described = describe(source, bitstream.Reader(read_chunks(source)).file())
         if as_json:
             print(json.dumps(described))
         else:

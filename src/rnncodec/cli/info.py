@@ -16,7 +16,7 @@ def describe(source: str, file: bitstream.File) -> dict[str, Any]:
     pixels = header.width * header.height
     return {
         "file": source,
-        "version": bitstream.VERSION,
+        "version": header.version,
         "model": header.model.hex(),
         "model_name": released_name(header.model),
         "coder": header.coder,

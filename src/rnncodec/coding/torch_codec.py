@@ -21,7 +21,7 @@ from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.networks import Network, dequantize
 from rnncodec.errors import ConfigurationError, WrongModelError
 from rnncodec.fileformat import bitstream
-from rnncodec.fileformat.metadata import NO_METADATA, Metadata
+from rnncodec.fileformat.metadata import NO_METADATA, Block, Metadata
 from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.network.precision import convert, fastest
 from rnncodec.pictures.limits import MOST_EFFORT
@@ -103,17 +103,18 @@ class TorchCodec(FileDecoder[Tensor]):
         largest = target.largest(pixels)
         quality = Quality.of(target, pixels)
         payloads: list[bytes] = []
-        packed = metadata.pack()
+        blocks = metadata.blocks()
         content, best = b"", -math.inf
         for payload, reached in self._layers(pixels, iterations, target, quality, on_work, effort):
-            written, content = content, self._file(pixels, [*payloads, payload], packed)
+            written, content = content, self._file(pixels, [*payloads, payload], blocks)
             if largest is not None and len(content) > largest:
                 if not payloads:
-                    strip = f"; {len(packed):,} of them are metadata, which --strip (in Python strip=True) leaves out"
+                    spare = bitstream.spare_size(blocks)
+                    strip = f"; {spare:,} of them are metadata, which --strip (in Python strip=True) leaves out"
                     raise ConfigurationError(
                         f"one layer takes {len(content):,} bytes ({bits_per_pixel(len(content), pixels):.3f} bpp), "
                         f"more than the {largest:,} allowed; it is the least that can be written"
-                        + (strip if packed else "")
+                        + (strip if spare else "")
                     )
                 return written
             payloads.append(payload)
@@ -229,11 +230,11 @@ class TorchCodec(FileDecoder[Tensor]):
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
         return torch.from_numpy(padded).to(self.device).permute(2, 0, 1)[None].float() / 255.0
 
-    def _file(self, pixels: Pixels, payloads: list[bytes], metadata: bytes) -> bytes:
+    def _file(self, pixels: Pixels, payloads: list[bytes], blocks: list[Block]) -> bytes:
         height, width = pixels.shape[:2]
         identity = self.identity
         header = bitstream.Header(identity, self.coder, width, height, self.bits, len(payloads))
-        return bitstream.write(header, payloads, metadata)
+        return bitstream.write(header, payloads, blocks)
 
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Tensor]:
         cut = (torch.from_numpy(each[(..., *tile.whole)].copy())[None].to(self.device) for each in codes)

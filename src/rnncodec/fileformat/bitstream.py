@@ -3,15 +3,17 @@ pixels."""
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
 
 from rnncodec.errors import ConfigurationError, FormatError
-from rnncodec.fileformat.checksum import checksum
-from rnncodec.fileformat.metadata import NO_METADATA, Metadata, unpack
+from rnncodec.fileformat.arriving import Arriving
+from rnncodec.fileformat.checksum import CHECK_SIZES, block_check, header_check, layer_check
+from rnncodec.fileformat.metadata import ALPHA, KINDS, NO_METADATA, Block, Metadata, value
 from rnncodec.fileformat.varint import pack_varint, unpack_varint, unzigzag, zigzag
 
 MAGIC = b"RNNC"
-VERSION = 1
+VERSION = 2  # that is written; files of version 1 are read too
 RAW = 0  # the coder that packs the codes' bits as they are
 CONTEXT = 1  # the range coder, with the model's context model in integers
 RECURRENT_CONTEXT = 3  # the range coder, with the model's recurrent context model in integers; 2 is not used
@@ -23,6 +25,8 @@ CODERS = {
 STRIDE = 16  # pixels on a side of the block that one position of the codes stands for
 MAX_SIDE = 2**28  # pixels; a damaged header can claim no more
 MAX_LAYERS = 255
+MAX_BLOCKS = 255  # of metadata
+MAX_BLOCKS_SIZE = 2**26  # bytes of all blocks of metadata together
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class Header:
     """The header of a file.
 
     ``model`` is the identity of the weights, ``coder`` the id of the entropy coder, ``width`` and ``height`` the size
-    of the picture in pixels, ``bits`` the number of bits for each position and layer, ``layers`` how many were written.
+    of the picture in pixels, ``bits`` the number of bits for each position and layer, ``layers`` how many were written,
+    ``version`` that of the format that the file was written in.
     """
 
     model: bytes
@@ -39,6 +44,7 @@ class Header:
     height: int
     bits: int
     layers: int
+    version: int = VERSION
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -50,18 +56,21 @@ class Header:
         """The bytes of a layer of raw bits."""
         return (math.prod(self.shape) + 7) // 8
 
-    def pack(self) -> bytes:
-        """The bytes of the header, with its checksum."""
+    def fields(self) -> bytes:
+        """The bytes of the header before its check, in version VERSION."""
         fields = MAGIC + bytes([VERSION]) + self.model + bytes([self.coder, self.bits, self.layers])
-        fields += pack_varint(self.width) + pack_varint(self.height)
-        return fields + checksum(fields)
+        return fields + pack_varint(self.width) + pack_varint(self.height)
+
+    def pack(self) -> bytes:
+        """The bytes of the header, in version VERSION."""
+        return self.fields() + header_check(VERSION, self.fields())
 
 
 @dataclass(frozen=True)
 class File:
     """A parsed file: its header, the payloads of its whole layers, the position in the file where each of them ends,
-    and ``damage``, which describes what is wrong with the rest, or is None. ``metadata`` are those of its whole blocks
-    of metadata, which follow the last layer and have ``metadata_size`` bytes."""
+    and ``damage``, which describes what is wrong with the rest, or is None. ``blocks`` are its whole blocks of
+    metadata, which follow the last layer and have ``metadata_size`` bytes, and ``metadata`` is what they say."""
 
     header: Header
     layers: list[bytes]
@@ -69,6 +78,7 @@ class File:
     damage: str | None = None
     metadata: Metadata = NO_METADATA
     metadata_size: int = 0
+    blocks: list[Block] = field(default_factory=list)
 
     @property
     def whole(self) -> bool:
@@ -76,11 +86,12 @@ class File:
         return len(self.layers) == self.header.layers
 
 
-def write(header: Header, layers: list[bytes], metadata: bytes = b"") -> bytes:
-    """The file of a header, the payload of each layer, and the metadata, as `Metadata.pack` gives them.
+def write(header: Header, layers: list[bytes], blocks: Iterable[Block] = ()) -> bytes:
+    """The file of a header, the payload of each layer, and the blocks of metadata, in version VERSION.
 
     Raises:
-        ValueError: a field of the header is out of range, or its number of layers is not that of ``layers``.
+        ValueError: a field of the header is out of range, its number of layers is not that of ``layers``, a payload is
+            longer than a layer of raw bits, or the blocks are more than MAX_BLOCKS or than MAX_BLOCKS_SIZE.
     """
     if len(header.model) != 4 or not 1 <= header.bits <= 255 or not 0 <= header.coder <= 255:
         raise ValueError(f"a field of {header} is out of range")
@@ -88,13 +99,42 @@ def write(header: Header, layers: list[bytes], metadata: bytes = b"") -> bytes:
         raise ValueError(f"a picture of {header.width}×{header.height} pixels does not fit into a file")
     if header.layers != len(layers) or not 1 <= len(layers) <= MAX_LAYERS:
         raise ValueError(f"a file has from 1 to {MAX_LAYERS} layers, as many as its header says, not {len(layers)}")
-    parts = [header.pack()]
-    expected = header.raw_size
-    for payload in layers:
+    return b"".join([header.pack(), *_pack_layers(header, layers), *_pack_blocks(header, blocks)])
+
+
+def _pack_layers(header: Header, layers: list[bytes]) -> list[bytes]:
+    fields, expected, packed = header.fields(), header.raw_size, []
+    for number, payload in enumerate(layers, 1):
+        if len(payload) > header.raw_size:
+            raise ValueError(f"a layer of {len(payload):,} bytes is longer than its raw bits")
         length = pack_varint(zigzag(len(payload) - expected))
-        parts += [length, checksum(length + payload), payload]
+        packed.append(length + layer_check(VERSION, fields, number, length + payload) + payload)
         expected = len(payload)
-    return b"".join([*parts, metadata])
+    return packed
+
+
+def _pack_blocks(header: Header, blocks: Iterable[Block]) -> list[bytes]:
+    fields, packed = header.fields(), []
+    for number, (kind, content) in enumerate(blocks, 1):
+        start = kind + pack_varint(len(content))
+        if number > MAX_BLOCKS:
+            raise ValueError(f"more than {MAX_BLOCKS} blocks of metadata do not fit into a file")
+        packed.append(start + block_check(VERSION, fields, number, start + content) + content)
+    if sum(map(len, packed)) > MAX_BLOCKS_SIZE:
+        raise ValueError(f"metadata of {sum(map(len, packed)):,} bytes do not fit into a file")
+    return packed
+
+
+def blocks_size(blocks: Iterable[Block]) -> int:
+    """The bytes that ``blocks`` of metadata take in a file."""
+    return sum(
+        len(kind) + len(pack_varint(len(content))) + CHECK_SIZES[VERSION] + len(content) for kind, content in blocks
+    )
+
+
+def spare_size(blocks: Iterable[Block]) -> int:
+    """The bytes of those of the ``blocks`` that are not a part of the picture, and can be left out."""
+    return blocks_size(block for block in blocks if block[0] != ALPHA)
 
 
 def read(content: bytes) -> File:
@@ -103,70 +143,107 @@ def read(content: bytes) -> File:
     Raises:
         FormatError: not an ``.rnnc`` file, one of a newer version, or one cut or damaged inside its header.
     """
-    reader = Reader([content])
-    layers = list(reader)
-    return File(reader.header, layers, reader.ends, reader.damage, reader.metadata, reader.metadata_size)
+    return Reader([content]).file()
 
 
 class Reader:
     """Parses a file whose bytes arrive in ``chunks``. Its header is known at once. Iterate over the reader, once, to
     get the payload of each layer as soon as all of its bytes have arrived; this ends before the first layer that is
-    cut or damaged. Afterwards ``ends``, ``damage``, ``metadata`` and ``metadata_size`` are those of a `File`.
+    cut or damaged. Afterwards ``ends``, ``damage``, ``metadata``, ``metadata_size`` and ``blocks`` are those of a
+    `File`. What follows the file in its ``chunks`` is not read: of endless ones too the reader takes only what a file
+    of this header can hold.
 
     Raises:
         FormatError: not an ``.rnnc`` file, one of a newer version, or one cut or damaged inside its header.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._content = b""
+        self._arriving = Arriving(chunks)
         self.ends: list[int] = []
         self.damage: str | None = None
         self.metadata = NO_METADATA
         self.metadata_size = 0
-        while True:
-            try:
-                self.header, self._parsed = _parse_header(self._content)
-                break
-            except EOFError:
-                if not self._more():
-                    cut = "cut inside its header: nothing can be decoded"
-                    raise FormatError(cut if self._content else "an empty file") from None
+        self.blocks: list[Block] = []
+        self.header, self._fields = _read_header(self._arriving)
 
     def __iter__(self) -> Iterator[bytes]:
         layers, expected = self.header.layers, self.header.raw_size
-        position = self._parsed
         for number in range(1, layers + 1):
-            while True:
-                try:
-                    payload, end = _read_layer(self._content, position, expected)
-                    break
-                except EOFError:
-                    if not self._more():
-                        inside = position < len(self._content)
-                        where = f"inside layer {number}" if inside else f"after layer {number - 1}"
-                        self.damage = f"it was cut {where} of {layers}"
-                        return
-                except ValueError:
-                    self.damage = f"layer {number} of {layers} is damaged"
-                    return
-            self.ends.append(end)
+            if not self._arriving.peek(1):
+                self.damage = f"it was cut after layer {number - 1} of {layers}"
+                return
+            try:
+                payload = self._read_layer(number, expected)
+            except EOFError:
+                self.damage = f"it was cut inside layer {number} of {layers}"
+                return
+            except ValueError:
+                self.damage = f"layer {number} of {layers} is damaged"
+                return
+            self.ends.append(self._arriving.position)
             yield payload
-            expected, position = len(payload), end
-        while self._more():  # of the metadata
-            pass
-        self.metadata, self.metadata_size, self.damage = unpack(self._content[position:])
+            expected = len(payload)
+        self._read_metadata()
 
-    def _more(self) -> bool:
-        """Waits for more bytes. False if there are none."""
-        chunk = next(self._chunks, None)
-        self._content += chunk or b""
-        return chunk is not None
+    def file(self) -> File:
+        """The whole file. Waits for all of its bytes."""
+        layers = list(self)
+        return File(self.header, layers, self.ends, self.damage, self.metadata, self.metadata_size, self.blocks)
+
+    def _read_layer(self, number: int, expected: int) -> bytes:
+        """The payload of the next layer. Its length is coded as its difference from ``expected``. Raises EOFError if
+        the file ends first, ValueError if the layer is damaged."""
+        length_field = self._arriving.take_varint()
+        length = expected + unzigzag(unpack_varint(length_field))
+        if not 0 <= length <= self.header.raw_size:
+            raise ValueError("a length that no layer has")
+        check = self._arriving.take(CHECK_SIZES[self.header.version])
+        payload = self._arriving.take(length)
+        if layer_check(self.header.version, self._fields, number, length_field + payload) != check:
+            raise ValueError("a check that does not hold")
+        return payload
+
+    def _read_metadata(self) -> None:
+        """Reads blocks of metadata up to the end of the file, or to the first that is cut or damaged."""
+        start, values = self._arriving.position, {}
+        while kind := self._arriving.peek(4):
+            try:
+                kind, content = self._read_block()
+                if kind not in values:  # of two blocks of a kind the first counts
+                    values[kind] = value(kind, content)
+            except (EOFError, ValueError) as error:
+                if not any(known.startswith(kind) for known in KINDS):
+                    last = "block of metadata" if self.blocks else "layer"
+                    self.damage = f"bytes that are not its own follow its last {last}"
+                else:
+                    cut = isinstance(error, EOFError)
+                    self.damage = "it was cut inside its metadata" if cut else "its metadata are damaged"
+                break
+            self.blocks.append((kind, content))
+            self.metadata_size = self._arriving.position - start
+        self.metadata = Metadata.of(values)
+
+    def _read_block(self) -> Block:
+        """The next block. Raises EOFError if the file ends first, ValueError if the block is damaged, or if there are
+        more blocks, or larger ones, than a file has."""
+        kind = self._arriving.take(4)
+        if not (kind.isascii() and kind.decode().isprintable()) or len(self.blocks) == MAX_BLOCKS:
+            raise ValueError("no kind of a block, or one block too many")
+        length_field = self._arriving.take_varint()
+        length = unpack_varint(length_field)
+        if self.metadata_size + length > MAX_BLOCKS_SIZE:
+            raise ValueError("blocks that are too large")
+        check = self._arriving.take(CHECK_SIZES[self.header.version])
+        content = self._arriving.take(length)
+        number = len(self.blocks) + 1
+        if block_check(self.header.version, self._fields, number, kind + length_field + content) != check:
+            raise ValueError("a check that does not hold")
+        return kind, content
 
 
 def truncate(content: bytes, max_bytes: int, strip: bool = False) -> bytes:
     """A file with as many of the whole layers of ``content`` as fit into ``max_bytes`` beside its metadata. ``strip``
-    leaves the metadata out.
+    leaves the metadata out, but for its alpha, which is a part of the picture.
 
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer.
@@ -175,47 +252,44 @@ def truncate(content: bytes, max_bytes: int, strip: bool = False) -> bytes:
     file = read(content)
     if not file.layers:
         raise FormatError(f"nothing can be kept: {file.damage}")
-    metadata = b"" if strip else content[file.ends[-1] :][: file.metadata_size]
-    kept = sum(end + len(metadata) <= max_bytes for end in file.ends)
+    blocks = [(kind, each) for kind, each in file.blocks if kind == ALPHA or not strip]
+    sizes = [len(file.header.pack()), *map(len, _pack_layers(file.header, file.layers))]
+    ends = list(accumulate(sizes))[1:]
+    kept = sum(end + blocks_size(blocks) <= max_bytes for end in ends)
     if not kept:
-        least = f"its first layer ends at {file.ends[0]:,} bytes"
-        if metadata:
-            least += f" and its metadata have {len(metadata):,}, which --strip (in Python strip=True) leaves out"
+        least = f"its first layer ends at {ends[0]:,} bytes"
+        if blocks:
+            least += f" and its metadata have {blocks_size(blocks):,}"
+        if spare := spare_size(blocks):
+            least += f", {spare:,} of which --strip (in Python strip=True) leaves out"
         raise ConfigurationError(f"{least}: no less can be kept")
-    return write(replace(file.header, layers=kept), file.layers[:kept], metadata)
+    return write(replace(file.header, layers=kept), file.layers[:kept], blocks)
 
 
-def _read_layer(content: bytes, position: int, expected: int) -> tuple[bytes, int]:
-    """The payload of the layer at ``position``, and where it ends. The length of a payload is coded as its difference
-    from ``expected``. Raises EOFError if ``content`` ends first, ValueError if the checksum is wrong."""
-    difference, start = unpack_varint(content, position)
-    length = expected + unzigzag(difference)
-    end = start + 2 + length
-    if length < 0:
-        raise ValueError("a negative length")
-    if end > len(content):
-        raise EOFError
-    payload = content[start + 2 : end]
-    if checksum(content[position:start] + payload) != content[start : start + 2]:
-        raise ValueError("a checksum that does not hold")
-    return payload, end
+def _read_header(arriving: Arriving) -> tuple[Header, bytes]:
+    """The header, and its bytes before the check.
 
-
-def _parse_header(content: bytes) -> tuple[Header, int]:
-    """The header and where it ends. Raises EOFError if ``content`` ends before it, FormatError if it is no header."""
-    if not content.startswith(MAGIC[: len(content)]):
+    Raises:
+        FormatError: it is no header, one of a newer version, or cut or damaged.
+    """
+    start = arriving.peek(5)
+    if not start:
+        raise FormatError("an empty file")
+    if start[:4] != MAGIC[: len(start)]:
         raise FormatError("not an rnncodec file")
-    if len(content) > 4 and content[4] != VERSION:
-        raise FormatError(f"written in version {content[4]} of the format; this rnncodec reads version {VERSION}")
+    version = start[4] if len(start) > 4 else VERSION
+    if version not in CHECK_SIZES:
+        raise FormatError(f"written in version {version} of the format; this rnncodec reads versions 1 to {VERSION}")
     try:
-        width, position = unpack_varint(content, 12)
-        height, position = unpack_varint(content, position)
+        fixed, width_field, height_field = arriving.take(12), arriving.take_varint(), arriving.take_varint()
+        check = arriving.take(CHECK_SIZES[version])
+    except EOFError:
+        raise FormatError("cut inside its header: nothing can be decoded") from None
     except ValueError:
         raise FormatError("its header is damaged: nothing can be decoded") from None
-    if position + 2 > len(content):
-        raise EOFError
-    coder, bits, layers = content[9:12]
+    fields = fixed + width_field + height_field
+    (coder, bits, layers), width, height = fixed[9:], unpack_varint(width_field), unpack_varint(height_field)
     sensible = 1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE and bits and layers
-    if content[position : position + 2] != checksum(content[:position]) or not sensible:
+    if check != header_check(version, fields) or not sensible:
         raise FormatError("its header is damaged: nothing can be decoded")
-    return Header(content[5:9], coder, width, height, bits, layers), position + 2
+    return Header(fixed[5:9], coder, width, height, bits, layers, version), fields

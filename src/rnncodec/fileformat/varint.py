@@ -1,5 +1,7 @@
 """Whole numbers of variable length in a file."""
 
+LONGEST = 5  # bytes
+
 
 def pack_varint(value: int) -> bytes:
     """Unsigned LEB128: seven bits a byte, lowest first, the top bit set on all but the last."""
@@ -10,18 +12,9 @@ def pack_varint(value: int) -> bytes:
     return bytes([*groups, value])
 
 
-def unpack_varint(content: bytes, position: int) -> tuple[int, int]:
-    """The value at ``position`` and where it ends. Raises EOFError if ``content`` ends first, and ValueError if it is
-    longer than five bytes, which `pack_varint` never writes."""
-    value = 0
-    for at in range(5):
-        if position + at >= len(content):
-            raise EOFError
-        byte = content[position + at]
-        value |= (byte & 0x7F) << (7 * at)
-        if byte < 0x80:
-            return value, position + at + 1
-    raise ValueError("a varint of more than five bytes")
+def unpack_varint(field: bytes) -> int:
+    """The value of ``field``, all bytes of a varint."""
+    return sum((byte & 0x7F) << (7 * at) for at, byte in enumerate(field))
 
 
 def zigzag(value: int) -> int:

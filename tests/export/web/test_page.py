@@ -6,7 +6,6 @@ import io
 import re
 from contextlib import suppress
 from dataclasses import replace
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,17 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import Base
-from tests.test_exif import camera_exif
 
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.interface import ONE, Bits, Codes, Groups
 from rnncodec.fileformat import bitstream
+from rnncodec.fileformat.metadata import Metadata
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pillow_metadata import metadata_of
 from rnncodec.pictures.pixels import Pixels, srgb_profile, to_pixels
 from tests.export.web.conftest import Site, eventually
+from tests.fileformat import version_1
+from tests.pictures.test_exif import camera_exif
 
 LAYERS = 3
 DONE = "body[data-done]"
@@ -38,15 +39,6 @@ def photo(photos: list[Pixels]) -> Pixels:
 @pytest.fixture(scope="module")
 def data(folded_codec: IterativeCodec, photo: Pixels) -> bytes:
     return TorchCodec(folded_codec, dtype=torch.float32).compress(photo, LAYERS)
-
-
-def test_page_was_built_from_its_sources() -> None:
-    web = Path(__file__).parents[3] / "web"
-    digest = hashlib.sha256()
-    for path in sorted([web / "package-lock.json", *(web / "src").iterdir()]):
-        digest.update(str(path.relative_to(web)).encode() + path.read_bytes())
-    built = Path(str(files("rnncodec.export.web"))) / "sources.sha256"
-    assert built.read_text().strip() == digest.hexdigest(), "run  npm ci && npm run build  in web/"
 
 
 def hashes(codec: IterativeCodec, data: bytes) -> list[str]:
@@ -189,6 +181,16 @@ def test_preview_shows_while_the_first_layer_arrives(
     assert page.locator("#save").is_disabled()
 
 
+def test_file_of_version_1_opens_and_is_saved_in_the_present_version(site: Site, data: bytes) -> None:
+    file = bitstream.read(data)
+    page = site.open()
+    give(page, "older.rnnc", version_1.write(file.header, file.layers, Metadata(xmp=b"<x/>").blocks()))
+    page.wait_for_selector("#save:enabled", timeout=30_000)
+    assert page.locator("#error").is_hidden()
+    assert len(table(page)) == LAYERS
+    assert saved(page) == bitstream.write(file.header, file.layers, Metadata(xmp=b"<x/>").blocks())
+
+
 def test_slider_goes_back_by_keyboard_and_the_file_is_saved_up_to_the_chosen_layer(site: Site, data: bytes) -> None:
     page = site.open(width=390, height=844)
     assert page.evaluate("document.documentElement.scrollWidth") == 390  # nothing sticks out
@@ -325,6 +327,9 @@ def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
         "start.rnnc": (data[: ends[0] - 1], "No layer is whole: layer 1 of 3 was cut", 0),
         "foreign.rnnc": (foreign, "written with the model c0ffee42", 0),
         "large.rnnc": (large, "3000×2000 pixels are more than the 4,000,000 that this page takes", 0),
+        "newer.rnnc": (b"RNNC\x09" + data[5:], "version 9 of the format; this page reads versions 1 to 2", 0),
+        "zeros.rnnc": (data[: ends[1]] + bytes(10**6), "Layer 3 of 3 is damaged", 2),
+        "more.rnnc": (data + bytes(10**6), "Bytes that are not its own follow the file", 3),
         "text.rnnc": (b"hello", "not an .rnnc file", 0),
         "text.jpg": (b"hello", "neither an .rnnc file nor a picture", 0),
     }
