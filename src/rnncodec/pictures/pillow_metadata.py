@@ -44,7 +44,7 @@ def metadata_of(image: Image.Image, pixels: Pixels) -> tuple[Metadata, list[str]
     }
     for name, value in corrected.items():
         try:
-            Metadata(exif=value).pack()  # XMP data are packed likewise
+            Metadata(exif=value).blocks()  # XMP data are packed likewise
         except ValueError:  # too large, or too large when it is packed
             notes.append(f"{name.upper()} data of {len(value):,} bytes are left out; {MAX_SIZE:,} fit into a file")
             corrected[name] = b""
