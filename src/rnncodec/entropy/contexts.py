@@ -1,7 +1,7 @@
 """The context models, by name: their options, and the form that codes files. Needs no torch.
 
-To add one: give it a config in :mod:`rnncodec.entropy.config`, a network (:mod:`rnncodec.entropy.networks`) and a
-context model in integers like :mod:`rnncodec.entropy.checkerboard_integers`; name them in the two registries; and add a
+To add one: give it a config in `rnncodec.entropy.config`, a network (`rnncodec.entropy.networks`) and a
+context model in integers like `rnncodec.entropy.checkerboard_integers`; name them in the two registries; and add a
 file to ``conf/context``. A network that only measures bits needs no context model in integers.
 """
 
@@ -49,7 +49,7 @@ def context_config(options: Mapping[str, Any]) -> ContextConfig:
 
 def tensor_shapes(config: ContextConfig) -> dict[str, tuple[int, ...]]:
     """The shapes of the tensors of a context model with this config, by name, found without making them. Their dtypes
-    are :data:`rnncodec.entropy.checkerboard_integers.TYPES`. Raises ModelError if the model codes no files."""
+    are `rnncodec.entropy.checkerboard_integers.TYPES`. Raises ModelError if the model codes no files."""
     shapes: dict[str, tuple[int, ...]] = context_class(config).shapes(config)
     return shapes
 
