@@ -20,7 +20,7 @@ from rnncodec.terminal import printable
 load_dotenv(Path(__file__).resolve().parent / ".env")
 
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+@hydra.main(version_base="1.3", config_path="conf/evaluate", config_name="evaluate")
 def main(config: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     try:

@@ -24,6 +24,7 @@ from rnncodec.distortion.metrics import as_tensor, ms_ssim
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import METRICS, Curve
 from rnncodec.evaluation.measurement import Options, evaluate
+from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
@@ -76,6 +77,7 @@ def measured(photos: Path | None, model: str, ours: TorchCodec, folder: Path) ->
             Options(
                 model=model,
                 images=images,
+                dataset=set_name(name, images),
                 name="rnncodec",
                 iterations=None,
                 baselines=BASELINES,
@@ -84,7 +86,7 @@ def measured(photos: Path | None, model: str, ours: TorchCodec, folder: Path) ->
                 workers=None,
                 device="cpu",
             ),
-            folder / f"{ours.identity.hex()}-{name}",
+            folder / f"{ours.identity.hex()}-{set_name(name, images)}",
             on_progress,
         )
     described = "sample photos of scikit-image" if photos is None else f"photos ({name})"

@@ -51,4 +51,5 @@ def patches(train: str, val: str, **changes: Any) -> PatchDataModule:
 def evaluation_options(model: Path, images: list[Path], **changes: Any) -> Options:
     """By one process, without baselines."""
     options: dict[str, Any] = {"iterations": None, "baselines": (), "anchors": None, "compare_to": "jpeg"}
-    return Options(str(model), images, **(options | {"name": "tiny", "workers": 1, "device": "cpu"} | changes))
+    options |= {"dataset": "two", "name": "tiny", "workers": 1, "device": "cpu"}
+    return Options(str(model), images, **(options | changes))

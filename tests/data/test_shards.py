@@ -1,6 +1,8 @@
 import hashlib
 import io
 import json
+import os
+import signal
 import tarfile
 from dataclasses import asdict
 from pathlib import Path
@@ -12,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
+from rnncodec.data import shards
 from rnncodec.data.photos import read_photos
 from rnncodec.data.shards import ImageSource, find_images, write_shards
-from rnncodec.errors import DataError
+from rnncodec.errors import DataError, RnncodecError
 from rnncodec.pictures.pixels import Pixels
 
 
@@ -248,6 +251,20 @@ def test_an_image_that_vanishes_meanwhile_counts_as_broken(three: Path, tmp_path
         [str(three)], tmp_path / "out", on_image=lambda complaint, total: (three / "b.png").unlink(missing_ok=True)
     )
     assert (manifest.photos, list(manifest.broken)) == (2, [str(three / "b.png")])
+
+
+def die(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_ends_in_one_message_and_the_next_call_goes_on(
+    three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(shards, "_write_shard_quietly", die)
+        with pytest.raises(RnncodecError, match="a process that wrote shards was killed"):
+            write_shards([str(three)], tmp_path / "out", shard_size=1, jobs=2)
+    assert write_shards([str(three)], tmp_path / "out", shard_size=1).photos == 3
 
 
 def test_nothing_usable_is_an_error_that_says_why(three: Path, tmp_path: Path) -> None:

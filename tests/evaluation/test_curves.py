@@ -10,7 +10,7 @@ from rnncodec.evaluation.summary import point_table, summarize, summary_table
 
 
 def make_point(setting: float, bpp: float, ms_ssim: float) -> Point:
-    return Point(setting, 100, bpp, 30.0, ms_ssim, 28.0, 0.5, 0.25)
+    return Point(setting, 100, bpp, 30.0, ms_ssim, 28.0, 60.0, 0.5, 0.25)
 
 
 CURVE = mean_curve(

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import rnncodec
@@ -18,6 +20,7 @@ from rnncodec.errors import RnncodecError
 from rnncodec.evaluation import measurement
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
+from rnncodec.evaluation.photo_set import content_hash
 from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_measurements, summary_text
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
@@ -89,7 +92,7 @@ def test_numbers_are_the_same_for_any_number_of_workers_and_those_of_real_files(
     for name in ("photo-0.png", "photo-1.png"):
         pixels = read_pixels(images / name)
         content = torch_codec.compress(pixels, 3)
-        points = read_measurements(tmp_path / "1")["ours", name]
+        points = read_measurements(tmp_path / "1")["ours", content_hash(images / name)]
         assert [point.bytes for point in points] == bitstream.read(content).ends
         assert [len(torch_codec.compress(pixels, t)) for t in (1, 2, 3)] == [point.bytes for point in points]
         again = measure(torch_codec, pixels, 3)
@@ -118,21 +121,31 @@ def test_finished_measurements_are_not_repeated(
     assert all(after[key] == points for key, points in before.items())  # to the last digit of their times
 
 
-def test_broken_and_small_images_are_reported_counted_and_left_out(
+def test_broken_images_are_left_out_and_small_ones_have_no_ms_ssim(
     evaluate: Evaluate, images: Path, tmp_path: Path
 ) -> None:
     (images / "broken.png").write_bytes((images / "photo-0.png").read_bytes()[:900])
     from PIL import Image
 
     Image.new("RGB", (300, 160)).save(images / "small.png")
+    Image.new("RGB", (300, 4)).save(images / "line.png")
     done = evaluate("baselines=[jpeg]", f"folder={tmp_path / 'x'}", "workers=1")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("broken.png") == 1
-    assert "MS-SSIM needs 176 a side" in done.stderr
-    assert "2 of 4 images could not be measured" in done.stdout
+    assert "300×4 pixels; the measures need 8 a side" in done.stderr
+    assert "2 of 5 images could not be measured" in done.stdout
     evaluation = read_evaluation(tmp_path / "x")
-    assert set(evaluation.about.broken) == {"broken.png", "small.png"}
-    assert "mean of 2 images" in evaluation.curves[0].description
+    assert set(evaluation.about.broken) == {"broken.png", "line.png"}
+    assert "mean of 3 images" in evaluation.curves[0].description
+    small = evaluation.points(str((images / "small.png").resolve()))
+    assert small[0].ms_ssim is None
+    assert small[0].psnr > 0
+    large = [evaluation.points(str((images / name).resolve()))[0] for name in ("photo-0.png", "photo-1.png")]
+    rate, similarity = evaluation.curves[0].points("ms-ssim-rgb")[0]
+    assert rate == pytest.approx(np.mean([point.bpp for point in large]))
+    assert similarity == pytest.approx(np.mean([point.ms_ssim for point in large]))
+    assert evaluation.curves[0].points("psnr-rgb")[0][1] == pytest.approx(np.mean([p.psnr for p in [*large, small[0]]]))
+    assert "1 of them are too small for MS-SSIM" in (tmp_path / "x" / "summary.md").read_text()
 
 
 def test_published_curves_join_the_table(evaluate: Evaluate, tmp_path: Path) -> None:
@@ -144,6 +157,53 @@ def test_published_curves_join_the_table(evaluate: Evaluate, tmp_path: Path) -> 
     evaluation = read_evaluation(tmp_path / "x")
     assert [curve.name for curve in evaluation.curves] == ["tiny", "published"]
     assert "| published | 1.526 |" in (tmp_path / "x" / "summary.md").read_text()
+
+
+def test_photos_of_the_same_name_in_another_folder_are_other_photos(
+    evaluate: Evaluate, tmp_path: Path, photos_dir: Path
+) -> None:
+    for folder, photo in (("a", "photo-0.png"), ("b", "photo-1.png")):
+        (tmp_path / folder / "valid").mkdir(parents=True)
+        shutil.copy(photos_dir / photo, tmp_path / folder / "valid" / "x.png")
+        assert evaluate(f"images={tmp_path / folder / 'valid'}").returncode == 0
+    first, second = sorted((tmp_path / "out" / "evaluations").iterdir())
+    found = {path: read_evaluation(path) for path in (first, second)}
+    assert first.name.startswith("tiny-valid-")
+    assert len({evaluation.curves[0].results["psnr-rgb"][0] for evaluation in found.values()}) == 2
+    done = evaluate(f"images={tmp_path / 'b' / 'valid'}", f"folder={first}")  # by hand they meet, and are told apart
+    assert done.returncode == 0, done.stderr
+    other = next(evaluation for path, evaluation in found.items() if "b/valid" in next(iter(evaluation.about.images)))
+    assert read_evaluation(first).curves[0].results["psnr-rgb"] == other.curves[0].results["psnr-rgb"]
+    again = evaluate(f"images={tmp_path / 'b' / 'valid'}", f"folder={first}")
+    taken = "1 of 1 measurements are from an earlier call"
+    assert taken in again.stdout
+    assert taken in (first / "summary.md").read_text()
+
+
+def test_a_measurement_that_was_cut_off_is_repeated(tmp_path: Path, tiny_weights: Path, images: Path) -> None:
+    options = evaluation_options(tiny_weights, find_images(images))
+    measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+    whole = read_measurements(tmp_path / "x")
+    table = tmp_path / "x" / "per_image.csv"
+    table.write_text(table.read_text()[:-40])  # in the middle of the last line
+    evaluation = measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+    assert evaluation.about.earlier == "1 of 2 measurements are from an earlier call"
+    assert {key: [point.psnr for point in points] for key, points in evaluation.measurements.items()} == {
+        key: [point.psnr for point in points] for key, points in whole.items()
+    }
+
+
+def test_a_process_that_is_killed_ends_in_one_message(
+    tmp_path: Path, tiny_weights: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measurement, "perform", die)
+    options = evaluation_options(tiny_weights, find_images(images), workers=2)
+    with pytest.raises(RnncodecError, match="a process that measured images was killed"):
+        measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+
+
+def die(job: measurement.Job) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -199,18 +259,19 @@ def test_wandb_evaluation_joins_the_run_that_trained_the_model(
     (run / "config.yaml").write_text(f"logger: {{_target_: {target}}}\nrun_id: abc12345\nname: trained\n")
     done = evaluate(f"model={run}", "logger=wandb", "iterations=1")
     assert done.returncode == 0, done.stderr
-    (file,) = run.glob("evaluations/images/wandb/offline-run-*/*.wandb")
+    (file,) = run.glob("evaluations/images-*/wandb/offline-run-*/*.wandb")
     started = next(record.run for record in records(file) if record.HasField("run"))
     assert (started.run_id, started.display_name) == ("abc12345", "trained")
 
 
 def test_summary_names_the_layer_that_made_a_picture_worse(result: Path) -> None:
     evaluation = read_evaluation(result)
-    points = evaluation.measurements["tiny", "photo-1.png"]
+    first, second = (("tiny", photo) for photo in evaluation.about.images.values())
+    points = evaluation.measurements[second]
     rising = [replace(point, ms_ssim=0.1 * t) for t, point in enumerate(points, start=1)]
-    measured = {("tiny", "photo-0.png"): rising, ("tiny", "photo-1.png"): rising}
+    measured = {first: rising, second: rising}
     assert "falls on no image" in fall_in_words(replace(evaluation, measurements=measured))
-    measured["tiny", "photo-1.png"] = [rising[0], replace(rising[1], ms_ssim=0.0988), rising[2]]
+    measured[second] = [rising[0], replace(rising[1], ms_ssim=0.0988), rising[2]]
     sentence = fall_in_words(replace(evaluation, measurements=measured))
     assert sentence == "Largest fall of MS-SSIM from one layer to the next: 0.0012 (photo-1.png, layer 2)."
     assert sentence in summary_text(replace(evaluation, measurements=measured))

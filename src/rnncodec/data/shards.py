@@ -14,6 +14,7 @@ import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
@@ -24,7 +25,7 @@ import webdataset
 from PIL import Image
 
 from rnncodec.atomic_file import replacing
-from rnncodec.errors import DataError, ImageError
+from rnncodec.errors import DataError, ImageError, RnncodecError
 from rnncodec.pictures.colours import profile_of
 from rnncodec.pictures.folders import files_below, left_out
 from rnncodec.pictures.pixels import is_image_name, open_image, orientation, to_pixels
@@ -260,6 +261,11 @@ def _written(
         futures = {pool.submit(_write_shard_quietly, staging, *task, options): task[0] for task in left.items()}
         for future in as_completed(futures):
             yield futures[future], *future.result()
+    except BrokenProcessPool:
+        raise RnncodecError(
+            "a process that wrote shards was killed, as a system does that is out of memory; the finished shards are "
+            "kept: start the same command again, with fewer --jobs"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -32,6 +32,7 @@ class EvaluateAtEnd(L.Callback):
             Options(
                 model=str(self.folder),
                 images=self._save_crops(trainer, results / "photos"),
+                dataset="validation",
                 name=self.folder.resolve().name,
                 iterations=None,
                 baselines=("jpeg",),

@@ -11,6 +11,7 @@ from rich.table import Table
 from rnncodec.atomic_file import is_file_name
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.evaluation.measurement import Options, evaluate
+from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.evaluation.summary import TARGETS
@@ -51,6 +52,7 @@ def evaluate_and_print(config: DictConfig) -> Path:
     options = Options(
         model=str(config.model),
         images=images,
+        dataset=set_name(Path(config.images).resolve().name, images),
         name=name,
         iterations=config.iterations,
         baselines=tuple(config.baselines),
@@ -60,7 +62,7 @@ def evaluate_and_print(config: DictConfig) -> Path:
         device=config.device,
         effort=config.effort,
     )
-    folder = results_folder(config, name)
+    folder = results_folder(config, options)
     with progress() as bar:
         task = bar.add_task("measuring", total=None)
 
@@ -89,14 +91,18 @@ def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
     return instantiate(config.logger, id=None, name=name, save_dir=str(folder))
 
 
-def results_folder(config: DictConfig, name: str) -> Path:
-    """The folder of the results: inside the run whose weights are measured, else under ``config.outputs``."""
+def results_folder(config: DictConfig, options: Options) -> Path:
+    """The folder of the results: inside the run whose weights are measured, else under ``config.outputs``. Its name
+    holds that of the photos, with their hash, and the options that change the numbers, so that measurements of
+    different things never meet."""
     if config.folder:
         return Path(config.folder)
-    images = Path(config.images).resolve().name
+    layers = f"-layers-{options.iterations}" if options.iterations else ""
+    effort = f"-effort-{options.effort}" if options.effort else ""
+    measured = f"{options.dataset}{layers}{effort}"
     if Path(config.model).is_dir():
-        return Path(config.model) / "evaluations" / images
-    return Path(config.outputs) / "evaluations" / f"{name}-{images}"
+        return Path(config.model) / "evaluations" / measured
+    return Path(config.outputs) / "evaluations" / f"{options.name}-{measured}"
 
 
 def print_summary(evaluation: Evaluation, folder: Path) -> None:
@@ -115,5 +121,7 @@ def print_summary(evaluation: Evaluation, folder: Path) -> None:
     console.print(table)
     if about.broken:
         console.print(f"{len(about.broken)} of {len(about.images)} images could not be measured")
+    if about.earlier:
+        console.print(f"{about.earlier} in {folder}", soft_wrap=True, highlight=False)
     console.print(f"Tables:  {folder / SUMMARY}", soft_wrap=True)
     console.print(f"Report:  rnncodec report {folder} -o report.html", soft_wrap=True)

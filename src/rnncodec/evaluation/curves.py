@@ -12,7 +12,14 @@ from rnncodec.errors import DataError
 from rnncodec.evaluation.measure import Point
 from rnncodec.json_input import read_json
 
-METRICS = {"ms-ssim-rgb": "MS-SSIM", "psnr-rgb": "PSNR (dB)", "psnr-hvs-y": "PSNR-HVS (dB)"}  # CompressAI's keys
+METRICS = {  # CompressAI's keys, and our own where it has none
+    "ms-ssim-rgb": "MS-SSIM",
+    "ms-ssim-db": "MS-SSIM (dB)",
+    "ssimulacra2": "SSIMULACRA2",
+    "psnr-rgb": "PSNR (dB)",
+    "psnr-hvs-y": "PSNR-HVS (dB)",
+}
+DECIBELS = "ms-ssim-db"  # -10 log10(1 - MS-SSIM): not in files, for it follows from MS-SSIM
 DECODING_MACS = "decoding_kmac"  # thousands of multiply–accumulates a pixel to decode a file, of a network
 LARGEST = 1e12  # sums of such numbers are finite
 FIELDS = {  # the fields of a Point, by their keys in the files
@@ -21,6 +28,7 @@ FIELDS = {  # the fields of a Point, by their keys in the files
     "psnr-rgb": "psnr",
     "ms-ssim-rgb": "ms_ssim",
     "psnr-hvs-y": "psnr_hvs",
+    "ssimulacra2": "ssimulacra2",
     "encoding_time": "encoding_time",
     "decoding_time": "decoding_time",
 }
@@ -37,17 +45,38 @@ class Curve:
 
     def points(self, metric: str, against: str = "bpp") -> list[tuple[float, float]]:
         """Pairs of bpp, or of the result that ``against`` names, and ``metric``, in rising order; none if one of them
-        was not measured."""
-        return sorted(zip(self.results.get(against, []), self.results.get(metric, []), strict=False))
+        was not measured. Means over fewer images than the curve's have rates of their own; see `mean_curve`."""
+        if metric == DECIBELS:
+            points = self.points("ms-ssim-rgb", against)
+            return [(rate, decibels(similarity)) for rate, similarity in points]
+        rates = self.results.get(f"{against} of {metric}", self.results.get(against, []))
+        return sorted(zip(rates, self.results.get(metric, []), strict=False))
+
+
+def decibels(similarity: float) -> float:
+    """MS-SSIM in dB, of at most 100 so that equal pictures have a value, too."""
+    return -10.0 * math.log10(max(1.0 - similarity, 1e-10))
 
 
 def mean_curve(name: str, description: str, images: Sequence[Sequence[Point]]) -> Curve:
-    """The mean over images at each setting; ``images`` holds the Points of each, all at the same settings."""
-    settings = list(zip(*images, strict=True))
-    results = {
-        key: [fmean(getattr(point, field) for point in points) for points in settings] for key, field in FIELDS.items()
-    }
+    """The mean over images at each setting; ``images`` holds the Points of each, all at the same settings.
+
+    A measure that no image has is left out. For one that some images lack, because they are too small, ``bpp of
+    MEASURE`` holds the mean rates of those that have it.
+    """
+    results: dict[str, list[float]] = {}
+    for key, field in FIELDS.items():
+        having = [points for points in images if getattr(points[0], field) is not None]
+        if having:
+            results[key] = means(having, field)
+        if having and len(having) < len(images):
+            results[f"bpp of {key}"] = means(having, "bpp")
     return Curve(name, description, results)
+
+
+def means(images: Sequence[Sequence[Point]], field: str) -> list[float]:
+    """The mean of a field over ``images`` at each setting."""
+    return [fmean(getattr(point, field) for point in points) for points in zip(*images, strict=True)]
 
 
 def write_curve(curve: Curve, path: Path) -> None:

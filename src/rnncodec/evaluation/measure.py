@@ -7,7 +7,8 @@ from typing import ParamSpec, TypeVar
 
 from rnncodec.coding.targets import bits_per_pixel
 from rnncodec.coding.torch_codec import TorchCodec
-from rnncodec.distortion.metrics import as_tensor, ms_ssim, psnr, psnr_hvs
+from rnncodec.distortion import ssimulacra2
+from rnncodec.distortion.metrics import SMALLEST_SIDE, as_tensor, ms_ssim, psnr, psnr_hvs
 from rnncodec.evaluation.classical import ClassicalCodec
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels
@@ -23,15 +24,17 @@ class Point:
     """One file of one picture.
 
     ``setting`` is the iteration, or what a classical codec was asked for; ``bytes`` and ``bpp`` count the whole file;
-    ``psnr`` and ``psnr_hvs`` are in dB; the times are the seconds to write and to decode this file.
+    ``psnr`` and ``psnr_hvs`` are in dB; ``ms_ssim`` is None for a picture that is too small for it, and ``ssimulacra2``
+    where its package is not installed; the times are the seconds to write and to decode this file.
     """
 
     setting: float
     bytes: int
     bpp: float
     psnr: float
-    ms_ssim: float
+    ms_ssim: float | None
     psnr_hvs: float
+    ssimulacra2: float | None
     encoding_time: float
     decoding_time: float
 
@@ -72,13 +75,15 @@ def point(
 ) -> Point:
     """The Point of a file of ``size`` bytes that decodes to ``shown``; ``pixels`` is the original."""
     picture, original = as_tensor(shown), as_tensor(pixels)
+    shorter = min(pixels.shape[:2])
     return Point(
         setting,
         size,
         bits_per_pixel(size, pixels),
         min(float(psnr(picture, original)), BEST),
-        float(ms_ssim(picture, original)),
+        float(ms_ssim(picture, original)) if shorter >= SMALLEST_SIDE else None,
         min(float(psnr_hvs(picture, original)), BEST),
+        ssimulacra2.ssimulacra2(picture, original) if ssimulacra2.available() else None,
         encoding_time,
         decoding_time,
     )

@@ -1,26 +1,30 @@
 """An evaluation: every image by every codec, in several processes. An evaluation that was interrupted can be
-continued."""
+continued: what is measured is known by the content of the image file, not by its name."""
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from rnncodec.coding.torch_codec import load_torch_codec
-from rnncodec.distortion.metrics import SMALLEST_SIDE
-from rnncodec.errors import ConfigurationError, DataError, ImageError
+from rnncodec.distortion.psnr_hvs import BLOCK
+from rnncodec.errors import ConfigurationError, DataError, ImageError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL, classical
 from rnncodec.evaluation.curves import Curve, read_anchors
 from rnncodec.evaluation.measure import Point, measure, measure_classical
+from rnncodec.evaluation.photo_set import content_hash
 from rnncodec.evaluation.results import (
     About,
     Evaluation,
     Measurements,
+    append_measurement,
     complete,
     read_about,
     read_measurements,
@@ -39,6 +43,7 @@ class Options:
     Args:
         model: a released model's name, a weights file, or a run's folder.
         images: the image files to measure.
+        dataset: the name of these photos; see :mod:`rnncodec.evaluation.photo_set`.
         name: the name of the codec in tables and plots, and of the file of its curve.
         iterations: how many iterations of the codec; None means as many as it was trained for.
         effort: of the encoder; see `rnncodec.coding.code_search`.
@@ -53,6 +58,7 @@ class Options:
 
     model: str
     images: list[Path]
+    dataset: str
     name: str
     iterations: int | None
     baselines: tuple[str, ...]
@@ -96,17 +102,23 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
     about.anchors = [anchor.name for anchor in anchors]
     check_names([options.name, *options.baselines], anchors)
     folder.mkdir(parents=True, exist_ok=True)
-    write_about(about, folder)
 
-    measurements = read_measurements(folder)
+    measurements = {
+        (codec, photo): points
+        for (codec, photo), points in read_measurements(folder).items()
+        if [point.setting for point in points] == settings(codec, about)
+    }
     jobs = [
         Job(image, codec, options.model, options.device, about.iterations, options.effort)
-        for image in options.images
+        for image, photo in zip(options.images, about.images.values(), strict=True)
         for codec in (None, *options.baselines)
-        if (codec or options.name, image.name) not in measurements
+        if (codec or about.name, photo) not in measurements
     ]
     total = len(options.images) * (1 + len(options.baselines))
     done = total - len(jobs)
+    about.earlier = earlier_in_words(done, total, before, about)
+    write_about(about, folder)
+    write_measurements(about, measurements, folder)
     on_progress(done, total, "")
     for job, outcome in outcomes(jobs, options):
         done += 1
@@ -115,12 +127,27 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
             about.broken[job.image.name] = outcome
             on_progress(done, total, news)
         else:
-            measurements[job.codec or options.name, job.image.name] = outcome
-            write_measurements(measurements, folder)
+            key = job.codec or options.name, content_hash(job.image)
+            measurements[key] = outcome
+            append_measurement(about, key, outcome, folder)
             on_progress(done, total, "")
-    evaluation = complete(about, in_order(measurements, options), anchors)
+    evaluation = complete(about, in_order(measurements, about), anchors)
     write_evaluation(evaluation, folder)
     return evaluation
+
+
+def settings(codec: str, about: About) -> list[float]:
+    """The settings that a finished measurement of ``codec`` has."""
+    return list(CLASSICAL[codec].settings) if codec in CLASSICAL else list(range(1, about.iterations + 1))
+
+
+def earlier_in_words(count: int, total: int, before: About | None, now: About) -> str:
+    """Which measurements were taken from an earlier call, in words; "" if there are none."""
+    if not count or before is None:
+        return ""
+    changed = [f"{name} {old}" for name, old in before.versions.items() if old != now.versions.get(name)]
+    by = f", with {', '.join(changed)}" if changed else ""
+    return f"{count} of {total} measurements are from an earlier call{by}"
 
 
 def check(options: Options) -> About:
@@ -147,10 +174,12 @@ def check(options: Options) -> About:
         network={**vars(ours.codec.config)},
         training=ours.codec.training_info,
         iterations=options.iterations or ours.trained_iterations,
-        images=[str(image.resolve()) for image in options.images],
+        images={str(image.resolve()): content_hash(image) for image in options.images},
+        dataset=options.dataset,
         baselines=list(options.baselines),
         compare_to=options.compare_to,
         effort=options.effort,
+        versions={name: version(name) for name in ("rnncodec", "torch", "pillow")},
     )
 
 
@@ -162,7 +191,11 @@ def check_names(names: list[str], anchors: list[Curve]) -> None:
 
 
 def outcomes(jobs: list[Job], options: Options) -> Iterator[tuple[Job, list[Point] | str]]:
-    """Yields the jobs as they finish, each with its Points, or with a message if its image cannot be measured."""
+    """Yields the jobs as they finish, each with its Points, or with a message if its image cannot be measured.
+
+    Raises:
+        RnncodecError: a process was killed.
+    """
     processes = min(options.workers or default_workers(options.device), len(jobs))
     if processes <= 1:
         with one_thread():
@@ -174,6 +207,11 @@ def outcomes(jobs: list[Job], options: Options) -> Iterator[tuple[Job, list[Poin
         futures = {pool.submit(perform, job): job for job in jobs}
         for future in as_completed(futures):
             yield futures[future], future.result()
+    except BrokenProcessPool:
+        raise RnncodecError(
+            "a process that measured images was killed, as a system does that is out of memory; the measurements so "
+            f"far are kept: start the same command again, with fewer workers than {processes}"
+        ) from None
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -208,17 +246,16 @@ def perform(job: Job) -> list[Point] | str:
 
 
 def read_measurable(path: Path) -> Pixels:
-    """The pixels of an image file. Raises ImageError if it cannot be read, or is too small for MS-SSIM."""
+    """The pixels of an image file. Raises ImageError if it cannot be read, or is too small for PSNR-HVS."""
     pixels = read_pixels(path)
     height, width = pixels.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
-        raise ImageError(f"{path}: {width}×{height} pixels; MS-SSIM needs {SMALLEST_SIDE} a side")
+    if min(height, width) < BLOCK:
+        raise ImageError(f"{path}: {width}×{height} pixels; the measures need {BLOCK} a side")
     return pixels
 
 
-def in_order(measurements: Measurements, options: Options) -> Measurements:
-    """The measurements that ``options`` ask for, by codec and image, then the others in the folder."""
-    codecs = (options.name, *options.baselines)
-    asked = [(codec, image.name) for codec in codecs for image in options.images]
+def in_order(measurements: Measurements, about: About) -> Measurements:
+    """The measurements that ``about`` asks for, by codec and image, then the others in the folder."""
+    asked = [(codec, photo) for codec in (about.name, *about.baselines) for photo in about.images.values()]
     first = {key: measurements[key] for key in asked if key in measurements}
     return first | {key: measurements[key] for key in sorted(measurements) if key not in first}

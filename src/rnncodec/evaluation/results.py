@@ -5,6 +5,7 @@ mean curve of a codec and ``summary.md`` has the tables, both over the images th
 """
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
@@ -30,13 +31,15 @@ MEASUREMENTS = "per_image.csv"
 SUMMARY = "summary.md"
 JOB_RESULTS, JOB_FAILURE = "results.txt", "failure.txt"  # in a job of a multirun: where they are, or why not
 
-Measurements = dict[tuple[str, str], list[Point]]  # by codec and image
+Measurements = dict[tuple[str, str], list[Point]]  # by codec and the SHA-256 of the image file
 
 
 @dataclass
 class About:
-    """What was measured: the codec ``name`` with its weights, and the images. ``broken`` maps the name of an image to
-    the reason why it could not be measured. ``anchors`` are the names of published curves."""
+    """What was measured: the codec ``name`` with its weights, and the ``images``, by their paths, with the SHA-256 of
+    their files; ``dataset`` is their name. ``broken`` maps the name of an image to the reason why it could not be
+    measured. ``anchors`` are the names of published curves. ``earlier`` says which measurements were taken from an
+    earlier call."""
 
     name: str
     model: str
@@ -44,12 +47,15 @@ class About:
     network: dict[str, Any]
     training: dict[str, Any]
     iterations: int
-    images: list[str]
+    images: dict[str, str]
+    dataset: str
     baselines: list[str]
     compare_to: str | None
     broken: dict[str, str] = field(default_factory=dict)
     anchors: list[str] = field(default_factory=list)
     effort: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    earlier: str = ""
 
     def same_measurements(self, other: "About") -> bool:
         """Whether measurements of ``other`` are valid for this evaluation too, for images that both have."""
@@ -66,10 +72,11 @@ class About:
             and isinstance(self.training, dict)
             and isinstance(self.training.get("options", {}), dict),
             f"iterations must be from 1 to {MAX_LAYERS}": is_whole(self.iterations, 1, MAX_LAYERS),
-            "images must be a list of texts": all(isinstance(image, str) for image in lists(self.images)),
+            "images must map paths to hashes": is_text_map(self.images),
+            "versions must map packages to versions": is_text_map(self.versions),
+            "dataset and earlier must be texts": isinstance(self.dataset, str) and isinstance(self.earlier, str),
             "compare_to must be a text": self.compare_to is None or isinstance(self.compare_to, str),
-            "broken must map names to reasons": isinstance(self.broken, dict)
-            and all(isinstance(reason, str) for reason in self.broken.values()),
+            "broken must map names to reasons": is_text_map(self.broken),
             f"effort must be from 0 to {MOST_EFFORT}": is_whole(self.effort, 0, MOST_EFFORT),
         }
         for rule, kept in holds.items():
@@ -85,6 +92,11 @@ class About:
     def measured(self) -> list[str]:
         """The images that could be measured."""
         return [image for image in self.images if Path(image).name not in self.broken]
+
+
+def is_text_map(value: Any) -> bool:
+    """Whether ``value`` is an object of texts."""
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def lists(value: Any) -> list[Any]:
@@ -103,6 +115,14 @@ class Evaluation:
     curves: list[Curve]
     summaries: list[Summary]
 
+    def points(self, image: str) -> list[Point]:
+        """The Points of the codec for one of ``about.images``."""
+        return self.measurements[self.about.name, self.about.images[image]]
+
+    def with_ms_ssim(self) -> list[str]:
+        """The images that are large enough for MS-SSIM."""
+        return [image for image in self.about.measured if self.points(image)[0].ms_ssim is not None]
+
     @property
     def summary(self) -> Summary:
         """The summary of the codec."""
@@ -115,14 +135,14 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
     Raises:
         DataError: no image could be measured.
     """
-    names = [Path(image).name for image in about.measured]
-    if not names:
+    photos = [about.images[image] for image in about.measured]
+    if not photos:
         raise DataError(f"not one of {len(about.images)} images could be measured: {'; '.join(about.broken.values())}")
-    described = f"mean of {len(names)} images; measured by rnncodec"
+    described = f"mean of {len(photos)} images; measured by rnncodec"
     curves = []
     for codec in (about.name, *about.baselines):
         title = CLASSICAL[codec].title if codec in CLASSICAL else f"rnncodec, model {about.identity}"
-        curves.append(mean_curve(codec, f"{title}, {described}", [measurements[codec, name] for name in names]))
+        curves.append(mean_curve(codec, f"{title}, {described}", [measurements[codec, photo] for photo in photos]))
     steps = curves[0].results["setting"]
     curves[0].results[DECODING_MACS] = [about.cost.decoder * t for t in steps]
     curves += anchors
@@ -133,7 +153,7 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Write all files of the evaluation to ``folder``."""
     write_about(evaluation.about, folder)
-    write_measurements(evaluation.measurements, folder)
+    write_measurements(evaluation.about, evaluation.measurements, folder)
     for curve in evaluation.curves:
         write_curve(curve, folder / f"{curve.name}.json")
     (folder / SUMMARY).write_text(summary_text(evaluation))
@@ -144,8 +164,12 @@ def summary_text(evaluation: Evaluation) -> str:
     about = evaluation.about
     baseline = about.compare_to if any(curve.name == about.compare_to for curve in evaluation.curves) else None
     anchors = f"; published curves: {', '.join(about.anchors)}" if about.anchors else ""
+    earlier = f" {about.earlier}." if about.earlier else ""
+    small = len(about.measured) - len(evaluation.with_ms_ssim())
+    if small:
+        earlier += f" {small} of them are too small for MS-SSIM: its means, and their rates, are of the others."
     return (
-        f"Mean of {len(about.measured)} images; bpp of whole files{anchors}.\n\n"
+        f"Mean of {len(about.measured)} images ({about.dataset}); bpp of whole files{anchors}.{earlier}\n\n"
         f"{summary_table(evaluation.summaries, baseline)}\n{about.name}: {about.cost}.\n\n"
         f"{point_table(evaluation.curves[0])}"
         f"\n{fall_in_words(evaluation)}\n"
@@ -159,9 +183,12 @@ def fall_in_words(evaluation: Evaluation) -> str:
     falls = [
         (before.ms_ssim - after.ms_ssim, Path(image).name, int(after.setting))
         for image in about.measured
-        for before, after in pairwise(evaluation.measurements[about.name, Path(image).name])
+        for before, after in pairwise(evaluation.points(image))
+        if before.ms_ssim is not None and after.ms_ssim is not None
     ]
-    fall, image, layer = max(falls, default=(0.0, "", 0))
+    if not falls:
+        return "No image is large enough for MS-SSIM."
+    fall, image, layer = max(falls)
     if fall <= 0:
         return "MS-SSIM falls on no image from one layer to the next."
     return f"Largest fall of MS-SSIM from one layer to the next: {fall:.4f} ({image}, layer {layer})."
@@ -190,6 +217,8 @@ def read_about(folder: Path) -> About | None:
     """None if there is no evaluation in ``folder``. Raises DataError if its file cannot be read."""
     try:
         about = About(**read_json(folder / ABOUT))
+        if isinstance(about.images, list):
+            raise ValueError("an older version wrote it; run evaluate.py again, in another folder")
         about.check()
         return about
     except FileNotFoundError:
@@ -198,27 +227,50 @@ def read_about(folder: Path) -> About | None:
         raise DataError(f"{folder / ABOUT}: cannot be read ({error})") from None
 
 
-def write_measurements(measurements: Measurements, folder: Path) -> None:
-    columns = ["codec", "image", *(field.name for field in fields(Point))]
+COLUMNS = ["codec", "image", "sha256", *(field.name for field in fields(Point))]
+OPTIONAL = ("ms_ssim", "ssimulacra2")  # of these an image may have no value
+
+
+def write_measurements(about: About, measurements: Measurements, folder: Path) -> None:
+    """Write MEASUREMENTS anew."""
     with replacing(folder / MEASUREMENTS) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([*key, *astuple(point)] for key, points in measurements.items() for point in points)
+        csv.writer(file, lineterminator="\n").writerow(COLUMNS)
+        for key, points in measurements.items():
+            file.write(_lines(about, key, points))
+
+
+def append_measurement(about: About, key: tuple[str, str], points: list[Point], folder: Path) -> None:
+    """Add one measurement to MEASUREMENTS."""
+    with (folder / MEASUREMENTS).open("a", newline="") as file:
+        file.write(_lines(about, key, points))
+
+
+def _lines(about: About, key: tuple[str, str], points: list[Point]) -> str:
+    """The lines of a measurement. The name of the image is for readers; it is known by its hash."""
+    codec, photo = key
+    name = next((Path(path).name for path, known in about.images.items() if known == photo), "")
+    lines = io.StringIO()
+    csv.writer(lines, lineterminator="\n").writerows([codec, name, photo, *astuple(point)] for point in points)
+    return lines.getvalue()
 
 
 def read_measurements(folder: Path) -> Measurements:
-    """The measurements in ``folder``; empty if there is no file. Raises DataError if the file cannot be read."""
+    """The measurements in ``folder``; empty if there is no file. A last line that was not written to its end, because
+    the process was killed, is left out. Raises DataError if the file cannot be read."""
     path = folder / MEASUREMENTS
     measurements: Measurements = {}
     try:
-        with path.open(newline="") as file:
-            for row in csv.DictReader(file):
-                key = row.pop("codec"), row.pop("image")
-                values: dict[str, Any] = {name: finite(value) for name, value in row.items()}
-                values["bytes"] = int(row["bytes"])
-                if values["bpp"] <= 0:
-                    raise ValueError(f"a file of {values['bpp']} bits a pixel")
-                measurements.setdefault(key, []).append(Point(**values))
+        text = path.read_text()
+        for row in csv.DictReader(text[: text.rfind("\n") + 1].splitlines()):
+            key = row.pop("codec"), row.pop("sha256")
+            del row["image"]
+            values: dict[str, Any] = {
+                name: finite(value) if value or name not in OPTIONAL else None for name, value in row.items()
+            }
+            values["bytes"] = int(row["bytes"])
+            if values["bpp"] <= 0:
+                raise ValueError(f"a file of {values['bpp']} bits a pixel")
+            measurements.setdefault(key, []).append(Point(**values))
     except FileNotFoundError:
         return {}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:

@@ -84,11 +84,13 @@ def point_table(curve: Curve) -> str:
         "iteration": ("setting", 0),
         "bpp": ("bpp", 4),
         "MS-SSIM": ("ms-ssim-rgb", 4),
+        "SSIMULACRA2": ("ssimulacra2", 1),
         "PSNR (dB)": ("psnr-rgb", 2),
         "PSNR-HVS (dB)": ("psnr-hvs-y", 2),
         "encode (s)": ("encoding_time", 2),
         "decode (s)": ("decoding_time", 2),
     }
+    columns = {heading: kept for heading, kept in columns.items() if kept[0] in curve.results}
     rows = zip(
         *([f"{value:.{decimals}f}" for value in curve.results[key]] for key, decimals in columns.values()), strict=True
     )

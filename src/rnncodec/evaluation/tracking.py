@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rnncodec.coding.torch_codec import load_torch_codec
-from rnncodec.evaluation.curves import METRICS
+from rnncodec.evaluation.curves import METRICS, decibels
 from rnncodec.evaluation.rate_distortion import LIMIT
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import TARGETS
@@ -45,27 +45,31 @@ def scalars(evaluation: Evaluation) -> dict[str, float]:
 
 
 def image_table(evaluation: Evaluation) -> Any:
-    """A ``wandb.Table`` with one row for each image and iteration. The first PICTURES images have their
+    """A ``wandb.Table`` with one row for each image and iteration. The first PICTURES images are shown, with their
     reconstructions."""
     import wandb
 
     about = evaluation.about
-    columns: list[str | int] = ["image", "iteration", "bytes", "bpp", "MS-SSIM", "PSNR", "PSNR-HVS", "reconstruction"]
+    columns: list[str | int] = [
+        "image", "iteration", "bytes", "bpp", "MS-SSIM", "MS-SSIM (dB)", "SSIMULACRA2", "PSNR", "PSNR-HVS", "original",
+        "reconstruction",
+    ]  # fmt: skip
     table = wandb.Table(columns=columns)
     for index, path in enumerate(map(Path, about.measured)):
-        points = evaluation.measurements[about.name, path.name]
+        points = evaluation.points(str(path))
         shown: Sequence[Pixels | None] = [None] * len(points)
         if index < PICTURES:
-            shown = reconstructions(evaluation, path)
+            original, shown = wandb.Image(read_pixels(path)), reconstructions(evaluation, path)
         for point, pixels in zip(points, shown, strict=True):
-            picture = None if pixels is None else wandb.Image(pixels)
-            measured = point.bytes, point.bpp, point.ms_ssim, point.psnr, point.psnr_hvs
-            table.add_data(path.name, int(point.setting), *measured, picture)
+            in_decibels = None if point.ms_ssim is None else decibels(point.ms_ssim)
+            measured = point.ms_ssim, in_decibels, point.ssimulacra2, point.psnr, point.psnr_hvs
+            pictures = (None, None) if pixels is None else (original, wandb.Image(pixels))
+            table.add_data(path.name, int(point.setting), point.bytes, point.bpp, *measured, *pictures)
     return table
 
 
 def reconstructions(evaluation: Evaluation, path: Path) -> list[Pixels]:
     """The decoded picture after each layer."""
     ours = load_torch_codec(evaluation.about.model)
-    content = ours.compress(read_pixels(path), evaluation.about.iterations)
+    content = ours.compress(read_pixels(path), evaluation.about.iterations, effort=evaluation.about.effort)
     return list(ours.decode(bitstream.read(content)))

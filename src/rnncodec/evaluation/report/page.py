@@ -56,7 +56,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         worst.append(f"{source.name}: {worst_in_words(evaluation)}")
         if complaint:
             complaints.append(f"{source.name}: {complaint}")
-    image_sets = {tuple(evaluation.about.measured) for _, evaluation in evaluations}
+    image_sets = {frozenset(e.about.images[image] for image in e.about.measured) for _, e in evaluations}
     environment = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html").render(
         names=[source.name for source in sources],
@@ -97,6 +97,8 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
 def worst_in_words(evaluation: Evaluation) -> str:
     """The photos with the lowest quality, in words."""
     qualities = ranked(evaluation)
+    if not qualities:
+        return "no photo is large enough for MS-SSIM."
     named = [f"{path.stem} ({quality:.4f})" for path, quality in list(qualities.items())[:WORST]]
     return f"worst at {RATE:g} bpp, by MS-SSIM: {', '.join(named)}; the mean is {fmean(qualities.values()):.4f}."
 

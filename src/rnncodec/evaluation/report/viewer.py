@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rnncodec.coding.targets import bits_per_pixel
 from rnncodec.coding.torch_codec import TorchCodec, load_torch_codec
-from rnncodec.distortion.metrics import as_tensor, ms_ssim, psnr
-from rnncodec.errors import ConfigurationError, RnncodecError
+from rnncodec.distortion import ssimulacra2
+from rnncodec.distortion.metrics import SMALLEST_SIDE, as_tensor, ms_ssim, psnr
+from rnncodec.errors import ConfigurationError, DataError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL
+from rnncodec.evaluation.measure import BEST
+from rnncodec.evaluation.photo_set import UNREADABLE, content_hash
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, amplified_residual, read_pixels
@@ -28,12 +32,12 @@ RATE = 0.25  # bits per pixel at which their quality is compared
 
 @dataclass(frozen=True)
 class Jpeg:
-    """A JPEG file of a photo."""
+    """A JPEG file of a photo. ``likeness`` is its MS-SSIM, or its PSNR if the photo is too small for that."""
 
     quality: int
     content: bytes
     pixels: Pixels
-    ms_ssim: float
+    likeness: float
 
 
 class JpegFiles:
@@ -46,7 +50,7 @@ class JpegFiles:
     def _make(self, quality: int) -> Jpeg:
         content = CLASSICAL["jpeg"].encode(self.pixels, quality)
         shown = CLASSICAL["jpeg"].decode(content)
-        return Jpeg(quality, content, shown, float(ms_ssim(as_tensor(shown), as_tensor(self.pixels))))
+        return Jpeg(quality, content, shown, likeness(shown, self.pixels))
 
     @cached_property
     def sizes(self) -> list[int]:
@@ -57,18 +61,29 @@ class JpegFiles:
         return self.at(min(QUALITIES, key=lambda quality: abs(self.sizes[quality - QUALITIES.start] - size)))
 
     def of_quality(self, wanted: float) -> Jpeg | None:
-        """The smallest file with an MS-SSIM of at least ``wanted``; None if there is none."""
-        index = bisect_left(QUALITIES, wanted, key=lambda quality: self.at(quality).ms_ssim)
+        """The smallest file with a likeness of at least ``wanted``; None if there is none."""
+        index = bisect_left(QUALITIES, wanted, key=lambda quality: self.at(quality).likeness)
         return self.at(QUALITIES[index]) if index < len(QUALITIES) else None
 
 
+def likeness(shown: Pixels, pixels: Pixels) -> float:
+    """The MS-SSIM of a picture, or its PSNR in dB where `measured_by_ms_ssim` is false."""
+    measure = ms_ssim if measured_by_ms_ssim(pixels) else psnr
+    return min(float(measure(as_tensor(shown), as_tensor(pixels))), BEST)
+
+
+def measured_by_ms_ssim(pixels: Pixels) -> bool:
+    """Whether a photo is large enough for MS-SSIM."""
+    return min(pixels.shape[:2]) >= SMALLEST_SIDE
+
+
 def ranked(evaluation: Evaluation) -> dict[Path, float]:
-    """The photos with their MS-SSIM at RATE, the lowest first. It is linear between layers; if the layers do not cover
-    RATE, that of the nearest layer."""
+    """The photos that are large enough for MS-SSIM, with their MS-SSIM at RATE, the lowest first. It is linear between
+    layers; if the layers do not cover RATE, it is that of the nearest layer."""
     qualities = {}
-    for path in map(Path, evaluation.about.measured):
-        points = evaluation.measurements[evaluation.about.name, path.name]
-        qualities[path] = float(np.interp(RATE, [p.bpp for p in points], [p.ms_ssim for p in points]))
+    for image in evaluation.with_ms_ssim():
+        rates, values = zip(*((point.bpp, point.ms_ssim) for point in evaluation.points(image)), strict=True)
+        qualities[Path(image)] = float(np.interp(RATE, rates, values))
     return dict(sorted(qualities.items(), key=lambda item: item[1]))
 
 
@@ -89,22 +104,28 @@ def view(
         ours = load_torch_codec(about.model)
         if ours.identity.hex() != about.identity:
             raise ConfigurationError(f"{about.model} now holds other weights than those measured")
-        views = [view_photo(ours, path, about.iterations, on_layer) for path in choose(evaluation, photos)]
+        chosen = choose(evaluation, photos)
+        for path in chosen:
+            if content_hash(path) not in (about.images[str(path)], UNREADABLE):
+                raise DataError(f"{path} is now another picture than the one measured")
+        views = [view_photo(ours, path, about.iterations, about.effort, on_layer) for path in chosen]
     except RnncodecError as error:
         return [], str(error)
     return views, None
 
 
-def view_photo(ours: TorchCodec, path: Path, iterations: int, on_layer: Callable[[], object]) -> dict[str, Any]:
+def view_photo(
+    ours: TorchCodec, path: Path, iterations: int, effort: int, on_layer: Callable[[], object]
+) -> dict[str, Any]:
     """A photo after each layer: pictures as data URLs, and captions with sizes and qualities."""
     pixels = middle(read_pixels(path))
-    original = as_tensor(pixels)
+    unit = "MS-SSIM {:.4f}" if measured_by_ms_ssim(pixels) else "PSNR {:.2f} dB"
     jpegs = JpegFiles(pixels)
-    file = bitstream.read(ours.compress(pixels, iterations, on_layer))
+    file = bitstream.read(ours.compress(pixels, iterations, on_layer, effort=effort))
     pictures = {"original": as_url(pixels)}
     layers = []
     for t, (end, shown) in enumerate(zip(file.ends, ours.decode(file), strict=True), start=1):
-        quality = float(ms_ssim(as_tensor(shown), original))
+        quality = likeness(shown, pixels)
         pictures[f"p{t}"], pictures[f"r{t}"] = as_url(shown), as_url(amplified_residual(pixels, shown), quality=80)
         same_size, same_quality = jpegs.of_size(end), jpegs.of_quality(quality)
         for jpeg in (same_size, same_quality):
@@ -113,12 +134,11 @@ def view_photo(ours: TorchCodec, path: Path, iterations: int, on_layer: Callable
         layers.append(
             {
                 "iteration": t,
-                "caption": f"{size_in_words(end)}, {8 * end / pixels[..., 0].size:.3f} bpp, MS-SSIM {quality:.4f}, "
-                f"PSNR {float(psnr(as_tensor(shown), original)):.2f} dB",
+                "caption": caption(pixels, shown, end),
                 "same_size": f"j{same_size.quality}",
-                "same_size_caption": compare_quality(end, quality, same_size),
+                "same_size_caption": compare_quality(end, quality, same_size, unit),
                 "same_quality": f"j{same_quality.quality}" if same_quality else None,
-                "same_quality_caption": compare_size(end, quality, same_quality),
+                "same_quality_caption": compare_size(end, quality, same_quality, unit),
             }
         )
         on_layer()
@@ -133,22 +153,34 @@ def middle(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels[top : top + LONGEST, left : left + LONGEST])
 
 
-def compare_size(size: int, quality: float, jpeg: Jpeg | None) -> str:
-    """A sentence that compares a file of ``size`` bytes with a JPEG of the same MS-SSIM."""
+def caption(pixels: Pixels, shown: Pixels, size: int) -> str:
+    """The size of a file that decodes to ``shown``, and its quality."""
+    picture, original = as_tensor(shown), as_tensor(pixels)
+    parts = [size_in_words(size), f"{bits_per_pixel(size, pixels):.3f} bpp"]
+    if measured_by_ms_ssim(pixels):
+        parts.append(f"MS-SSIM {float(ms_ssim(picture, original)):.4f}")
+    if ssimulacra2.available():
+        parts.append(f"SSIMULACRA2 {ssimulacra2.ssimulacra2(picture, original):.1f}")
+    return ", ".join([*parts, f"PSNR {float(psnr(picture, original)):.2f} dB"])
+
+
+def compare_size(size: int, quality: float, jpeg: Jpeg | None, unit: str) -> str:
+    """A sentence that compares a file of ``size`` bytes with a JPEG of the same likeness. ``unit`` is the format of the
+    likeness."""
     if jpeg is None:
-        return f"No JPEG reaches MS-SSIM {quality:.4f}."
+        return f"No JPEG reaches {unit.format(quality)}."
     theirs = len(jpeg.content)
     words = f"{size_in_words(size)} against {size_in_words(theirs)} of JPEG: {share(size, theirs)}"
     if jpeg.quality == QUALITIES.start:
-        words += f" (JPEG's lowest quality; its MS-SSIM is {jpeg.ms_ssim:.4f} already)"
+        words += f" (JPEG's lowest quality; it has {unit.format(jpeg.likeness)} already)"
     return words + "."
 
 
-def compare_quality(size: int, quality: float, jpeg: Jpeg) -> str:
+def compare_quality(size: int, quality: float, jpeg: Jpeg, unit: str) -> str:
     """A sentence that compares a file of ``size`` bytes with the JPEG of the nearest size."""
     return (
         f"{size_in_words(size)} against {size_in_words(len(jpeg.content))} of JPEG: "
-        f"MS-SSIM {quality:.4f} against {jpeg.ms_ssim:.4f}."
+        f"{unit.format(quality)} against {unit.format(jpeg.likeness)}."
     )
 
 
