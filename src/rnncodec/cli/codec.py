@@ -150,8 +150,8 @@ def decompress(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The weights that the file was written with, if they are not released ones; or the folder that "
-            "`rnncodec export` wrote, which is decoded without torch."
+            help="Only needed for files of weights that are not released: a weights file, a run's folder, or "
+            "hf://OWNER/NAME. With a folder that `rnncodec export` wrote, files are decoded without torch."
         ),
     ] = None,
     device: Device = "cpu",
