@@ -10,11 +10,12 @@ from tests.training.wandb_file import history, records
 
 def assert_evaluation_logged(file: Path, evaluation: Evaluation) -> None:
     """Raises AssertionError where the run's file lacks the evaluation's numbers, its curves, or its table."""
-    (logged,) = [step for step in history(file) if "eval/auc_ms_ssim" in step]
-    assert logged["eval/auc_ms_ssim"] == pytest.approx(evaluation.summary.area_ms_ssim)
-    assert logged["eval/auc_psnr_hvs"] == pytest.approx(evaluation.summary.area_psnr_hvs)
-    assert logged["eval/images.nrows"] == len(evaluation.about.measured) * evaluation.about.iterations
-    assert logged["eval/curves_ms-ssim-rgb_table.ncols"] == 3  # rate, curve, value
+    prefix = f"eval/{evaluation.about.dataset}"
+    (logged,) = [step for step in history(file) if f"{prefix}/auc_ms_ssim" in step]
+    assert logged[f"{prefix}/auc_ms_ssim"] == pytest.approx(evaluation.summary.area_ms_ssim)
+    assert logged[f"{prefix}/auc_psnr_hvs"] == pytest.approx(evaluation.summary.area_psnr_hvs)
+    assert logged[f"{prefix}/images.nrows"] == len(evaluation.about.measured) * evaluation.about.iterations
+    assert logged[f"{prefix}/curves_ms-ssim-rgb_table.ncols"] == 3  # rate, curve, value
 
     config = {
         ".".join(update.nested_key): update.value_json
@@ -22,4 +23,4 @@ def assert_evaluation_logged(file: Path, evaluation: Evaluation) -> None:
         if record.HasField("config")
         for update in record.config.update
     }
-    assert "lineseries" in config["_wandb.visualize.eval/curves_ms-ssim-rgb"]
+    assert "lineseries" in config[f"_wandb.visualize.{prefix}/curves_ms-ssim-rgb"]

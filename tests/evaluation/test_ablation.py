@@ -20,12 +20,12 @@ def write_run(folder: Path, rows: list[tuple[int, float, float]], **options: obj
     reconstruction = {"name": model.pop("reconstruction")}
     config = {"group": "cells", "seed": 0, "model": model, "reconstruction": reconstruction, **options}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    names = ["step", "train/seconds", "train/loss"]
+    names = ["step", "train/seconds", "train/loss", "val/loss"]
     names += [f"val/{metric}_t{t:02d}" for metric in ("ms_ssim", "psnr") for t in (1, 2)]
     lines = [",".join(names)]
     for step, seconds, ms_ssim in rows:
-        lines.append(f"{step},,0.5,,,,")
-        lines.append(f"{step},{seconds},,{ms_ssim},{ms_ssim + 0.1},20,22")
+        lines.append(f"{step},{seconds},0.5,,,,,")
+        lines.append(f"{step},{seconds},,0.4,{ms_ssim},{ms_ssim + 0.1},20,22")
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
 
 

@@ -259,9 +259,10 @@ def test_wandb_evaluation_joins_the_run_that_trained_the_model(
     (run / "config.yaml").write_text(f"logger: {{_target_: {target}}}\nrun_id: abc12345\nname: trained\n")
     done = evaluate(f"model={run}", "logger=wandb", "iterations=1")
     assert done.returncode == 0, done.stderr
-    (file,) = run.glob("evaluations/images-*/wandb/offline-run-*/*.wandb")
+    (file,) = run.glob("wandb/offline-run-*/*.wandb")
     started = next(record.run for record in records(file) if record.HasField("run"))
-    assert (started.run_id, started.display_name) == ("abc12345", "trained")
+    assert (started.run_id, started.display_name, started.job_type) == ("abc12345", "trained", "train")
+    assert f"wandb sync {run}/wandb/offline-run-*" in done.stderr
 
 
 def test_summary_names_the_layer_that_made_a_picture_worse(result: Path) -> None:
@@ -280,14 +281,14 @@ def test_summary_names_the_layer_that_made_a_picture_worse(result: Path) -> None
 def test_area_and_rates_are_logged_under_the_names_that_runs_are_compared_by(result: Path) -> None:
     evaluation = read_evaluation(result)
     logged = scalars(evaluation)
-    assert logged["eval/auc_ms_ssim"] == evaluation.summary.area_ms_ssim
+    assert logged["eval/two/auc_ms_ssim"] == evaluation.summary.area_ms_ssim
     assert all(math.isfinite(value) for value in logged.values())
     curve = Curve("x", "", {"bpp": [0.5, 1.0], "ms-ssim-rgb": [0.8, 1.0], "psnr-rgb": [20.0, 30.0]})
     halved = replace(
         evaluation, summaries=[summarize(replace(curve, results={**curve.results, "bpp": [0.25, 0.5]}), curve)]
     )
-    assert scalars(halved)["eval/bpp_at_0.90"] == pytest.approx(0.375)
-    assert scalars(halved)["eval/bd_rate_jpeg"] == pytest.approx(-50.0)
+    assert scalars(halved)["eval/two/bpp_at_0.90"] == pytest.approx(0.375)
+    assert scalars(halved)["eval/two/bd_rate_jpeg"] == pytest.approx(-50.0)
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])

@@ -1,5 +1,6 @@
 """Whole runs of train.py, each a real process, on tiny networks and a few synthetic photos."""
 
+import json
 import os
 import subprocess
 import sys
@@ -92,15 +93,29 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
     logged = {key for step in history(file) for key in step}
     for t in ("t01", "t02"):
         assert {f"train/loss_{t}", f"val/psnr_{t}", f"val/ms_ssim_{t}"} <= logged
-    assert {"val/strip.filenames", "data/corrupt", "lr-Adam"} <= logged
+    assert {"val/strip.filenames", "data/corrupt", "lr-Adam", "val/ms_ssim_db_t02", "train/gradient_norm"} <= logged
+    assert {"train/patches", "train/seconds", "train/patches_per_second", "train/peak_memory_gb"} <= logged
+    assert list(read_history(run)["train/patches"].values()) == [4, 8, 12, 16]
     evaluation = read_evaluation(run / "evaluations" / "validation")
     assert [curve.name for curve in evaluation.curves] == [run.name, "jpeg"]
     assert evaluation.about.identity == model_identity(codec).hex()
     assert_evaluation_logged(file, evaluation)
     kinds = list(records(file))
     started = next(record.run for record in kinds if record.HasField("run"))
-    assert (started.run_group, list(started.tags)) == ("trials", ["first"])
-    assert "decoder" in {item.key: item.value_json for record in kinds for item in record.config.update}["cost"]
+    assert (started.run_group, list(started.tags), started.job_type) == ("trials", ["first"], "train")
+    options = {item.key: item.value_json for record in kinds for item in record.config.update}
+    assert "decoder" in options["cost"]
+    choices = json.loads(options["choices"])
+    assert (choices["model"], choices["reconstruction"], choices["loss"]) == ("gru", "additive", "l1")
+    train_set = json.loads(options["dataset"])["train"]
+    assert (train_set["name"], train_set["photos"], len(train_set["hash"])) == ("train", 5, 8)
+    nested = {".".join(item.nested_key) for record in kinds for item in record.config.update}
+    assert {f"_wandb.visualize.val/{chart}" for chart in ("iterations", "quality_over_bpp")} <= nested
+    metrics = [record.metric for record in kinds if record.HasField("metric")]
+    hidden = {metric.glob_name for metric in metrics if metric.options.hidden}
+    assert {"val/psnr_t*", "val/ms_ssim_t*", "train/loss_t*"} <= hidden
+    best = next(metric.summary for metric in metrics if metric.name == "val/loss")
+    assert (best.min, best.last) == (True, True)
     assert any(record.HasField("artifact") for record in kinds)
 
 
@@ -121,6 +136,23 @@ def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Traine
     (sweep,) = (train.outputs / "sweeps").iterdir()
     assert {path.name for path in sweep.iterdir() if path.is_dir()} == {run.name for run in runs}
     assert not (train.outputs / "runs").exists()  # no rank has started a run or a sweep of its own
+
+
+def test_run_of_a_wandb_agent_keeps_its_id_and_a_resumed_run_is_one_history(train: Trainer) -> None:
+    options = [*TINY, "evaluate_at_end=false"]
+    done = train(*options, WANDB_MODE="offline", WANDB_SWEEP_ID="sweep123", WANDB_RUN_ID="agentrun1")
+    assert done.returncode == 0, done.stderr
+    (run,) = train.runs()
+    assert OmegaConf.load(run / "config.yaml").run_id == "agentrun1"
+    assert f"wandb sync {run}/wandb/offline-run-*" in done.stderr
+    done = train(f"resume={run}", "trainer.max_steps=7")
+    assert done.returncode == 0, done.stderr
+    files = sorted(run.glob("wandb/offline-run-*/*.wandb"))
+    assert [path.name for path in files] == ["run-agentrun1.wandb"] * 2
+    counts = [[step["_step"] for step in history(path)] for path in files]
+    assert counts[0] + counts[1] == sorted(set(counts[0] + counts[1]))
+    trained = [step["trainer/global_step"] for path in files for step in history(path) if "train/loss" in step]
+    assert trained == list(range(7))
 
 
 KILLS = [{"KILL_AT_STEP": "8"}, {"KILL_AT_STEP": "10"}, {"KILL_AT_END": "validation"}, {"KILL_AT_END": "export"}]

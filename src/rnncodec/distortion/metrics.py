@@ -1,6 +1,8 @@
 """Rate and distortion. The distortion measures take float tensors ``[B, 3, H, W]`` of 8-bit pixels, from 0 to 255, and
 return one value for each image, ``[B]``."""
 
+import math
+
 import torch
 from torch import Tensor
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure, peak_signal_noise_ratio
@@ -29,6 +31,11 @@ def ms_ssim(reconstruction: Tensor, image: Tensor) -> Tensor:
     )
     assert isinstance(value, torch.Tensor)
     return value
+
+
+def decibels(similarity: float) -> float:
+    """MS-SSIM in dB, -10 log10(1 - MS-SSIM); at most 100, so that equal pictures have a value, too."""
+    return -10.0 * math.log10(max(1.0 - similarity, 1e-10))
 
 
 def psnr_hvs(reconstruction: Tensor, image: Tensor) -> Tensor:

@@ -102,12 +102,13 @@ def read_run(folder: Path) -> Run:
     """Read a run from its folder. Raises DataError if it has logged no validation."""
     source = from_folders(folder, None)
     logged = source.training
-    if "train/seconds" not in logged:
+    if not {"train/seconds", "val/loss"} <= logged.keys():
         raise DataError(f"{folder}: no validation is in its {HISTORY}")
     iterations = [f"t{t:02d}" for t in takewhile(lambda t: f"val/psnr_t{t:02d}" in logged, count(1))]
     raw = int(source.options["model.bits"]) / STRIDE**2
     rows = []
-    for step, seconds in sorted(logged["train/seconds"].items()):
+    for step in logged["val/loss"]:
+        seconds = logged["train/seconds"][step]
         ms_ssim, psnr = ([logged[f"val/{metric}_{t}"][step] for t in iterations] for metric in ("ms_ssim", "psnr"))
         rates = np.cumsum([raw * logged.get(f"val/bits_{t}", {}).get(step, 1.0) for t in iterations])
         points = list(zip(rates.tolist(), ms_ssim, strict=True))

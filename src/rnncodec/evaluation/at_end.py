@@ -4,18 +4,18 @@ import shutil
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.tracking import log_evaluation, scalars
+from rnncodec.training.loggers import RunLogger
 
 
 class EvaluateAtEnd(L.Callback):
     """When training ends, measures the exported weights, and JPEG, on the first ``photos`` validation crops. The
-    results are in ``folder/evaluations/validation``, and in W&B under ``eval/…``. It must come after the callback that
-    exports the weights."""
+    results are in ``folder/evaluations/validation``, and in W&B under ``eval/validation/…``. It must come after the
+    callback that exports the weights."""
 
     def __init__(self, folder: str, photos: int, enabled: bool = True) -> None:
         self.folder = Path(folder)
@@ -46,8 +46,8 @@ class EvaluateAtEnd(L.Callback):
         )
         self.figures = scalars(evaluation)
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                log_evaluation(logger.experiment, evaluation)
+            if isinstance(logger, RunLogger):
+                log_evaluation(logger, evaluation)
 
     def _save_crops(self, trainer: L.Trainer, folder: Path) -> list[Path]:
         """The first validation crops as image files in ``folder``."""

@@ -1,7 +1,7 @@
 """The work of evaluate.py: from its options to results on disk and a summary on the terminal."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -14,7 +14,7 @@ from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
-from rnncodec.evaluation.summary import TARGETS
+from rnncodec.evaluation.summary import TARGETS, marked_area, notes
 from rnncodec.evaluation.tracking import log_evaluation
 from rnncodec.pictures.pixels import find_images
 from rnncodec.terminal import Terminal, log, progress
@@ -75,8 +75,11 @@ def evaluate_and_print(config: DictConfig) -> Path:
     print_summary(evaluation, folder)
     if config.get("logger"):
         logger = make_logger(config, name, folder)
-        log_evaluation(logger.experiment, evaluation)
+        log_evaluation(logger, evaluation)
+        command = logger.sync_command()
         logger.experiment.finish()
+        if command:
+            log.print(f"W&B:     {command}  uploads this run", soft_wrap=True, markup=False)
     return folder
 
 
@@ -85,9 +88,11 @@ def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
     new run."""
     run = Path(config.model) / CONFIG
     if run.is_file():
-        trained = OmegaConf.load(run)
-        if trained.logger._target_ == config.logger._target_:
-            return instantiate(config.logger, id=trained.run_id, name=trained.name, save_dir=str(folder))
+        trained = cast(DictConfig, OmegaConf.load(run))
+        if trained.logger and trained.logger._target_ == config.logger._target_:
+            kept = {name: trained.get(name) for name in ("group", "tags") if trained.get(name)}
+            own = {"id": trained.run_id, "name": trained.name, "job_type": trained.get("job_type", "train")}
+            return instantiate(config.logger, **own, **kept, save_dir=str(config.model))
     return instantiate(config.logger, id=None, name=name, save_dir=str(folder))
 
 
@@ -108,15 +113,18 @@ def results_folder(config: DictConfig, options: Options) -> Path:
 def print_summary(evaluation: Evaluation, folder: Path) -> None:
     """Print the summary, and the paths of the other results."""
     about = evaluation.about
-    table = Table(title=f"Mean of {len(about.measured)} images; bpp of whole files", caption="by MS-SSIM")
-    table.add_column("codec", no_wrap=True)
-    for heading in (*(f"{target:.2f} at bpp" for target in TARGETS), "area", "BD-rate"):
-        table.add_column(heading, justify="right")
+    marks = " ".join(["By MS-SSIM.", *notes(evaluation.summaries)])
+    table = Table(title=f"Mean of {len(about.measured)} images; bpp of whole files", caption=marks)
+    table.add_column("codec", overflow="fold")
+    baseline = about.compare_to or "a baseline"
+    for heading in (*(f"bpp at {target:.2f}" for target in TARGETS), "area", f"over {baseline}", "BD-rate"):
+        table.add_column(heading, justify="right", min_width=6)
     for summary in evaluation.summaries:
         rates = ["–" if rate is None else f"{rate:.3f}" for rate in summary.rates]
-        area = "–" if summary.area_ms_ssim is None else f"{summary.area_ms_ssim:.4f}"
+        area = marked_area(summary, summary.area_ms_ssim, 4)
+        over = "–" if summary.over_baseline is None else f"{summary.over_baseline.difference:+.4f}"
         rate = "–" if summary.bd_ms_ssim is None else f"{summary.bd_ms_ssim.percent:+.1f} %"
-        table.add_row(escape(summary.name), *rates, area, rate)
+        table.add_row(escape(summary.title), *rates, area, over, rate)
     console = Terminal()
     console.print(table)
     if about.broken:

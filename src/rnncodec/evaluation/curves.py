@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rnncodec.distortion.metrics import decibels
 from rnncodec.errors import DataError
 from rnncodec.evaluation.measure import Point
 from rnncodec.json_input import read_json
@@ -51,11 +52,6 @@ class Curve:
             return [(rate, decibels(similarity)) for rate, similarity in points]
         rates = self.results.get(f"{against} of {metric}", self.results.get(against, []))
         return sorted(zip(rates, self.results.get(metric, []), strict=False))
-
-
-def decibels(similarity: float) -> float:
-    """MS-SSIM in dB, of at most 100 so that equal pictures have a value, too."""
-    return -10.0 * math.log10(max(1.0 - similarity, 1e-10))
 
 
 def mean_curve(name: str, description: str, images: Sequence[Sequence[Point]]) -> Curve:

@@ -26,6 +26,24 @@ def area(points: Points, limit: float = LIMIT) -> float:
     return total
 
 
+@dataclass(frozen=True)
+class AreaDifference:
+    """How much larger the area under one curve is than under another, up to ``limit`` bits a pixel, where the first of
+    the two ends: on average over these rates, ``difference / limit`` is the difference in quality."""
+
+    difference: float
+    limit: float
+
+
+def area_difference(anchor: Points, test: Points) -> AreaDifference | None:
+    """The area under ``test`` less that under ``anchor``, over the rates that both curves cover, at most to LIMIT. So a
+    curve gains nothing by ending early. None if a curve has no points."""
+    if not anchor or not test:
+        return None
+    limit = min(LIMIT, max(rate for rate, _ in anchor), max(rate for rate, _ in test))
+    return AreaDifference(area(test, limit) - area(anchor, limit), limit)
+
+
 def rate_at(points: Points, quality: float) -> float | None:
     """The bits per pixel at which the curve first reaches ``quality``, linear between points. None if the curve does
     not reach it, or if its first point is already better."""

@@ -147,7 +147,9 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
     curves[0].results[DECODING_MACS] = [about.cost.decoder * t for t in steps]
     curves += anchors
     baseline = next((curve for curve in curves if curve.name == about.compare_to), None)
-    return Evaluation(about, measurements, curves, [summarize(curve, baseline) for curve in curves])
+    return Evaluation(
+        about, measurements, curves, [summarize(curve, baseline, curve.name in about.anchors) for curve in curves]
+    )
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -22,6 +22,8 @@ LEFT_OUT = (
     "name",
     "group",
     "tags",
+    "job_type",
+    "choices",
     "resume",
     "resources",
 )  # options that say nothing about the method

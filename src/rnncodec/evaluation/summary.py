@@ -4,29 +4,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rnncodec.evaluation.curves import Curve
-from rnncodec.evaluation.rate_distortion import LIMIT, BDRate, area, bd_rate, rate_at
+from rnncodec.evaluation.rate_distortion import LIMIT, AreaDifference, BDRate, area, area_difference, bd_rate, rate_at
 
 TARGETS = (0.90, 0.95, 0.98)  # MS-SSIM
 ABSENT = "–"
 SHORT = "*"  # marks the area under a curve that ends before LIMIT
+PUBLISHED = "†"  # marks a published curve
+PUBLISHED_NOTE = f"{PUBLISHED} Published: a mean over the photos of its authors, which may be others than those here."
 NOTE = f"{SHORT} The curve ends before {LIMIT:g} bpp; the area takes its last quality from there on."
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The last rate of a curve in bits per pixel, the areas up to LIMIT, the rates at each of TARGETS, and the BD-rates
-    against the baseline. A value is None if the curve does not cover it."""
+    """The last rate of a curve in bits per pixel, the areas up to LIMIT, by how much the area of MS-SSIM is over that
+    of the baseline, the rates at each of TARGETS, and the BD-rates against the baseline. A value is None if the curve
+    does not cover it. ``published`` curves are of the photos that their authors took."""
 
     name: str
     ends_at: float
     area_ms_ssim: float | None
     area_psnr_hvs: float | None
+    over_baseline: AreaDifference | None
     rates: tuple[float | None, ...]
     bd_ms_ssim: BDRate | None
     bd_psnr: BDRate | None
+    published: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name in tables, with PUBLISHED if the curve is a published one."""
+        return self.name + (PUBLISHED if self.published else "")
 
 
-def summarize(curve: Curve, baseline: Curve | None) -> Summary:
+def summarize(curve: Curve, baseline: Curve | None, published: bool = False) -> Summary:
     """The Summary of ``curve``, with BD-rates against ``baseline``."""
 
     def area_of(metric: str) -> float | None:
@@ -41,9 +51,11 @@ def summarize(curve: Curve, baseline: Curve | None) -> Summary:
         max(curve.results["bpp"]),
         area_of("ms-ssim-rgb"),
         area_of("psnr-hvs-y"),
+        area_difference(baseline.points("ms-ssim-rgb"), curve.points("ms-ssim-rgb")) if baseline else None,
         tuple(rate_at(curve.points("ms-ssim-rgb"), target) for target in TARGETS),
         bd_of("ms-ssim-rgb"),
         bd_of("psnr-rgb"),
+        published,
     )
 
 
@@ -55,6 +67,7 @@ def headings(baseline: str | None) -> list[str]:
         *(f"bpp at {target:.2f}" for target in TARGETS),
         f"area, MS-SSIM to {LIMIT:g} bpp",
         "area, PSNR-HVS",
+        f"area, MS-SSIM, over {baseline}" if baseline else "area, MS-SSIM, over a baseline",
         f"BD-rate, MS-SSIM{against}",
         f"BD-rate, PSNR{against}",
     ]
@@ -63,19 +76,35 @@ def headings(baseline: str | None) -> list[str]:
 def cells(summary: Summary) -> list[str]:
     """The values of a Summary as text, one for each of `headings`."""
     return [
-        summary.name,
+        summary.title,
         *(_number(rate, 3) for rate in summary.rates),
-        _area(summary, summary.area_ms_ssim, 4),
-        _area(summary, summary.area_psnr_hvs, 2),
+        marked_area(summary, summary.area_ms_ssim, 4),
+        marked_area(summary, summary.area_psnr_hvs, 2),
+        over_baseline(summary),
         _bd(summary.bd_ms_ssim, 3),
         _bd(summary.bd_psnr, 1),
     ]
 
 
+def over_baseline(summary: Summary) -> str:
+    """The difference of the areas, and how far both curves reach."""
+    found = summary.over_baseline
+    return ABSENT if found is None else f"{found.difference:+.4f} (to {found.limit:.2f})"
+
+
 def summary_table(summaries: Sequence[Summary], baseline: str | None) -> str:
     """A Markdown table with one row for each codec."""
     table = markdown(headings(baseline), [cells(summary) for summary in summaries])
-    return table + (f"\n{NOTE}\n" if f"{SHORT} |" in table else "")
+    found = notes(summaries)
+    return table + (f"\n{' '.join(found)}\n" if found else "")
+
+
+def notes(summaries: Sequence[Summary]) -> list[str]:
+    """What the marks in a table of ``summaries`` mean."""
+    short = any(each.ends_at < LIMIT for each in summaries)
+    return [
+        note for note, there in ((NOTE, short), (PUBLISHED_NOTE, any(each.published for each in summaries))) if there
+    ]
 
 
 def point_table(curve: Curve) -> str:
@@ -103,7 +132,8 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
 
 
-def _area(summary: Summary, value: float | None, decimals: int) -> str:
+def marked_area(summary: Summary, value: float | None, decimals: int) -> str:
+    """An area as text, with SHORT if the curve ends before LIMIT."""
     mark = SHORT if value is not None and summary.ends_at < LIMIT else ""
     return _number(value, decimals) + mark
 

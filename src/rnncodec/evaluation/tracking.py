@@ -5,43 +5,51 @@ from pathlib import Path
 from typing import Any
 
 from rnncodec.coding.torch_codec import load_torch_codec
-from rnncodec.evaluation.curves import METRICS, decibels
+from rnncodec.distortion.metrics import decibels
+from rnncodec.evaluation.curves import METRICS
 from rnncodec.evaluation.rate_distortion import LIMIT
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, read_pixels
+from rnncodec.training.loggers import RunLogger
 
 PICTURES = 8  # images that are logged with their reconstructions
 
 
-def log_evaluation(run: Any, evaluation: Evaluation) -> None:
-    """Log ``evaluation`` to ``run``, a ``wandb.Run``, under ``eval/``."""
+def log_evaluation(logger: RunLogger, evaluation: Evaluation) -> None:
+    """Log ``evaluation`` to W&B at the last step of the training, under ``eval/DATASET/``, so that the figures of one
+    set of photos do not take the place of those of another."""
     import wandb
 
+    prefix = f"eval/{evaluation.about.dataset}"
     logged: dict[str, Any] = dict(scalars(evaluation))
     for metric, title in METRICS.items():
-        curves = {curve.name: curve.points(metric) for curve in evaluation.curves if curve.points(metric)}
+        titles = [summary.title for summary in evaluation.summaries]
+        measured = [(title, curve.points(metric)) for title, curve in zip(titles, evaluation.curves, strict=True)]
+        curves = {title: points for title, points in measured if points}
         rates = [[rate for rate, _ in points if rate <= LIMIT] for points in curves.values()]
         values = [[value for rate, value in points if rate <= LIMIT] for points in curves.values()]
-        logged[f"eval/curves_{metric}"] = wandb.plot.line_series(
+        logged[f"{prefix}/curves_{metric}"] = wandb.plot.line_series(
             rates, values, keys=list(curves), title=f"{title} at bits per pixel", xname="bpp"
         )
-    logged["eval/images"] = image_table(evaluation)
-    run.log(logged)
+    logged[f"{prefix}/images"] = image_table(evaluation)
+    logger.log_metrics(logged, int(evaluation.about.training.get("steps", 0)))
 
 
 def scalars(evaluation: Evaluation) -> dict[str, float]:
     """The numbers that runs are compared by in W&B. A value that the curve does not reach is left out."""
     summary, compare_to = evaluation.summary, evaluation.about.compare_to
-    values = {
-        "eval/auc_ms_ssim": summary.area_ms_ssim,
-        "eval/auc_psnr_hvs": summary.area_psnr_hvs,
-        **{f"eval/bpp_at_{target:.2f}": rate for target, rate in zip(TARGETS, summary.rates, strict=True)},
-        f"eval/bd_rate_{compare_to}": summary.bd_ms_ssim.percent if summary.bd_ms_ssim else None,
-        f"eval/bd_rate_psnr_{compare_to}": summary.bd_psnr.percent if summary.bd_psnr else None,
+    values: dict[str, float | None] = {
+        "auc_ms_ssim": summary.area_ms_ssim,
+        "auc_psnr_hvs": summary.area_psnr_hvs,
+        "ends_at_bpp": summary.ends_at,
+        f"auc_ms_ssim_over_{compare_to}": summary.over_baseline.difference if summary.over_baseline else None,
+        **{f"bpp_at_{target:.2f}": rate for target, rate in zip(TARGETS, summary.rates, strict=True)},
+        f"bd_rate_{compare_to}": summary.bd_ms_ssim.percent if summary.bd_ms_ssim else None,
+        f"bd_rate_psnr_{compare_to}": summary.bd_psnr.percent if summary.bd_psnr else None,
     }
-    return {name: value for name, value in values.items() if value is not None}
+    return {f"eval/{evaluation.about.dataset}/{name}": value for name, value in values.items() if value is not None}
 
 
 def image_table(evaluation: Evaluation) -> Any:

@@ -14,11 +14,14 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
+from rnncodec.data.codes import CodesDataModule
+from rnncodec.data.datamodule import PatchDataModule
+from rnncodec.data.identity import dataset_identity
 from rnncodec.errors import RnncodecError
 from rnncodec.network.cost import cost
 from rnncodec.terminal import log
 from rnncodec.training.build import build, build_training
-from rnncodec.training.loggers import build_loggers
+from rnncodec.training.loggers import RunLogger, build_loggers
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import share_cores
 from rnncodec.training.process.hangup import survive_hangup
@@ -50,6 +53,10 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
     options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     if isinstance(module, CodecModule):
         options["cost"] = asdict(cost(module.codec.config))
+    photos = data.photos if isinstance(data, CodesDataModule) else data
+    if isinstance(photos, PatchDataModule):
+        shards = {"train": photos.train_shards, "val": photos.val_shards}
+        options["dataset"] = {part: dataset_identity(paths) for part, paths in shards.items()}
     for logger in loggers:
         logger.log_hyperparams(options)
     strategy: Any = "auto"
@@ -80,7 +87,10 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
         if isinstance(each, WandbLogger):
             import wandb
 
+            command = each.sync_command() if isinstance(each, RunLogger) and trainer.is_global_zero else None
             wandb.finish()
+            if command:
+                log.print(f"W&B:     {command}  uploads this run", soft_wrap=True, markup=False)
     if trainer.is_global_zero:
         pruned = any(getattr(callback, "pruned", False) for callback in callbacks)
         write_result(folder, trainer.global_step, figures(trainer), pruned)

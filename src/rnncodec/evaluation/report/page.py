@@ -13,7 +13,7 @@ from rnncodec.evaluation.curves import DECODING_MACS, METRICS, Curve
 from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, ranked, view
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.sources import Source, differences
-from rnncodec.evaluation.summary import NOTE, SHORT, cells, headings, summarize
+from rnncodec.evaluation.summary import PUBLISHED, cells, headings, notes, summarize
 
 AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # what quality is drawn against
 
@@ -21,7 +21,10 @@ AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # 
 def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
     """Every curve to draw, with its kind: the curves of the sources first, then each baseline and anchor once."""
     own = [
-        ("codec", Curve(source.name, source.curve.description, source.curve.results))
+        (
+            "codec" if source.evaluation else "published",
+            Curve(source.name, source.curve.description, source.curve.results),
+        )
         for source in sources
         if source.curve
     ]
@@ -48,7 +51,8 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
     evaluations = [(source, source.evaluation) for source in sources if source.evaluation]
     compare_to = evaluations[0][1].about.compare_to if evaluations else None
     baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
-    rows = [cells(summarize(curve, baseline)) for _, curve in curves]
+    summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
+    rows = [cells(summary) for summary in summaries]
     viewers, worst, complaints = [], [], []
     for source, evaluation in evaluations:
         views, complaint = view(evaluation, photos, on_layer)
@@ -65,7 +69,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         broken=[f"{name}: {why}" for _, evaluation in evaluations for name, why in evaluation.about.broken.items()],
         headings=headings(baseline.name if baseline else None),
         rows=rows,
-        note=NOTE if any(SHORT in cell for row in rows for cell in row) else "",
+        note=" ".join(notes(summaries)),
         metrics=METRICS,
         against=[(key, title) for key, title in AGAINST.items() if any(key in curve.results for _, curve in curves)],
         curves=[curve for _, curve in curves],
@@ -109,7 +113,7 @@ def curve_data(kind: str, curve: Curve) -> dict[str, Any]:
         against: {metric: curve.points(metric, against) for metric in METRICS if curve.points(metric, against)}
         for against in AGAINST
     }
-    return {"name": curve.name, "kind": kind, "points": points}
+    return {"name": curve.name + (PUBLISHED if kind == "published" else ""), "kind": kind, "points": points}
 
 
 def embed(data: Any) -> str:

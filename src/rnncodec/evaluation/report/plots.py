@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rnncodec.evaluation.curves import METRICS, Curve
 from rnncodec.evaluation.rate_distortion import LIMIT
+from rnncodec.evaluation.summary import PUBLISHED
 
 STYLES = {"codec": "o-", "baseline": ".--", "published": ".:"}
 
@@ -25,7 +26,9 @@ def write_plots(curves: Sequence[tuple[str, Curve]], folder: Path) -> list[Path]
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         for kind, curve, points in drawn:
-            axes.plot(*zip(*points, strict=True), STYLES[kind], label=curve.name)
+            axes.plot(
+                *zip(*points, strict=True), STYLES[kind], label=curve.name + (PUBLISHED if kind == "published" else "")
+            )
         axes.set(xlabel="bits per pixel", ylabel=title, xlim=(0, LIMIT))
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")

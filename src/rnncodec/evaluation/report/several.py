@@ -42,7 +42,7 @@ def compare(folder: Path) -> None:
     console = Terminal()
     if results:
         sources = read_sources(results)
-        curves = [curve for _, curve in report_curves(sources)]
+        curves = report_curves(sources)
         names, rows = table(curves, sources[0].evaluation.about.compare_to if sources[0].evaluation else None)
         with replacing(folder / TABLE) as temporary:
             temporary.write_text(markdown(names, rows))
@@ -58,7 +58,8 @@ def compare(folder: Path) -> None:
         raise SystemExit(f"{len(failures)} of {len(jobs)} models were not measured:\n" + "\n".join(failures))
 
 
-def table(curves: list[Curve], compare_to: str | None) -> tuple[list[str], list[list[str]]]:
+def table(curves: list[tuple[str, Curve]], compare_to: str | None) -> tuple[list[str], list[list[str]]]:
     """The headings and the rows of a table with one row for each curve."""
-    baseline = next((curve for curve in curves if curve.name == compare_to), None)
-    return headings(baseline.name if baseline else None), [cells(summarize(curve, baseline)) for curve in curves]
+    baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
+    summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
+    return headings(baseline.name if baseline else None), [cells(summary) for summary in summaries]

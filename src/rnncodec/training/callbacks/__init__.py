@@ -1,10 +1,12 @@
 """The callbacks of a training run, one in each file."""
 
 from rnncodec.training.callbacks.average import AverageWeights
+from rnncodec.training.callbacks.charts import IterationCharts
 from rnncodec.training.callbacks.clock import TrainingClock
 from rnncodec.training.callbacks.context_table import ContextTable
 from rnncodec.training.callbacks.export import ExportContext, ExportWeights
 from rnncodec.training.callbacks.iteration_table import IterationTable
+from rnncodec.training.callbacks.meter import TrainingMeter
 from rnncodec.training.callbacks.progress import StepProgressBar
 from rnncodec.training.callbacks.skipped import CountSkipped
 from rnncodec.training.callbacks.stop import StopOnSignal
@@ -19,10 +21,12 @@ __all__ = [
     "ExportContext",
     "ExportWeights",
     "ImageStrips",
+    "IterationCharts",
     "IterationTable",
     "ReportTrial",
     "StepProgressBar",
     "StopOnSignal",
     "TrainingClock",
+    "TrainingMeter",
     "ValidateEveryEpoch",
 ]

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.errors import ConfigurationError
 from rnncodec.training.build import build_training, trains_context
-from rnncodec.training.loggers import build_loggers
+from rnncodec.training.loggers import agents_run_id, build_loggers
 from rnncodec.training.process.device import resolve_accelerator, resolve_precision
 from rnncodec.training.run.checks import check_options
 from rnncodec.training.run.folder import CONFIG
@@ -31,9 +31,10 @@ def prepare(config: DictConfig, folder: Path) -> None:
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
     if trainer.devices == "auto":
         trainer.devices = torch.cuda.device_count() if trainer.accelerator in ("cuda", "gpu") else 1
-    config.run_id = config.run_id or uuid.uuid4().hex[:8]
+    config.run_id = config.run_id or agents_run_id() or uuid.uuid4().hex[:8]
     config.folder = str(folder)
-    config.name, config.group = config.name, config.group  # they may refer to hydra's own config, which is not saved
+    for name in ("name", "group", "choices"):
+        config[name] = config[name]  # they may refer to hydra's own config, which is not saved
     check(config)
     claim(folder)
     save_config(config, folder)

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 
@@ -23,12 +24,19 @@ def environment(*prefixes: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
 
 
+def choices() -> dict[str, str]:
+    """The files that Hydra has taken from the groups of conf/, by group, as in ``{"model": "gru"}``."""
+    chosen = HydraConfig.get().runtime.choices
+    return {group: str(name) for group, name in chosen.items() if name is not None and "/" not in group}
+
+
 def join(values: Sequence[Any] | None) -> str:
     """The ``values`` of a list with dashes between them, for the name of a run."""
     return "-".join(map(str, values or ()))
 
 
 OmegaConf.register_new_resolver("join", join, replace=True)
+OmegaConf.register_new_resolver("choices", choices, replace=True)
 OmegaConf.register_new_resolver("either", lambda first, second: first or second, replace=True)
 OmegaConf.register_new_resolver("gpus", gpus, replace=True)
 OmegaConf.register_new_resolver("cores", cores, replace=True)

@@ -1,0 +1,25 @@
+"""Which photos a run is trained on, so that runs on other photos are not compared by mistake."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rnncodec.data.shards import MANIFEST
+
+
+def dataset_identity(shards: Sequence[str]) -> dict[str, Any]:
+    """The name of the folders of ``shards``, their number, and, where the manifests of `write_shards` are beside them,
+    how many photos they hold and eight hexadecimal digits of the hash of their content."""
+    folders = sorted({str(Path(shard).parent) for shard in shards})
+    known: dict[str, dict[str, Any]] = {}
+    for manifest in (Path(folder) / MANIFEST for folder in folders):
+        if manifest.is_file():
+            known |= {entry["name"]: entry for entry in json.loads(manifest.read_text())["shards"]}
+    identity: dict[str, Any] = {"name": ", ".join(Path(folder).name for folder in folders), "shards": len(shards)}
+    entries = [known[name] for name in sorted(Path(shard).name for shard in shards) if name in known]
+    if len(entries) < len(shards):
+        return identity
+    digest = hashlib.sha256("\n".join(entry["sha256"] for entry in entries).encode()).hexdigest()[:8]
+    return identity | {"photos": sum(entry["photos"] for entry in entries), "hash": digest}
