@@ -120,7 +120,7 @@ def starts(codec: IterativeCodec, model: str, folder: Path, path: Path) -> None:
         found = []
         for layers in (1, LAYERS):
             command = [sys.executable, "-m", "rnncodec.cli", "decompress", str(file), "--model", given]
-            command += ["--iterations", str(layers), "-o", str(folder / "photo.png"), "--overwrite"]
+            command += ["--layers", str(layers), "-o", str(folder / "photo.png"), "--overwrite"]
             runs = []
             for _ in range(RUNS):
                 started = time.perf_counter()

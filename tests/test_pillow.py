@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL.ExifTags import Base
 
 import rnncodec
 import rnncodec.pillow
+from rnncodec.coding.small_pictures import layers_for
 from rnncodec.errors import ConfigurationError, FormatError, WrongModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, srgb_profile, to_pixels
@@ -71,6 +73,8 @@ def test_targets_of_size_and_quality_are_options_of_save(
     assert len(save(photo, max_bytes=1500)) <= 1500
     with pytest.raises(ConfigurationError, match="one layer takes"):
         save(photo, max_bytes=10)
+    with pytest.raises(ConfigurationError, match=r"3 layers reach .* on the scale of quality, not 80"):
+        save(photo, quality=80)
 
 
 def exif_with(tag: int, value: Any) -> Image.Exif:
@@ -146,6 +150,52 @@ def test_a_file_cut_at_every_byte_follows_the_convention_of_pillow(
             monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
         assert np.array_equal(np.asarray(image), shown[layers])
         assert ("exif" in image.info) == (cut == len(content))
+
+
+def test_a_file_is_verified_without_its_pixels(photo: Image.Image, save: Any) -> None:
+    content = save(photo, iterations=2, exif=exif_with(Base.Artist, "Ada"))
+    Image.open(io.BytesIO(content)).verify()
+    damaged = bytearray(content)
+    damaged[bitstream.read(content).ends[0] - 1] ^= 1
+    for broken in (content[:-1], content[: len(content) // 2], bytes(damaged)):
+        with pytest.raises(OSError, match="image file is broken"):
+            Image.open(io.BytesIO(broken)).verify()
+
+
+def test_a_thumbnail_is_made_of_the_layers_that_it_needs(
+    photos: list[Pixels], save: Any, context_weights: Path
+) -> None:
+    content = save(Image.fromarray(photos[0]), iterations=8)
+    header = bitstream.read(content).header
+    image = Image.open(io.BytesIO(content))
+    image.thumbnail((8, 8))  # 26 times smaller; Pillow asks for twice its size
+    layers = layers_for(header, 13)
+    assert 1 < layers < 8
+    drafted = rnncodec.decompress(content, model=context_weights, layers=layers)
+    drafted.thumbnail((8, 8))
+    assert np.array_equal(np.asarray(image), np.asarray(drafted))
+    whole = Image.open(io.BytesIO(content))
+    assert whole.draft("L", whole.size) == ("RGB", (0, 0, 208, 192))
+    assert np.array_equal(np.asarray(whole), np.asarray(rnncodec.decompress(content, model=context_weights)))
+    assert whole.draft(None, (1, 1)) is None  # it is decoded already
+
+
+def test_several_frames_are_refused_and_one_is_saved(photo: Image.Image, save: Any) -> None:
+    assert save(photo, iterations=1, save_all=True) == save(photo, iterations=1)
+    with pytest.raises(ConfigurationError, match="holds one picture, not 3"):
+        save(photo, iterations=1, save_all=True, append_images=[photo, photo])
+
+
+def test_colours_that_a_file_names_by_numbers_are_converted(photo: Image.Image, save: Any, tmp_path: Path) -> None:
+    photo.save(tmp_path / "photo.png")
+    content = (tmp_path / "photo.png").read_bytes()
+    chunk = b"cICP\x0c\x0d\0\1"
+    chunk = b"\0\0\0\4" + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    (tmp_path / "p3.png").write_bytes(content[:33] + chunk + content[33:])
+    converted = Image.fromarray(to_pixels(Image.open(tmp_path / "p3.png"))[0])
+    expected = save(converted, iterations=1, icc_profile=srgb_profile())
+    assert save(Image.open(tmp_path / "p3.png"), iterations=1) == expected
+    assert save(Image.open(tmp_path / "p3.png"), iterations=1, icc_profile=None) == save(photo, iterations=1)
 
 
 def test_a_damaged_layer_is_treated_like_one_that_was_cut(

@@ -44,6 +44,7 @@ def compress(
     max_bytes: int | None = None,
     psnr: float | None = None,
     ms_ssim: float | None = None,
+    quality: int | None = None,
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     device: str = "cpu",
     max_pixels: int = MAX_PIXELS,
@@ -58,6 +59,9 @@ def compress(
             largest number, and the default is as many as the model was trained for.
         bpp, max_bytes: the largest size of the file, in bits per pixel or in bytes: write as many layers as fit.
         psnr, ms_ssim: the least quality, PSNR in dB or MS-SSIM from 0 to 1: write as few layers as reach it.
+        quality: the least quality on a scale from 1 to 100 that means the same on every picture: MS-SSIM in dB,
+            ``-10 * log10(1 - MS-SSIM) = 5 + 0.15 * quality``. 33 is an MS-SSIM of 0.90, 67 of 0.97, 100 of 0.99. A
+            picture of less than 176 pixels on a side is continued by mirror images to measure it.
         model: a released model's name, a weights file, or a run's folder.
         max_pixels: refuse a larger picture, before it is decoded; see `rnncodec.pictures.limits`.
         strip: leave out EXIF and XMP data, and the mark of a picture that had a colour profile. They are taken from
@@ -75,7 +79,7 @@ def compress(
         image = open_image(image, max_pixels)
     elif complaint := too_large(*image.size, max_pixels):
         raise ImageError(complaint)
-    target = Target(bpp, max_bytes, psnr, ms_ssim)
+    target = Target(bpp, max_bytes, psnr, ms_ssim, quality)
     pixels = to_pixels(image)[0]
     metadata = NO_METADATA if strip else metadata_of(image, pixels)[0]
     codec = load_torch_codec(str(model), device)
@@ -85,7 +89,7 @@ def compress(
 def decompress(
     data: bytes,
     *,
-    iterations: int | None = None,
+    layers: int | None = None,
     region: tuple[int, int, int, int] | None = None,
     model: str | os.PathLike[str] | None = None,
     device: str = "cpu",
@@ -97,7 +101,7 @@ def decompress(
     For a file that was cut, or damaged behind its header, the whole layers are decoded, with a warning.
 
     Args:
-        iterations: decode at most so many layers.
+        layers: decode at most so many of them.
         region: return only this part of the picture, ``(x, y, width, height)`` in pixels from the top left. Of a large
             picture the network decodes only what the part needs. The pixels are the same as in the whole picture.
         model: the weights that the file was written with. By default they are looked up among the released ones.
@@ -106,11 +110,11 @@ def decompress(
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
         WrongModelError: the file was written with other weights.
-        ConfigurationError: the region is not in the picture, or ``iterations`` is less than 1.
+        ConfigurationError: the region is not in the picture, or ``layers`` is less than 1.
     """
     file = bitstream.read(data)
     check_size(file.header, max_pixels)
-    payloads = list(first_layers(file.layers, iterations))
+    payloads = list(first_layers(file.layers, layers))
     if not payloads:
         raise FormatError(f"nothing can be decoded: {file.damage}")
     if file.damage:

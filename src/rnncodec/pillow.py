@@ -1,14 +1,18 @@
 """A plugin of Pillow: after ``import rnncodec.pillow``, Pillow opens and saves ``.rnnc`` files.
 
     image = Image.open("photo.rnnc")         # size and metadata; the pixels are decoded when they are first used
-    image.save("other.rnnc", bpp=0.5)        # or max_bytes=, psnr=, ms_ssim=, iterations=; model=, device=
+    image.save("other.rnnc", quality=70)     # or bpp=, max_bytes=, psnr=, ms_ssim=, iterations=; model=, device=
+    image.thumbnail((256, 256))              # decodes only the layers that a picture of this size needs
 
 ``save`` also takes ``exif=``, ``xmp=`` and ``icc_profile=``, as Pillow's own plugins do: EXIF and XMP data are written
 only if they are given, and the profile is that of the image, unless another is given. The pixels of a file are upright
 and in sRGB. So the orientation in ``exif`` is applied to the pixels, and the profile converts them.
 
-Of a file that was cut, ``load`` raises OSError, unless ``ImageFile.LOAD_TRUNCATED_IMAGES`` is set: then the picture is
-that of the whole layers, and black if there is none.
+``quality`` is from 1 to 100: see `rnncodec.compress`. ``save_all=True`` saves an image of one frame as without it, and
+is refused for an image of several.
+
+Of a file that was cut, ``verify`` raises OSError, and so does ``load``, unless ``ImageFile.LOAD_TRUNCATED_IMAGES`` is
+set: then the picture is that of the whole layers, and black if there is none.
 
 Pillow passes no options to ``Image.open``. They are variables of this module: MODEL, the weights that a file was
 written with, is only needed for files of weights that are not released; DEVICE is the device that decodes; MAX_PIXELS
@@ -23,8 +27,9 @@ from typing import IO
 
 from PIL import Image, ImageFile
 
-from rnncodec.errors import FormatError
+from rnncodec.errors import ConfigurationError, FormatError
 from rnncodec.fileformat import bitstream
+from rnncodec.pictures.colour_tags import KEY, colour_codes
 from rnncodec.pictures.limits import MAX_PIXELS
 from rnncodec.pictures.pillow_metadata import as_info
 
@@ -32,7 +37,8 @@ MODEL: str | os.PathLike[str] | None = None
 DEVICE = "cpu"
 
 FORMAT, SUFFIX, MIME = "RNNC", ".rnnc", "image/x-rnnc"
-OPTIONS = ("iterations", "bpp", "max_bytes", "psnr", "ms_ssim", "effort", "model", "device", "max_pixels")
+OPTIONS = ("iterations", "bpp", "max_bytes", "psnr", "ms_ssim", "quality", "effort", "model", "device", "max_pixels")
+COLOURS = (KEY, "gamma", "chromaticity")  # other names of colours in the info of an image
 METADATA = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # their names in the info of an image
 
 
@@ -52,6 +58,28 @@ class RnncImageFile(ImageFile.ImageFile):
         self._mode = "RGB"
         self.info.update(as_info(self._file.metadata))
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+        self._layers = self._file.header.layers  # that are decoded, at most
+
+    def verify(self) -> None:
+        """Check the file without decoding its pixels.
+
+        Raises:
+            OSError: it was cut, or is damaged.
+        """
+        if self._file.damage:
+            raise OSError(f"image file is broken: {self._file.damage}")
+        super().verify()
+
+    def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
+        """Decode only the layers that a picture needs which is scaled down to ``size``, in pixels. The size of this
+        image stays as it is. ``mode`` is not used."""
+        if not self.tile or not size:
+            return None
+        from rnncodec.coding.small_pictures import layers_for
+
+        scale = min(own / max(1.0, asked) for own, asked in zip(self.size, size, strict=True))
+        self._layers = layers_for(self._file.header, scale)
+        return self.mode, (0, 0, *self.size)
 
     def load(self) -> Image.core.PixelAccess | None:
         """Decode the pixels, unless that was done before.
@@ -67,7 +95,7 @@ class RnncImageFile(ImageFile.ImageFile):
 
             if not self._file.whole and not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise OSError(f"image file is truncated: {self._file.damage}")
-            header, layers = self._file.header, self._file.layers
+            header, layers = self._file.header, self._file.layers[: self._layers]
             check_size(header, MAX_PIXELS)
             pixels = b""
             if layers:
@@ -100,6 +128,11 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     given = image.encoderinfo
     picture = image.copy()
     picture.info = {name: value for name, value in image.info.items() if name not in METADATA}
+    if "icc_profile" in given:
+        for name in COLOURS:
+            picture.info.pop(name, None)
+    elif codes := colour_codes(image):
+        picture.format, picture.info[KEY] = image.format, tuple(codes)
     for name in ("exif", "xmp", "icc_profile"):
         if name in given:
             value = given[name]
@@ -108,7 +141,15 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     fp.write(compress(picture, **options))
 
 
+def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    frames = getattr(image, "n_frames", 1) + len(list(image.encoderinfo.get("append_images", ())))
+    if frames > 1:
+        raise ConfigurationError(f"an .rnnc file holds one picture, not {frames}; save each to a file of its own")
+    _save(image, fp, filename)
+
+
 Image.register_open(FORMAT, RnncImageFile, _accept)
 Image.register_save(FORMAT, _save)
+Image.register_save_all(FORMAT, _save_all)
 Image.register_extension(FORMAT, SUFFIX)
 Image.register_mime(FORMAT, MIME)

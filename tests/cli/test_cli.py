@@ -243,6 +243,51 @@ def test_region_is_a_part_of_the_picture(odd_images: dict[str, Path], tiny_weigh
         assert (refused.returncode, message in refused.stderr.decode()) == (2, True)
 
 
+def test_a_smaller_picture_is_made_of_fewer_layers(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.rnnc"
+    file.write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=9))
+    options = ["decompress", file, "--model", tiny_weights, "-o"]
+    done = run(*options, tmp_path / "small.png", "--max-side", 3)
+    assert b"3 of 9 layers" in done.stderr, done.stderr
+    assert Image.open(tmp_path / "small.png").size == (3, 2)
+    assert b"2 of 9 layers" in run(*options, tmp_path / "two.png", "--layers", 2).stderr
+    assert Image.open(tmp_path / "two.png").size == (33, 17)
+    assert b"layers must be at least 1" in run(*options, tmp_path / "none.png", "--layers", 0).stderr
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_reader_that_goes_away_ends_info_silently(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path, as_json: bool
+) -> None:
+    file = tmp_path / "x.rnnc"
+    file.write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
+    command = [sys.executable, "-m", "rnncodec.cli", "info", *["--json"] * as_json, *[str(file)] * 500]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+    assert process.returncode not in (0, 120)  # 120: Python failed when it ended
+
+
+@pytest.mark.parametrize("command", ["decompress FILE -o -", "info FILE", "compress - -o OUT"])
+def test_closed_streams_end_in_one_line(
+    odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path, command: str
+) -> None:
+    file = tmp_path / "x.rnnc"
+    file.write_bytes(rnncodec.compress(odd_images["odd"], model=tiny_weights, iterations=1))
+    arguments = command.replace("FILE", str(file)).replace("OUT", str(tmp_path / "out.rnnc"))
+    closed = "<&-" if command.startswith("compress") else ">&-"
+    shell = f"{sys.executable} -m rnncodec.cli {arguments} {closed}"
+    done = subprocess.run(["bash", "-c", shell], stderr=subprocess.PIPE, text=True, timeout=120)
+    assert done.returncode in (3, 7)
+    (line,) = done.stderr.splitlines()
+    assert "is closed" in line
+
+
 def test_every_failure_has_its_exit_code_and_message(
     odd_images: dict[str, Path], tiny_weights: Path, tmp_path: Path
 ) -> None:

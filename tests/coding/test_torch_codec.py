@@ -147,7 +147,7 @@ def test_api_round_trip(tiny_weights: Path, photos_dir: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         image = rnncodec.decompress(data, model=tiny_weights)
-        first = rnncodec.decompress(data, model=tiny_weights, iterations=1)
+        first = rnncodec.decompress(data, model=tiny_weights, layers=1)
     assert image.size == Image.open(path).size
     assert first.tobytes() != image.tobytes()
 

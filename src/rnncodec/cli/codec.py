@@ -57,6 +57,15 @@ def compress(
     ms_ssim: Annotated[
         float | None, typer.Option(help="Lowest quality, MS-SSIM from 0 to 1: write as few layers as reach it.")
     ] = None,
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Lowest quality from 1 to 100, the same on every photo: write as few layers as reach it. It is "
+            "MS-SSIM in dB, 5 + 0.15 × quality: 33 is an MS-SSIM of 0.90, 67 of 0.97, 100 of 0.99.",
+        ),
+    ] = None,
     effort: Annotated[
         int,
         typer.Option(
@@ -94,11 +103,13 @@ def compress(
 
         rnncodec compress *.png -o compressed/ --bpp 0.5
 
+        rnncodec compress photo.jpg --quality 70
+
         rnncodec compress photo.jpg --effort 2
 
         rnncodec compress - < photo.jpg > photo.rnnc
     """
-    goal = Target(bpp, max_bytes, psnr, ms_ssim)
+    goal = Target(bpp, max_bytes, psnr, ms_ssim, quality)
 
     load = partial(compressing, model, device, goal, iterations, max_pixels, strip, effort, skip_larger)
     convert_all(files, output, Kind(SUFFIX, is_image_name, begins_as_ours), overwrite, load, keep_time, jobs)
@@ -143,7 +154,13 @@ def compressing(
 def decompress(
     files: Inputs,
     output: Output = None,
-    iterations: Annotated[int | None, typer.Option(help="Decode at most this many layers.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Decode at most this many layers.")] = None,
+    max_side: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Make a smaller picture, of at most this many pixels a side, from the layers that it needs."
+        ),
+    ] = None,
     region: Annotated[
         str | None, typer.Option(metavar="X,Y,W,H", help="Decode this part: upper left corner and size, in pixels.")
     ] = None,
@@ -169,7 +186,9 @@ def decompress(
 
         rnncodec decompress photo.rnnc
 
-        rnncodec decompress photo.rnnc -o preview.jpg --iterations 2
+        rnncodec decompress photo.rnnc -o preview.jpg --layers 2
+
+        rnncodec decompress photos/ -o thumbnails/ --max-side 256
 
         rnncodec decompress photo.rnnc -o part.png --region 400,300,640,480
 
@@ -177,32 +196,39 @@ def decompress(
     """
     part = None if region is None else parse_region(region)
 
-    load = partial(decompressing, model, device, iterations, part, max_pixels)
+    load = partial(decompressing, model, device, layers, part, max_pixels, max_side)
     convert_all(files, output, Kind(".png", is_ours, is_written_by_us), overwrite, load, keep_time, jobs)
 
 
 def decompressing(
-    model: str | None, device: str, iterations: int | None, part: Region | None, max_pixels: int
+    model: str | None, device: str, layers: int | None, part: Region | None, max_pixels: int, max_side: int | None
 ) -> Convert:
     """The function that decompresses a file with these options."""
     from rnncodec.api import decoder_for
     from rnncodec.coding.base import check_size, first_layers  # with the entropy coder
+    from rnncodec.coding.small_pictures import layers_for
 
     def convert(source: str, target: str, step: Step) -> Converted:
         format_name = picture_format(target)
         reader = bitstream.Reader(read_chunks(source))
         check_size(reader.header, max_pixels)
         decoder = decoder_for(reader.header, model, device)
-        most = min(reader.header.layers, iterations or reader.header.layers)
+        most = min(reader.header.layers, layers or reader.header.layers)
+        if max_side is not None:
+            shown = part or Region(0, 0, reader.header.width, reader.header.height)
+            most = min(most, layers_for(reader.header, max(shown.width, shown.height) / max_side))
         payloads = iter(reader)
-        pixels = decoder.picture(reader.header, first_layers(payloads, iterations), part, step(most))
+        pixels = decoder.picture(reader.header, first_layers(payloads, most if max_side else layers), part, step(most))
         for _ in payloads:  # to the metadata
             pass
         if pixels is None:
             raise FormatError(f"nothing can be decoded: {reader.damage}")
         if reader.damage:
             warn(source, reader.damage)
-        picture, notes = encode(Image.fromarray(pixels), format_name, reader.metadata, SOFTWARE)
+        image = Image.fromarray(pixels)
+        if max_side is not None:
+            image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        picture, notes = encode(image, format_name, reader.metadata, SOFTWARE)
         for note in notes:
             warn(source, note)
         return Converted(picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers")

@@ -143,8 +143,8 @@ def check_size(header: bitstream.Header, max_pixels: int) -> None:
         raise FormatError(complaint)
 
 
-def first_layers(payloads: Iterable[bytes], iterations: int | None) -> Iterator[bytes]:
-    """The first ``iterations`` payloads; all if it is None. Raises ConfigurationError if it is less than 1."""
-    if iterations is not None and iterations < 1:
-        raise ConfigurationError(f"iterations must be at least 1, not {iterations}")
-    return islice(payloads, iterations)
+def first_layers(payloads: Iterable[bytes], layers: int | None) -> Iterator[bytes]:
+    """The payloads of the first ``layers``; all if it is None. Raises ConfigurationError if it is less than 1."""
+    if layers is not None and layers < 1:
+        raise ConfigurationError(f"layers must be at least 1, not {layers}")
+    return islice(payloads, layers)

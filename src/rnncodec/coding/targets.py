@@ -12,6 +12,11 @@ from rnncodec.pictures.pixels import Pixels
 
 PIECES = 4  # of a sample, on each side
 
+# The scale of quality: a step is 0.15 dB of MS-SSIM, -10 log10(1 - MS-SSIM). So 1 is an MS-SSIM of 0.70, 33 of 0.90, 67
+# of 0.97, and 100 of 0.99, which is about what the 16 layers of the packaged weights reach.
+QUALITIES = 1, 100
+STEP, ZERO = 0.15, 5.0  # dB
+
 
 def bits_per_pixel(size: int, pixels: Pixels) -> float:
     """The rate, in bits per pixel, of a file of ``size`` bytes that holds the picture ``pixels`` ``[H, W, 3]``."""
@@ -20,19 +25,21 @@ def bits_per_pixel(size: int, pixels: Pixels) -> float:
 
 @dataclass(frozen=True)
 class Target:
-    """At most one of: a largest file, in bits a pixel or in bytes; a least quality, PSNR in dB or MS-SSIM.
+    """At most one of: a largest file, in bits a pixel or in bytes; a least quality, PSNR in dB, MS-SSIM, or a number
+    from 1 to 100 (see `quality_of`).
 
     For a size, as many layers are written as fit. For a quality, as few are written as reach it. If the number of
     layers is not given, there are at most as many as the network was trained for.
 
     Raises:
-        ConfigurationError: more than one is given, or one that is not positive.
+        ConfigurationError: more than one is given, or one that is not positive, or not on its scale.
     """
 
     bpp: float | None = None
     max_bytes: int | None = None
     psnr: float | None = None
     ms_ssim: float | None = None
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         given = {name: value for name, value in vars(self).items() if value is not None}
@@ -41,6 +48,9 @@ class Target:
         for name, value in given.items():
             if not value > 0:
                 raise ConfigurationError(f"{name} must be positive, not {value}")
+        least, most = QUALITIES
+        if self.quality is not None and not least <= self.quality <= most:
+            raise ConfigurationError(f"quality must be from {least} to {most}, not {self.quality}")
 
     def __bool__(self) -> bool:
         return any(value is not None for value in vars(self).values())
@@ -58,7 +68,7 @@ class Quality:
 
     ``name`` is the name of the measure in messages. ``measure`` gives the quality of a picture, from its pixels and
     those of the original. ``whole`` gives that of a picture, from the qualities of its parts and their numbers of
-    pixels: exactly for PSNR; for MS-SSIM it is their mean.
+    pixels: exactly for PSNR; for MS-SSIM, and the scale made of it, it is their mean.
     """
 
     least: float
@@ -73,7 +83,7 @@ class Quality:
         Raises:
             ConfigurationError: a package is missing, or the picture is too small for MS-SSIM.
         """
-        if target.psnr is None and target.ms_ssim is None:
+        if target.psnr is None and target.ms_ssim is None and target.quality is None:
             return None
         try:
             from rnncodec.distortion import metrics  # torchmetrics is an optional package
@@ -88,6 +98,12 @@ class Quality:
         def ms_ssim(shown: Pixels, original: Pixels) -> float:
             return float(metrics.ms_ssim(metrics.as_tensor(shown), metrics.as_tensor(original)))
 
+        def scale(shown: Pixels, original: Pixels) -> float:
+            side = metrics.SMALLEST_SIDE
+            return quality_of(ms_ssim(mirrored(shown, side), mirrored(original, side)))
+
+        if target.quality is not None:
+            return cls(target.quality, "on the scale of quality", scale, whole_quality)
         if target.psnr is not None:
             return cls(target.psnr, "dB PSNR", psnr, whole_psnr)
         assert target.ms_ssim is not None
@@ -105,6 +121,27 @@ def whole_psnr(parts: Sequence[float], sizes: Sequence[int]) -> float:
 def whole_mean(parts: Sequence[float], sizes: Sequence[int]) -> float:
     """The mean over the pixels of a picture, from the mean of each of its parts and their numbers of pixels."""
     return float(np.average(parts, weights=sizes))
+
+
+def quality_of(ms_ssim: float) -> float:
+    """An MS-SSIM on the scale of quality: (dB - ZERO) / STEP, with dB = -10 log10(1 - MS-SSIM)."""
+    return (-10.0 * math.log10(1.0 - ms_ssim) - ZERO) / STEP if ms_ssim < 1.0 else math.inf
+
+
+def ms_ssim_of(quality: float) -> float:
+    """The MS-SSIM of a value on the scale of quality."""
+    return 1.0 - 10.0 ** (-(ZERO + STEP * quality) / 10.0)
+
+
+def whole_quality(parts: Sequence[float], sizes: Sequence[int]) -> float:
+    """The quality of a picture, from the quality of each of its parts and their numbers of pixels."""
+    return quality_of(whole_mean([ms_ssim_of(part) for part in parts], sizes))
+
+
+def mirrored(pixels: Pixels, side: int) -> Pixels:
+    """A picture, continued by its mirror images to at least ``side`` pixels a side."""
+    below, right = (max(0, side - length) for length in pixels.shape[:2])
+    return np.pad(pixels, ((0, below), (0, right), (0, 0)), mode="symmetric")
 
 
 def spread_sample(pixels: Pixels, side: int) -> Pixels:
