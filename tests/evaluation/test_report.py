@@ -33,11 +33,39 @@ def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> 
 
 
 def test_sources_with_nothing_to_report_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nothing to show"):
+        read_sources([tmp_path])
+    (tmp_path / "notes.txt").write_text("")
     with pytest.raises(DataError, match="neither a run, nor"):
         read_sources([tmp_path])
     (tmp_path / "config.yaml").write_text("iterations: 3\n")
     with pytest.raises(DataError, match="nothing to show"):
         read_sources([tmp_path])
+
+
+def test_sweep_is_its_runs_in_order_and_a_refused_job_is_left_out(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for job in ("0-gru", "2-lstm", "10-gru"):
+        shutil.copytree(run_folder, tmp_path / "sweep" / job, ignore=shutil.ignore_patterns("evaluations"))
+    (tmp_path / "sweep" / "multirun.yaml").write_text("")
+    refused = tmp_path / "sweep" / "1-refused"
+    refused.mkdir()
+    (refused / "failure.txt").write_text("seed must be a whole number\n")
+    sources = read_sources([tmp_path / "sweep"])
+    assert [source.name for source in sources] == ["0-gru", "2-lstm", "10-gru"]
+    assert [source.name for source in read_sources([refused, tmp_path / "sweep" / "0-gru"])] == ["0-gru"]
+    assert "1-refused is left out" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_no_option_is_listed_twice_or_without_its_value(run_folder: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    with (run / "config.yaml").open("a") as file:
+        file.write("seed: 0\ndata: {seed: '${seed}'}\nreconstruction: {name: one_shot}\n")
+    (source,) = read_sources([run])
+    named = [option for option in source.options if "reconstruction" in option]
+    assert named == ["reconstruction.name"]
+    assert not any("${" in value for value in source.options.values())
 
 
 def test_jpeg_of_the_same_quality_is_the_first_that_reaches_it(photos: list[Pixels]) -> None:

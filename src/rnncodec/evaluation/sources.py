@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import yaml
 from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
+from rnncodec.terminal import log
 from rnncodec.training.history import read_history
-from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.folder import CONFIG, FAILURE, LOCK, OUTPUT
 
 LEFT_OUT = (
     "folder",
@@ -64,8 +66,9 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
 
 
 def read_source(path: Path) -> Iterator[Source]:
-    """The sources in ``path``: the folder of an evaluation, the folder of a run with its evaluations, or the file of a
-    curve."""
+    """The sources in ``path``: the folder of an evaluation, the folder of a run with its evaluations, the folder of a
+    sweep with its runs, or the file of a curve. A folder that holds nothing but the reason why a run was refused is
+    left out, with a line on the terminal."""
     if path.is_file():
         curve = read_curve(path)
         yield Source(path.stem, curve=curve)
@@ -78,8 +81,18 @@ def read_source(path: Path) -> Iterator[Source]:
             yield from_folders(path, None)
         for result in results:
             yield from_folders(path, result)
+    elif runs := sorted((found.parent for found in path.rglob(CONFIG)), key=natural):
+        for run in runs:
+            yield from read_source(run)
+    elif path.is_dir() and {each.name for each in path.iterdir()} <= {FAILURE, LOCK, OUTPUT}:
+        log.print(f"{path} is left out: no run has begun in it", soft_wrap=True, markup=False)
     else:
-        raise DataError(f"{path}: neither a run, nor the folder of an evaluation, nor a curve's JSON file")
+        raise DataError(f"{path}: neither a run, nor a sweep, nor the folder of an evaluation, nor a curve's JSON file")
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts job 10 of a sweep behind job 2."""
+    return [(int(number or 0), rest) for number, rest in re.findall(r"(\d*)(\D*)", str(path))]
 
 
 def from_folders(run: Path | None, result: Path | None) -> Source:
@@ -89,7 +102,9 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
     if evaluation:
         about = evaluation.about
         training = {name: value for name, value in about.training.items() if name != "options"}
-        options = flat({"model": about.network, "training": training, **about.training.get("options", {})})
+        network = {name: value for name, value in about.network.items() if name != "reconstruction"}
+        named = {"reconstruction": {"name": about.network.get("reconstruction")}}
+        options = flat({"model": network, "training": training, **named, **about.training.get("options", {})})
     if run:
         options |= flat({name: value for name, value in read_options(run / CONFIG).items() if name not in LEFT_OUT})
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
@@ -135,7 +150,7 @@ def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     for name, value in options.items():
         if isinstance(value, Mapping):
             found |= flat(value, f"{prefix}{name}.")
-        elif not str(name).endswith(("folder", "dirpath", "save_dir")):
+        elif not str(name).endswith(("folder", "dirpath", "save_dir")) and "${" not in str(value):  # another option's
             found[f"{prefix}{name}"] = str(value)
     return found
 

@@ -12,9 +12,10 @@ from rich.table import Table
 import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import Terminal
+from rnncodec.training.launch.sweep_results import results_table
 from rnncodec.training.process.hangup import survive_hangup
 from rnncodec.training.run.folder import CONFIG
-from rnncodec.training.run.outcome import state
+from rnncodec.training.run.outcome import read_result, state
 from rnncodec.training.run.saved_config import load_config
 
 # The resolvers are imported for the processes of launchers, which import this module before they read the config.
@@ -25,8 +26,8 @@ OWN = (
 
 
 class SweepTable(Callback):
-    """At the end of a multirun, however it ends, prints the state of each job, why jobs failed, and how to go on. A
-    multirun goes on when its terminal is closed."""
+    """At the end of a multirun, however it ends, prints the state of each job, why jobs failed, the results of those
+    that are finished, and how to go on. A multirun goes on when its terminal is closed."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
@@ -43,9 +44,13 @@ def print_table(sweep: Path) -> None:
     for heading in ("job", "state", ""):
         table.add_column(heading, overflow="fold")
     for folder, (kind, detail) in states.items():
-        table.add_row(escape(folder.name), kind, escape(detail))
+        result = read_result(folder)
+        table.add_row(escape(folder.name), kind, escape(f"step {result['steps']}" if result else detail))
     console = Terminal()
     console.print(table)
+    results = results_table({folder: flat(load_config(folder)) for folder in states if holds_run(folder)})
+    if results is not None:
+        console.print(results)
     console.print(f"Sweep:   {sweep}", soft_wrap=True, highlight=False)
     if any(kind not in ("finished", "pruned") for kind, _ in states.values()):
         console.print(
@@ -53,6 +58,8 @@ def print_table(sweep: Path) -> None:
             soft_wrap=True,
             highlight=False,
         )
+    if any(kind == "finished" for kind, _ in states.values()):
+        console.print(f"Compare: rnncodec report {sweep} -o report.html", soft_wrap=True, highlight=False)
 
 
 def jobs(sweep: Path) -> list[Path]:

@@ -1,0 +1,52 @@
+"""The table at the end of a sweep, from folders such as its jobs leave."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rnncodec.training.launch.sweep_results import results_table
+from rnncodec.training.run.outcome import write_result
+
+
+def job(folder: Path, loss: float, rate: float, **options: Any) -> tuple[Path, dict[str, Any]]:
+    folder.mkdir()
+    write_result(folder, 100, {"val/loss": loss, "eval/validation/bpp_at_0.90": rate}, pruned=False)
+    return folder, {"loss._target_": "rnncodec.distortion.losses.L1", "name": folder.name, **options}
+
+
+def shown(options: dict[Path, dict[str, Any]]) -> list[list[str]]:
+    """The cells of the table, row by row."""
+    table = results_table(options)
+    assert table is not None
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    return [[cell.strip() for cell in line[1:-1].replace("┃", "│").split("│")] for line in lines if line[0] in "│┃"]
+
+
+def test_settings_are_compared_with_seeds_together(tmp_path: Path) -> None:
+    jobs = dict(
+        [
+            job(tmp_path / "0", 0.5, 0.2, cell="gru", seed=0),
+            job(tmp_path / "1", 0.7, 0.3, cell="gru", seed=1),
+            job(tmp_path / "2", 0.4, 0.1, cell="lstm", seed=0),
+        ]
+    )
+    assert shown(jobs) == [
+        ["cell", "seeds", "bpp at 0.90", "val/loss"],
+        ["gru", "2", "0.250 ± 0.050", "0.60000 ± 0.10000"],
+        ["lstm", "1", "0.100", "0.40000"],
+    ]
+
+
+def test_losses_of_different_kinds_are_in_no_column(tmp_path: Path) -> None:
+    jobs = dict([job(tmp_path / "0", 0.5, 0.2), job(tmp_path / "1", 7.0, 0.3)])
+    jobs[tmp_path / "1"]["loss._target_"] = "rnncodec.distortion.losses.Decibels"
+    assert shown(jobs) == [["loss", "seeds", "bpp at 0.90"], ["L1", "1", "0.200"], ["Decibels", "1", "0.300"]]
+
+
+def test_one_finished_job_is_not_compared(tmp_path: Path) -> None:
+    folder, options = job(tmp_path / "0", 0.5, 0.2)
+    assert results_table({folder: options, tmp_path / "unfinished": options}) is None
