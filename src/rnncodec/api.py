@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image
@@ -14,9 +15,10 @@ from rnncodec.errors import FormatError, ImageError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA
 from rnncodec.pictures.limits import MAX_PIXELS, too_large
-from rnncodec.pictures.pillow_metadata import as_info, metadata_of
-from rnncodec.pictures.pixels import open_image, to_pixels
+from rnncodec.pictures.pillow_metadata import as_info, metadata_of, picture_of
+from rnncodec.pictures.pixels import open_image, to_pixels_and_alpha
 from rnncodec.pictures.tiles import Region
+from rnncodec.pictures.transparency import pack_alpha
 from rnncodec.weights.released import DEFAULT_MODEL
 
 
@@ -80,8 +82,9 @@ def compress(
     elif complaint := too_large(*image.size, max_pixels):
         raise ImageError(complaint)
     target = Target(bpp, max_bytes, psnr, ms_ssim, quality)
-    pixels = to_pixels(image)[0]
+    pixels, alpha, _ = to_pixels_and_alpha(image)
     metadata = NO_METADATA if strip else metadata_of(image, pixels)[0]
+    metadata = replace(metadata, alpha=pack_alpha(alpha)[0])
     codec = load_torch_codec(str(model), device)
     return codec.compress(pixels, iterations, target=target, metadata=metadata, effort=effort)
 
@@ -95,8 +98,9 @@ def decompress(
     device: str = "cpu",
     max_pixels: int = MAX_PIXELS,
 ) -> Image.Image:
-    """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one. Its ``info`` has the metadata of the
-    file, as Pillow names them: ``exif``, ``xmp``, and a profile of sRGB if the original had a colour profile.
+    """The picture in the bytes of an ``.rnnc`` file, or of the beginning of one, in mode RGB, or RGBA if the file
+    has an alpha. Its ``info`` has the metadata of the file, as Pillow names them: ``exif``, ``xmp``, and a profile of
+    sRGB if the original had a colour profile.
 
     For a file that was cut, or damaged behind its header, the whole layers are decoded, with a warning.
 
@@ -113,16 +117,19 @@ def decompress(
         ConfigurationError: the region is not in the picture, or ``layers`` is less than 1.
     """
     file = bitstream.read(data)
-    check_size(file.header, max_pixels)
+    check_size(file.header, max_pixels, layers)
     payloads = list(first_layers(file.layers, layers))
     if not payloads:
         raise FormatError(f"nothing can be decoded: {file.damage}")
     if file.damage:
         warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
     decoder = decoder_for(file.header, None if model is None else str(model), device)
-    pixels = decoder.picture(file.header, payloads, None if region is None else Region(*region))
+    part = None if region is None else Region(*region)
+    pixels = decoder.picture(file.header, payloads, part)
     assert pixels is not None  # there is a layer
-    image = Image.fromarray(pixels)
+    image, notes = picture_of(pixels, file.metadata, file.header.width, file.header.height, part)
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
     image.info.update(as_info(file.metadata))
     return image
 
@@ -137,8 +144,8 @@ def decompress_layers(
     """Yields the picture after each layer of an ``.rnnc`` file whose bytes arrive in ``chunks``, as from a network.
     Each picture is decoded as soon as its layer is whole. Other arguments are those of `decompress`.
 
-    If the file ends early or is damaged, there are fewer pictures, and a warning. The pictures are without metadata,
-    which come last.
+    If the file ends early or is damaged, there are fewer pictures, and a warning. The pictures are without metadata
+    and alpha, which come last.
 
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.

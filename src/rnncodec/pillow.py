@@ -23,6 +23,7 @@ from __future__ import annotations  # Pillow has a type that exists only in its 
 
 import io
 import os
+import warnings
 from typing import IO
 
 from PIL import Image, ImageFile
@@ -31,7 +32,7 @@ from rnncodec.errors import ConfigurationError, FormatError
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.colour_tags import KEY, colour_codes
 from rnncodec.pictures.limits import MAX_PIXELS
-from rnncodec.pictures.pillow_metadata import as_info
+from rnncodec.pictures.pillow_metadata import as_info, picture_of
 
 MODEL: str | os.PathLike[str] | None = None
 DEVICE = "cpu"
@@ -55,7 +56,7 @@ class RnncImageFile(ImageFile.ImageFile):
         except FormatError as error:
             raise SyntaxError(str(error)) from None  # Pillow tries its other formats
         self._size = (self._file.header.width, self._file.header.height)
-        self._mode = "RGB"
+        self._mode = "RGBA" if self._file.metadata.alpha else "RGB"
         self.info.update(as_info(self._file.metadata))
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
         self._layers = self._file.header.layers  # that are decoded, at most
@@ -102,7 +103,10 @@ class RnncImageFile(ImageFile.ImageFile):
                 decoder = decoder_for(header, None if MODEL is None else str(MODEL), DEVICE)
                 shown = decoder.picture(header, layers)
                 assert shown is not None  # there is a layer
-                pixels = shown.tobytes()
+                picture, notes = picture_of(shown, self._file.metadata, *self.size)
+                for note in notes:
+                    warnings.warn(note, stacklevel=2)
+                pixels = picture.convert(self.mode).tobytes()
             if self.fp and self._exclusive_fp:
                 self.fp.close()
             self.fp = io.BytesIO(pixels)

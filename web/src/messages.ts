@@ -33,6 +33,3 @@ export interface Layer {
   /** The first half of the SHA-256 of its codes, as int8 in the order channel, row, column; null without https. */
   hash: string | null;
 }
-
-/** The page takes no larger pictures: the network needs up to 500 bytes a pixel, and WebAssembly has 4 GB at most. */
-export const MAX_PIXELS = 4_000_000;

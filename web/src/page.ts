@@ -2,7 +2,8 @@
 
 import { write } from "./bitstream";
 import { Jpegs } from "./jpeg";
-import { FileParts, Layer, MAX_PIXELS, Order, Report } from "./messages";
+import { scaleOf } from "./limits";
+import { FileParts, Layer, Order, Report } from "./messages";
 import { metadataBlocks, withoutOrientation } from "./metadata";
 import { turn } from "./turn";
 
@@ -124,7 +125,7 @@ async function openPhoto(file: File): Promise<void> {
   if (mine !== job) return;
   const photo = document.createElement("canvas");
   const { width, height, matrix } = turn(bitmap, orientation);
-  const scale = Math.min(1, Math.sqrt(MAX_PIXELS / (width * height)));
+  const scale = scaleOf(width, height);
   photo.width = Math.max(1, Math.floor(width * scale));
   photo.height = Math.max(1, Math.floor(height * scale));
   const context = photo.getContext("2d", { willReadFrequently: true })!;
@@ -255,10 +256,13 @@ function fail(text: string): void {
   say("");
 }
 
-/** Open the file that the address of the page names. */
+/** Open the file that the address of the page names. Only of the page's own site: see docs/PAGE.md. */
 function start(): void {
   const source = new URLSearchParams(location.search).get("src");
-  if (source) openFile(new URL(source, location.href).href, source);
+  if (!source) return;
+  const address = URL.canParse(source, location.href) ? new URL(source, location.href) : null;
+  if (address?.origin === location.origin) openFile(address.href, source);
+  else fail(`${source} is not opened: a link can name files of this site alone. Save the file, and choose it here.`);
 }
 
 /** Let the browser keep the page's files, so that it works without a network. It does so over https and on localhost. */

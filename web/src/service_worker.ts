@@ -1,5 +1,7 @@
 /** Keeps the files of the page, so that it works without a network. */
 
+import { PREFIX } from "./cache";
+
 interface Scope extends ServiceWorkerGlobalScope {
   /** The names of these files, and a name for this version of them all: files.js has both. */
   FILES: string[];
@@ -8,21 +10,24 @@ interface Scope extends ServiceWorkerGlobalScope {
 
 const scope = self as unknown as Scope;
 scope.importScripts("files.js");
+const NAME = PREFIX + scope.VERSION;
 
 async function keep(): Promise<void> {
-  const cache = await caches.open(scope.VERSION);
+  const cache = await caches.open(NAME);
   for (const name of scope.FILES) if (!(await cache.match(name))) await cache.add(name);
   await scope.skipWaiting();
 }
 
+/** Forgets the caches of earlier versions of this page. */
 async function forgetOthers(): Promise<void> {
   const names = await caches.keys();
-  await Promise.all(names.filter((name) => name !== scope.VERSION).map((name) => caches.delete(name)));
+  const older = names.filter((name) => name.startsWith(PREFIX) && name !== NAME);
+  await Promise.all(older.map((name) => caches.delete(name)));
   await scope.clients.claim();
 }
 
 async function answer(request: Request): Promise<Response> {
-  const cache = await caches.open(scope.VERSION);
+  const cache = await caches.open(NAME);
   return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request);
 }
 

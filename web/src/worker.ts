@@ -1,9 +1,11 @@
 /** The codec, in a thread of its own: reads files while they arrive, and compresses photos. */
 
 import { Header, joined, positions, Reader, VERSION, write } from "./bitstream";
+import { PREFIX } from "./cache";
 import { FormatError } from "./errors";
 import { Layers } from "./layers";
-import { MAX_PIXELS, Order, Report } from "./messages";
+import { tooLarge } from "./limits";
+import { Order, Report } from "./messages";
 import { Fetch, Model, Run } from "./model";
 import type { Codes } from "./predictor";
 
@@ -53,7 +55,7 @@ function merged(content: Uint8Array): Uint8Array<ArrayBuffer> {
 async function keep(address: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
   if (!("caches" in scope)) return; // without https
   await import(new URL("files.js", scope.location.href).href); // sets VERSION
-  const cache = await caches.open((scope as unknown as { VERSION: string }).VERSION);
+  const cache = await caches.open(PREFIX + (scope as unknown as { VERSION: string }).VERSION);
   await cache.put(address, new Response(content));
 }
 
@@ -121,9 +123,9 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
 async function request(source: string, signal: AbortSignal): Promise<{ stream: ReadableStream<Uint8Array>; total: number | null }> {
   let response;
   try {
-    response = await fetch(source, { signal });
+    response = await fetch(source, { signal, mode: "same-origin" }); // so that no answer sends it to another site
   } catch {
-    throw new FormatError(`${source} cannot be loaded: there is no such server, or it does not let other sites read it.`);
+    throw new FormatError(`${source} cannot be loaded: its server does not answer, or it answers with another site.`);
   }
   if (!response.ok || !response.body) throw new FormatError(`${source} cannot be loaded: its server says ${response.status}.`);
   const packed = response.headers.get("Content-Encoding"); // then the length is not that of the file
@@ -153,9 +155,8 @@ class Decompressor {
   /** Throws if the page cannot decode the file. */
   static async start(header: Header, job: number): Promise<Decompressor> {
     const { width, height, coder, bits } = header;
-    if (width * height > MAX_PIXELS) {
-      throw new FormatError(`Its ${width}×${height} pixels are more than the ${MAX_PIXELS.toLocaleString("en")} that this page takes.`);
-    }
+    const complaint = tooLarge(width, height, header.layers);
+    if (complaint !== null) throw new FormatError(complaint);
     const loaded = await model;
     const { description } = loaded;
     const context = loaded.contextOf(coder);

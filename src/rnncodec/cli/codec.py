@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -31,9 +31,10 @@ from rnncodec.errors import ConfigurationError, FormatError, OutputError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA
 from rnncodec.pictures.limits import MAX_PIXELS, MOST_EFFORT
-from rnncodec.pictures.pillow_metadata import encode, metadata_of
-from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels
+from rnncodec.pictures.pillow_metadata import encode, metadata_of, picture_of
+from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels_and_alpha
 from rnncodec.pictures.tiles import Region
+from rnncodec.pictures.transparency import pack_alpha
 from rnncodec.terminal import Terminal
 from rnncodec.weights.released import DEFAULT_MODEL
 
@@ -88,7 +89,7 @@ def compress(
     """Compress images to .rnnc files.
 
     Any size and mode that Pillow reads. EXIF orientation is applied, colour profiles are converted to sRGB,
-    transparency is flattened onto white, 16-bit samples become 8-bit. EXIF and XMP metadata are kept, without the
+    transparency is kept, 16-bit samples become 8-bit. EXIF and XMP metadata are kept, without the
     thumbnail, unless --strip is given.
 
     Of a folder all images are compressed, those in its folders too, to outputs with their whole names:
@@ -133,10 +134,12 @@ def compressing(
     def convert(source: str, target: str, step: Step) -> Converted:
         content = read_input(source)
         image = open_image(io.BytesIO(content), max_pixels)
-        pixels, notes = to_pixels(image)
+        pixels, alpha, notes = to_pixels_and_alpha(image)
         metadata, left_out = (NO_METADATA, []) if strip else metadata_of(image, pixels)
+        packed, too_large = pack_alpha(alpha)
+        metadata = replace(metadata, alpha=packed)
         del image  # its memory
-        for note in notes + left_out:
+        for note in notes + left_out + too_large:
             warn(source, note)
         on_work = step(iterations or codec.most_layers(goal))
         data = codec.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work, effort=effort)
@@ -211,7 +214,7 @@ def decompressing(
     def convert(source: str, target: str, step: Step) -> Converted:
         format_name = picture_format(target)
         reader = bitstream.Reader(read_chunks(source))
-        check_size(reader.header, max_pixels)
+        check_size(reader.header, max_pixels, layers)
         decoder = decoder_for(reader.header, model, device)
         most = min(reader.header.layers, layers or reader.header.layers)
         if max_side is not None:
@@ -225,11 +228,11 @@ def decompressing(
             raise FormatError(f"nothing can be decoded: {reader.damage}")
         if reader.damage:
             warn(source, reader.damage)
-        image = Image.fromarray(pixels)
+        image, damaged = picture_of(pixels, reader.metadata, reader.header.width, reader.header.height, part)
         if max_side is not None:
             image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         picture, notes = encode(image, format_name, reader.metadata, SOFTWARE)
-        for note in notes:
+        for note in damaged + notes:
             warn(source, note)
         return Converted(picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers")
 

@@ -29,6 +29,7 @@ def describe(source: str, file: bitstream.File) -> dict[str, Any]:
             "exif": len(file.metadata.exif),
             "xmp": len(file.metadata.xmp),
             "srgb": file.metadata.srgb,
+            "alpha": len(file.metadata.alpha),
             "bytes": file.metadata_size,
         },
         "layers": [
@@ -74,6 +75,6 @@ def table(described: dict[str, Any]) -> Group:
 
 def metadata_line(metadata: dict[str, Any]) -> str:
     """The metadata of `describe` in words."""
-    sizes = [f"{name.upper()} of {metadata[name]:,} bytes" for name in ("exif", "xmp") if metadata[name]]
+    sizes = [f"{name.upper()} of {metadata[name]:,} bytes" for name in ("exif", "xmp", "alpha") if metadata[name]]
     sizes += ["tagged as sRGB"] if metadata["srgb"] else []
     return f"{', '.join(sizes)}; {metadata['bytes']:,} bytes of the file" if sizes else "none"

@@ -13,10 +13,12 @@ Output = Annotated[
 ]
 MaxBytes = Annotated[int | None, typer.Option(help="Largest file, in bytes: write as many layers as fit.")]
 Device = Annotated[str, typer.Option(help="The device that the network runs on: cpu, cuda, cuda:1, mps.")]
-MaxPixels = Annotated[int, typer.Option(min=1, help="Refuse pictures of more pixels (width × height).")]
+MaxPixels = Annotated[
+    int, typer.Option(min=1, help="Refuse pictures of more pixels (width × height), and layers in proportion.")
+]
 KeepTime = Annotated[
     bool, typer.Option("--keep-time/--no-keep-time", help="Give outputs the modification times of their inputs.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace output files that exist, those of folders too.")]
-Strip = Annotated[bool, typer.Option("--strip", help="Leave out metadata: EXIF, XMP, and the colour tag.")]
+Strip = Annotated[bool, typer.Option("--strip", help="Leave out EXIF, XMP, and the colour tag, not transparency.")]
 Jobs = Annotated[int, typer.Option(min=1, help="Processes, each on one file at a time.")]

@@ -137,9 +137,11 @@ class Remembered(Generic[T]):
             yield self._seen[number]
 
 
-def check_size(header: bitstream.Header, max_pixels: int) -> None:
-    """Raises FormatError if the header claims more than ``max_pixels`` pixels."""
-    if complaint := too_large(header.width, header.height, max_pixels):
+def check_size(header: bitstream.Header, max_pixels: int, layers: int | None = None) -> None:
+    """Raises FormatError if the header claims a picture that is `too_large`. ``layers`` are the most layers that
+    shall be decoded; all if it is None."""
+    wanted = header.layers if layers is None else min(header.layers, layers)
+    if complaint := too_large(header.width, header.height, max_pixels, wanted):
         raise FormatError(complaint)
 
 

@@ -9,6 +9,7 @@ Block = tuple[bytes, bytes]  # the kind of a block, four characters, and its con
 EXIF, XMP, SRGB, ALPHA = b"EXIF", b"XMP ", b"sRGB", b"ALPH"
 KINDS = (EXIF, XMP, SRGB, ALPHA)
 MAX_SIZE = 2**24  # bytes of the EXIF or XMP data
+MAX_ALPHA = 2**25  # bytes of the alpha
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,8 @@ class Metadata:
     """What a file holds besides its layers.
 
     ``exif`` is a TIFF stream without the prefix ``Exif\\0\\0``, ``xmp`` an XMP packet. Both are empty if there are
-    none. ``srgb`` says that the original had a colour profile, and was converted from it to sRGB. ``alpha`` is a PNG or
-    lossless WebP image of how opaque each pixel is; it is empty if all are opaque.
+    none. ``srgb`` says that the original had a colour profile, and was converted from it to sRGB. ``alpha`` is a PNG
+    image of how opaque each pixel is; it is empty if all are opaque.
     """
 
     exif: bytes = b""

@@ -1,7 +1,8 @@
 """Limits on what users ask for. Needs no torch.
 
-A picture may have at most so many pixels. A file of a few bytes can claim a huge picture; without a limit it would take
-all memory.
+A picture may have at most so many pixels, blocks of 16×16 pixels, and layers. A file of a few bytes can claim a huge
+picture, a thin one whose blocks are nearly empty, or very many layers; without limits it would take all memory, or time
+without end.
 """
 
 MOST_EFFORT = 3  # the highest level of the search in `rnncodec.coding.code_search`
@@ -10,12 +11,33 @@ MOST_EFFORT = 3  # the highest level of the search in `rnncodec.coding.code_sear
 # the network's memory for one tile.
 MAX_PIXELS = 178_956_970
 
+BLOCK = 16  # pixels on a side of a block; one position of the codes stands for it
+LAYERS = 16  # of the largest picture that is allowed; networks are trained for no more
 
-def too_large(width: int, height: int, max_pixels: int) -> str | None:
-    """A message for the user if a picture has more than ``max_pixels`` pixels, else None."""
-    if width * height <= max_pixels:
-        return None
-    return (
-        f"its {width}×{height} pixels are more than the limit of {max_pixels:,} pixels; raise the limit with "
-        "--max-pixels (in Python max_pixels=) if you trust the file and have the memory"
-    )
+
+def most_blocks(max_pixels: int) -> int:
+    """The blocks that a picture may have where it may have ``max_pixels`` pixels: a quarter more than those pixels
+    fill, and a few, because a picture also has blocks that it fills in part."""
+    return max_pixels * 5 // (4 * BLOCK * BLOCK) + 64
+
+
+def too_large(width: int, height: int, max_pixels: int, layers: int = 1) -> str | None:
+    """A message for the user if a picture has more than ``max_pixels`` pixels, or more than `most_blocks`, or if its
+    layers behind the first LAYERS have more than `most_blocks` together. Else None."""
+    raising = "--max-pixels (in Python max_pixels=) if you trust the file and have the memory"
+    if width * height > max_pixels:
+        limit = f"{max_pixels:,} pixels"
+        return f"its {width}×{height} pixels are more than the limit of {limit}; raise the limit with {raising}"
+    blocks, most = -(-width // BLOCK) * -(-height // BLOCK), most_blocks(max_pixels)
+    if blocks > most:
+        return (
+            f"its {width}×{height} pixels lie in {blocks:,} blocks of {BLOCK}×{BLOCK} pixels, more than the limit of "
+            f"{most:,} blocks; raise the limit with {raising}"
+        )
+    if blocks * (layers - LAYERS) > most:
+        deepest = LAYERS + most // blocks
+        return (
+            f"its {layers} layers of {width}×{height} pixels are more than the limit of {deepest} layers at this size; "
+            f"decode fewer with --layers (in Python layers=), or raise the limit with {raising}"
+        )
+    return None

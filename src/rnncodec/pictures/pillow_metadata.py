@@ -10,6 +10,8 @@ from rnncodec.fileformat.metadata import MAX_SIZE, Metadata
 from rnncodec.pictures.colours import profile_of, srgb_profile
 from rnncodec.pictures.exif import corrected_exif, corrected_xmp, is_exif
 from rnncodec.pictures.pixels import Pixels
+from rnncodec.pictures.tiles import Region
+from rnncodec.pictures.transparency import over_white, unpack_alpha, with_alpha
 
 PREFIX = b"Exif\0\0"  # before EXIF data in a JPEG file, and in Pillow
 
@@ -26,6 +28,7 @@ DESCRIPTIVE = (
 
 # The formats of Pillow that are written with metadata. A JPEG file has at most so many bytes of each.
 HOLDERS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "JXL")
+ALPHA_HOLDERS = ("PNG", "WEBP", "AVIF", "TIFF", "JXL")  # those that are written with alpha
 JPEG_LIMITS = {"exif": 65_533, "xmp": 65_504}
 
 
@@ -91,13 +94,31 @@ def as_info(metadata: Metadata) -> dict[str, bytes]:
     return {name: value for name, value in info.items() if value}
 
 
+def picture_of(
+    pixels: Pixels, metadata: Metadata, width: int, height: int, region: Region | None = None
+) -> tuple[Image.Image, list[str]]:
+    """The image of decoded ``pixels`` ``[H, W, 3]``, of mode RGBA if the ``metadata`` of their file have an alpha, and
+    a note if that cannot be read. The picture of the file has ``width`` × ``height`` pixels, of which ``pixels`` are
+    all, or those in ``region``."""
+    if not metadata.alpha:
+        return Image.fromarray(pixels), []
+    alpha = unpack_alpha(metadata.alpha, width, height)
+    if alpha is None:
+        return Image.fromarray(pixels), ["its transparency is damaged; it is shown over white"]
+    return with_alpha(pixels, alpha if region is None else alpha[region.window(width, height)]), []
+
+
 def encode(image: Image.Image, format_name: str, metadata: Metadata, software: str = "") -> tuple[bytes, list[str]]:
     """The file of an image in a format of Pillow, with ``metadata``, and notes on what was left out. ``software`` is
     what a PNG file names as its origin."""
     options: dict[str, Any] = as_info(metadata)
     notes = []
+    if image.mode == "RGBA" and format_name not in ALPHA_HOLDERS:
+        image = over_white(image)
+        notes.append(f"transparency is flattened onto white: {format_name} files are written without")
     if options and format_name not in HOLDERS:
-        options, notes = {}, [f"its metadata are left out: {format_name} files are written without"]
+        options = {}
+        notes.append(f"its metadata are left out: {format_name} files are written without")
     if format_name == "JPEG":
         for name, limit in JPEG_LIMITS.items():
             if len(options.get(name, b"")) > limit:

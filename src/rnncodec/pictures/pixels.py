@@ -33,10 +33,17 @@ TURNS = {  # by EXIF orientation; ImageOps.exif_transpose also rewrites the EXIF
 
 
 def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
-    """The pixels of an image in any mode of Pillow, as uint8 RGB ``[H, W, 3]``, and notes on what was lost.
+    """As `to_pixels_and_alpha`, but without the alpha: that transparency was flattened is one of the notes."""
+    pixels, alpha, notes = to_pixels_and_alpha(image)
+    return pixels, notes if alpha is None else [*notes, "transparency is flattened onto white"]
 
-    EXIF orientation is applied, the colours that the file names are converted to sRGB, transparency is flattened onto
-    white, and 16-bit or float samples are reduced to 8 bits. Of an animation only the first frame is used.
+
+def to_pixels_and_alpha(image: Image.Image) -> tuple[Pixels, Pixels | None, list[str]]:
+    """The pixels of an image in any mode of Pillow, as uint8 RGB ``[H, W, 3]`` over white; its alpha, uint8 ``[H, W]``,
+    or None if all of it is opaque; and notes on what was lost.
+
+    EXIF orientation is applied, the colours that the file names are converted to sRGB, and 16-bit or float samples are
+    reduced to 8 bits. Of an animation only the first frame is used.
     """
     frames = _frames(image)
     notes = [f"only the first of {frames} frames is kept"] if frames > 1 else []
@@ -53,11 +60,12 @@ def to_pixels(image: Image.Image) -> tuple[Pixels, list[str]]:
     if profile and profile != srgb_profile():
         image = to_srgb(image, profile, notes)
     image = image.convert("RGB")
-    if alpha is not None:
-        notes.append("transparency is flattened onto white")
-        image.putalpha(alpha)
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return np.asarray(image), notes
+    opacity = None if alpha is None else np.asarray(alpha)
+    if alpha is None or opacity is None or (opacity == 255).all():
+        return np.asarray(image), None, notes
+    image.putalpha(alpha)
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return np.asarray(image), opacity, notes
 
 
 def _frames(image: Image.Image) -> int:
@@ -119,7 +127,7 @@ _pillow_limit = threading.Lock()
 
 
 @contextmanager
-def _without_pillows_limit() -> Iterator[None]:
+def without_pillows_limit() -> Iterator[None]:
     """Inside the block Pillow opens files of any size: `open_image` has a limit of its own, which users can raise."""
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -139,7 +147,7 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     prefix = "" if hasattr(source, "read") else f"{source}: "
     try:
         register_plugins()
-        with _without_pillows_limit():
+        with without_pillows_limit():
             image = Image.open(source)
             complaint = too_large(*image.size, max_pixels)
             if complaint is None:

@@ -31,6 +31,7 @@ class Server(ThreadingHTTPServer):
         self.slow: dict[str, list[bytes]] = {}
         self.gate = threading.Semaphore(0)
         self.sent = 0  # bytes of a slow file
+        self.redirected: dict[str, str] = {}  # names of files to the addresses that are given instead
         self.requests: list[str] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
@@ -53,6 +54,11 @@ class Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         name = urlsplit(self.path).path.lstrip("/")
         self.server.requests.append(name)
+        if name in self.server.redirected:
+            self.send_response(302)
+            self.send_header("Location", self.server.redirected[name])
+            self.end_headers()
+            return
         pieces = self.server.slow.get(name)
         if pieces is None:
             super().do_GET()

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from PIL.ExifTags import Base
 
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.interface import ONE, Bits, Codes, Groups
+from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import Metadata
 from rnncodec.network.codec import IterativeCodec
@@ -29,6 +31,7 @@ from tests.pictures.test_exif import camera_exif
 
 LAYERS = 3
 DONE = "body[data-done]"
+ENDED = "Boolean(document.body.dataset.done) || !document.getElementById('error').hidden"
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +154,7 @@ def test_preview_shows_while_the_first_layer_arrives(
     part = first[: 7 * len(first) // 10]
     assert wide_codec.context is not None
     bits = guessed(part, wide_codec.context.start().groups(*shape[1:]), int(np.prod(shape)))
-    likely = torch_codec._encode([(2 * bits.astype(np.int8) - 1).reshape(shape)])
+    likely = LayerCoder(wide_codec.context).encode((2 * bits.astype(np.int8) - 1).reshape(shape))
     wanted = next(torch_codec.decode(bitstream.read(bitstream.write(replace(file.header, layers=1), [likely]))))
     whole = next(torch_codec.decode(file))
     assert differ(wanted, whole) > 2
@@ -319,6 +322,8 @@ def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
     file = bitstream.read(data)
     foreign = bitstream.write(replace(file.header, model=b"\xc0\xff\xee\x42"), file.layers)
     large = bitstream.write(replace(file.header, width=3000, height=2000), file.layers)
+    thin = bitstream.write(replace(file.header, width=4_000_000, height=1), file.layers)
+    deep = bitstream.write(replace(file.header, width=2000, height=2000, layers=255), [b""] * 255)
     damaged = bytearray(data)
     damaged[ends[0] + 5] ^= 1
     cases = {
@@ -326,6 +331,8 @@ def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
         "damaged.rnnc": (bytes(damaged), "Layer 2 of 3 is damaged", 1),
         "start.rnnc": (data[: ends[0] - 1], "No layer is whole: layer 1 of 3 was cut", 0),
         "foreign.rnnc": (foreign, "written with the model c0ffee42", 0),
+        "thin.rnnc": (thin, "250,000 blocks of 16×16 pixels are more than the 19,595 that this page takes", 0),
+        "deep.rnnc": (deep, "Its 255 layers are more than the 17 of this size that this page takes", 0),
         "large.rnnc": (large, "3000×2000 pixels are more than the 4,000,000 that this page takes", 0),
         "newer.rnnc": (b"RNNC\x09" + data[5:], "version 9 of the format; this page reads versions 1 to 2", 0),
         "zeros.rnnc": (data[: ends[1]] + bytes(10**6), "Layer 3 of 3 is damaged", 2),
@@ -341,6 +348,76 @@ def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
         assert len(table(page)) == layers
     missing = site.open("?src=none.rnnc")
     missing.wait_for_selector("#error:has-text('its server says 404')", timeout=30_000)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://localhost:{port}/photo.rnnc", "//localhost:{port}/x", "data:,RNNC", "http://["]
+)
+def test_links_open_no_files_of_other_sites(site: Site, address: str) -> None:
+    page = site.open("?src=" + quote(address.format(port=site.server.server_port), safe=""))
+    page.wait_for_selector("#error:has-text('files of this site alone')", timeout=30_000)
+    assert site.foreign == []
+    assert site.complaints == []
+
+
+def test_redirections_lead_to_no_other_site(site: Site) -> None:
+    site.server.redirected["photo.rnnc"] = f"http://localhost:{site.server.server_port}/index.html"
+    page = site.open("?src=photo.rnnc")
+    page.wait_for_selector("#error:has-text('photo.rnnc cannot be loaded')", timeout=30_000)
+
+
+def test_the_policy_forbids_foreign_scripts_and_requests(site: Site) -> None:
+    page = site.open()
+    foreign = f"http://localhost:{site.server.server_port}/page.js"
+    assert page.evaluate(f"fetch('{foreign}', {{mode: 'no-cors'}}).then(() => 'sent', () => 'refused')") == "refused"
+    script = "new Promise(done => {const s = document.createElement('script'); s.onload = () => done('run');"
+    script += "s.onerror = () => done('refused'); s.src = '%s'; document.body.append(s)})"
+    assert page.evaluate(script % foreign) == "refused"
+    page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"window.wrong = 1\">')")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.wrong") is None
+
+
+def test_caches_of_other_pages_of_the_origin_are_kept(site: Site) -> None:
+    address = site.server.address
+    kept = ["another page's", "rnncodec-of-another", f"rnncodec {address}/elsewhere/ 1"]
+    older = f"rnncodec {address}/ rnncodec-0"
+    other = site.context.new_page()
+    other.goto(f"{address}/onnxruntime-license.txt")
+    other.evaluate("names => Promise.all(names.map(name => caches.open(name)))", [*kept, older])
+    page = site.open()
+    page.wait_for_function("navigator.serviceWorker.controller !== null", timeout=30_000)
+    names = set(page.evaluate("caches.keys()"))
+    assert names > set(kept)
+    assert older not in names
+    assert len(names) == len(kept) + 1
+
+
+def test_mutated_files_end_in_a_picture_or_a_sentence(site: Site, data: bytes) -> None:
+    rng = np.random.default_rng(0)
+    older = version_1.write(bitstream.read(data).header, bitstream.read(data).layers)
+    page = site.open()
+    for number in range(60):
+        mutated = bytearray(data if number % 2 else older)
+        for _ in range(rng.integers(1, 4)):
+            at = int(rng.integers(len(mutated)))
+            kind = rng.integers(4)
+            if kind == 0:
+                mutated[at] = rng.integers(256)
+            elif kind == 1:
+                mutated[at:] = bytes([rng.integers(256)]) * int(rng.integers(2000))
+            elif kind == 2:
+                mutated[at:at] = mutated[: rng.integers(200)]
+            else:
+                del mutated[at : at + int(rng.integers(50))]
+            mutated += b" "  # never empty
+        page.evaluate("document.getElementById('error').hidden = true; delete document.body.dataset.done")
+        give(page, f"{number}.rnnc", bytes(mutated))
+        assert eventually(lambda: page.evaluate(ENDED))
+        assert "went wrong" not in page.locator("#error").inner_text()
+    assert site.complaints == []
+    give(page, "photo.rnnc", data)
+    page.wait_for_selector(f"#layer[max='{LAYERS}']:enabled", timeout=30_000)
 
 
 def test_page_works_without_a_network_once_it_is_loaded(site: Site, data: bytes) -> None:
