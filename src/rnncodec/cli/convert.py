@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
@@ -42,19 +42,17 @@ Convert = Callable[[str, str, Step], Converted]
 
 @dataclass
 class Counts:
-    """How many files were written, were left out because they would be larger, are larger, and failed; the exit code of
-    the first failure, or 0."""
+    """How many files were written, were left out because they would be larger, and are larger; and the exit codes of
+    those that failed."""
 
     written: int = 0
     skipped: int = 0
     larger: int = 0
-    failed: int = 0
-    exit_code: int = 0
+    failed: dict[str, int] = field(default_factory=dict)
 
     def fail(self, source: str, error: Exception) -> None:
         """Report and count a failure."""
-        code = fail(source, error)
-        self.failed, self.exit_code = self.failed + 1, self.exit_code or code
+        self.failed[source] = fail(source, error)
 
     def done(self, source: str, target: str, converted: Converted) -> None:
         """Report and count a file that was converted."""
@@ -83,10 +81,10 @@ def convert_all(
     must be picklable.
 
     Raises:
-        typer.Exit: with the exit code of the first file that failed.
+        typer.Exit: with the exit code of the first file that failed, in the order of the plan.
     """
     plan = make_plan(files, output, kind, overwrite)
-    counts = Counts(failed=plan.failed, exit_code=plan.exit_code)
+    counts = Counts()
     if plan.outputs:
         run = _convert_here if jobs == 1 else partial(_convert_in_processes, jobs=jobs)
         run(plan.outputs, load, keep_time, counts)
@@ -98,9 +96,11 @@ def convert_all(
             "of other kinds left out": plan.left_out,
         }
         told = "".join(f", {number:,} {what}" for what, number in others.items() if number)
-        log.print(f"{counts.written:,} files written, {counts.failed:,} failed{told}", soft_wrap=True)
-    if counts.exit_code:
-        raise typer.Exit(counts.exit_code)
+        failed = plan.failed + len(counts.failed)
+        log.print(f"{counts.written:,} files written, {failed:,} failed{told}", soft_wrap=True)
+    codes = [plan.exit_code, *(counts.failed.get(source, 0) for source in plan.outputs)]
+    if any(codes):
+        raise typer.Exit(next(filter(None, codes)))
 
 
 def _convert_here(outputs: dict[str, str], load: Callable[[], Convert], keep_time: bool, counts: Counts) -> None:

@@ -10,9 +10,9 @@ import typer
 from rich.markup import escape
 
 from rnncodec.cli.app import app
-from rnncodec.cli.files import write_output
+from rnncodec.cli.files import check_output, write_output
 from rnncodec.cli.options import Overwrite
-from rnncodec.errors import ConfigurationError, OutputError
+from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import log, progress
 
 
@@ -96,8 +96,7 @@ def report(
         from rnncodec.evaluation.report.plots import write_plots
         from rnncodec.evaluation.sources import read_sources
 
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output} exists already; use --overwrite to replace it")
+    check_output(str(output), overwrite)
     found = read_sources(sources)
     with progress() as bar:
         layers = sum(source.evaluation.about.iterations for source in found if source.evaluation)
