@@ -71,7 +71,7 @@ def measure(
     """Of each layer: bits, and seconds, encoding and decoding together, on the wall and of the CPU ``[iterations, 2]``.
     ``file`` counts the bits of the whole file, up to this layer."""
     times = [clock()]
-    file = bitstream.read(torch_codec.compress(pixels, iterations, on_layer=lambda: times.append(clock())))
+    file = bitstream.read(torch_codec.compress(pixels, iterations, on_work=lambda _: times.append(clock())))
     network = np.diff(times, axis=0)
     times = [clock()]
     for _ in torch_codec.decode(file):

@@ -21,6 +21,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from rnncodec.coding.base import as_pixels
 from rnncodec.coding.onnx_codec import ENCODER, Floats, OnnxDecoder, session, step, zero_states
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.export.onnx import export
@@ -66,7 +67,7 @@ def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
     differences = []
     for path in shown(paths):
         image = padded(torch_codec, path)
-        codes = np.stack(list(islice(torch_codes(torch_codec.codec, image), LAYERS)))
+        codes = np.stack(list(torch_codes(torch_codec.codec, image)))
         count += codes.size
         for name, others in zip(
             flipped, (onnx_codes(network, folder, image), torch_codes(other.codec, image)), strict=True
@@ -75,7 +76,9 @@ def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
         whole = (slice(0, image.shape[-2]), slice(0, image.shape[-1]))
         decoded = torch_codec.codec.decode(torch.from_numpy(codes))
         for wanted, found in zip(decoded, network.decode_codes(codes[:, 0]), strict=True):
-            difference = np.abs(torch_codec._cut(wanted, whole).astype(int) - network._cut(found, whole))
+            pictures = torch_codec._part(wanted, whole), network._part(found, whole)
+            ours, theirs = (as_pixels(picture).astype(int) for picture in pictures)
+            difference = np.abs(ours - theirs)
             differences.append((int(difference.max()), int((difference > 0).sum())))
             samples += difference.size
     for name, counts in flipped.items():
@@ -98,7 +101,7 @@ def speed(codec: IterativeCodec, folder: Path, paths: list[Path], threads: int) 
     for path in shown(paths):
         for name, torch_codec in codecs.items():
             image = padded(torch_codec, path)
-            codes, encode = timed(islice(torch_codes(torch_codec.codec, image), LAYERS))
+            codes, encode = timed(torch_codes(torch_codec.codec, image))
             _, decode = timed(torch_codec.codec.decode(map(torch.from_numpy, codes)))
             seconds[name].append((encode, decode))
         codes, encode = timed(islice(onnx_codes(network, folder, image, encoder), LAYERS))
@@ -132,8 +135,8 @@ def starts(codec: IterativeCodec, model: str, folder: Path, path: Path) -> None:
 
 @torch.inference_mode()
 def torch_codes(codec: IterativeCodec, image: Floats) -> Iterator[np.ndarray]:
-    """The codes ``[1, bits, h, w]`` of each iteration, without end."""
-    for codes, _ in codec.iterate(torch.from_numpy(image)):
+    """The codes ``[1, bits, h, w]`` of each of LAYERS iterations."""
+    for codes in codec.encode_layers(torch.from_numpy(image), LAYERS):
         yield codes.float().numpy()
 
 

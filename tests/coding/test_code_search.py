@@ -14,13 +14,13 @@ import rnncodec
 import rnncodec.pillow
 from rnncodec.cli import app
 from rnncodec.coding import code_search
-from rnncodec.coding.code_search import CodesLoss, LayerSearch, layers_of, patches, search_codes
+from rnncodec.coding.code_search import CodesLoss, LayerSearch, patches, search_codes
 from rnncodec.coding.targets import Target
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.networks import Network, dequantize
 from rnncodec.errors import ConfigurationError
 from rnncodec.fileformat import bitstream
-from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.codec import IterativeCodec, State
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Tiling
 
@@ -39,7 +39,7 @@ def test_more_effort_lowers_the_loss(
 ) -> None:
     loss = CodesLoss(network if compressed else None, images)
     codec = context_codec.requires_grad_(False)
-    losses = [loss.mean(layers_of(codec, images, ITERATIONS, None))]
+    losses = [loss.mean(list(codec.iterate(images, ITERATIONS)))]
     losses += [loss.mean(search_codes(codec, loss.network, images, ITERATIONS, level)) for level in (1, 3)]
     assert losses[0] > losses[1] >= losses[2], losses
 
@@ -50,7 +50,7 @@ def test_the_loss_of_two_layers_at_once_is_that_of_each(
     context_codec: IterativeCodec, network: Network, images: Tensor, compressed: bool
 ) -> None:
     loss = CodesLoss(network if compressed else None, images)
-    codes, reconstructions = map(torch.stack, zip(*layers_of(context_codec, images, 3, None), strict=True))
+    codes, reconstructions = context_codec(images, 3)
     spent = torch.tensor(0.7)
     losses, bits = loss(reconstructions[1:], codes, spent)
     (second,), (after_second,) = loss(reconstructions[1:2], codes[:2], spent)
@@ -65,8 +65,8 @@ def test_the_last_layer_of_a_file_looks_at_none_behind_it(
     seen: list[int] = []
     losses = LayerSearch.losses
 
-    def count(self: LayerSearch, codes: Tensor, decode: Any) -> tuple[Tensor, Tensor]:
-        found = losses(self, codes, decode)
+    def count(self: LayerSearch, codes: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        found = losses(self, codes, state)
         seen.append(len(found[0]))
         return found
 
@@ -80,9 +80,9 @@ def test_codes_that_the_search_makes_worse_are_not_taken(
     context_codec: IterativeCodec, network: Network, images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codec = context_codec.requires_grad_(False)
-    monkeypatch.setattr(LayerSearch, "__call__", lambda self, activations, decode: -torch.ones_like(activations))
+    monkeypatch.setattr(LayerSearch, "choose", lambda self, activations, state: -torch.ones_like(activations))
     found = search_codes(codec, network, images, ITERATIONS, effort=1)
-    plain = layers_of(codec, images, ITERATIONS, None)
+    plain = codec.iterate(images, ITERATIONS)
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(found, plain, strict=True))
 
 
@@ -108,6 +108,17 @@ def test_a_target_is_met_with_effort(context_codec: IterativeCodec, photos: list
     ends = bitstream.read(whole).ends
     content = torch_codec.compress(photos[1], ITERATIONS, target=Target(max_bytes=ends[1]), effort=1)
     assert len(content) <= ends[1]
+
+
+def test_a_file_that_turned_out_to_need_more_layers_is_written_anew(
+    context_codec: IterativeCodec, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With effort the codes of a layer depend on the number of layers. All of a file come from one search."""
+    torch_codec = TorchCodec(context_codec)
+    whole = torch_codec.compress(photos[1], ITERATIONS, effort=1)
+    monkeypatch.setattr(TorchCodec, "_estimate", lambda *_: 1)
+    target = Target(max_bytes=10 * len(whole))
+    assert torch_codec.compress(photos[1], ITERATIONS, target=target, effort=1) == whole
 
 
 def test_every_way_to_compress_searches(context_weights: Path, photos: list[Pixels], tmp_path: Path) -> None:

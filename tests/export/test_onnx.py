@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from rnncodec.export.onnx import (
     EncoderStep,
     description,
     example_states,
-    halve,
+    store_as_float16,
 )
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
@@ -109,7 +108,7 @@ def compare(codec: IterativeCodec, loop: Loop, images: torch.Tensor) -> None:
     round_convolutions(codec)
     for pictures in (images, images[:1, :, :16, :16]):
         with torch.inference_mode():
-            wanted = [(codes.numpy(), show().numpy()) for codes, show in islice(codec.iterate(pictures), T)]
+            wanted = [(codes.numpy(), shown.numpy()) for codes, shown in codec.iterate(pictures, T)]
         found = loop.iterate(pictures.numpy(), T)
         for (codes, picture), (found_codes, found_picture) in zip(wanted, found, strict=True):
             assert np.array_equal(found_codes, codes)
@@ -166,7 +165,7 @@ def test_weights_are_stored_as_float16_where_it_holds_them() -> None:
         opset_imports=[helper.make_opsetid("", 18)],
         ir_version=9,
     )
-    halve(model)
+    store_as_float16(model)
     stored = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert stored == {"even.float16": TensorProto.FLOAT16, "odd": TensorProto.FLOAT}
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])

@@ -1,5 +1,5 @@
 from dataclasses import asdict, replace
-from itertools import count, islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -44,7 +44,7 @@ def in_training(codec: IterativeCodec, binarizer: str) -> IterativeCodec:
 
 def reconstructions(codec: IterativeCodec, images: Tensor, iterations: int) -> Tensor:
     with torch.inference_mode():
-        return torch.stack([picture() for _, picture in islice(codec.iterate(images), iterations)])
+        return torch.stack([picture for _, picture in codec.iterate(images, iterations)])
 
 
 # Every kind of network
@@ -183,6 +183,13 @@ def test_training_reaches_the_projections_of_the_iterations_that_are_trained(ima
         assert reached.tolist() == [True, True, True, False]
 
 
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_a_projection_takes_the_iteration_as_a_number_or_as_a_tensor(iterations: int) -> None:
+    projection, x = Projection(4, 5, iterations), torch.randn(2, 4, 3, 2)
+    for t in range(5):
+        assert torch.equal(projection(x, torch.tensor(t)), projection(x, t))
+
+
 # The linear path
 
 
@@ -240,16 +247,17 @@ def test_priming_changes_the_first_iteration_and_diffusion_only_later_ones(
 
 @torch.no_grad()
 def test_a_primed_step_is_the_last_of_plain_steps_on_the_same_input(tiny_codec: IterativeCodec, images: Tensor) -> None:
-    gain, grey = torch.ones(()), torch.zeros_like(images)
     codec = primed(tiny_codec, priming=2)
-    encoder_states = decoder_states = None
+    state = start = tiny_codec.start(torch.zeros_like(images))
     for _ in range(3):
-        activations, encoder_states = tiny_codec.encode_step(images, encoder_states, t=0)
+        activations, state = tiny_codec.encode_step(images, state)
     codes = tiny_codec.binarizer(activations)
+    before = start
     for _ in range(3):
-        picture, decoder_states = tiny_codec.decode_step(codes, grey, gain, decoder_states, t=0)
-    assert torch.equal(codec.encode_step(images, None, t=0)[0], activations)
-    assert torch.equal(codec.decode_step(codes, grey, gain, None, t=0)[0], picture)
+        after = tiny_codec.decode_step(codes, before)
+        before = start._replace(decoder=after.decoder)
+    assert torch.equal(codec.encode_step(images, start)[0], activations)
+    assert torch.equal(codec.decode_step(codes, start).picture, after.picture)
 
 
 def test_priming_lets_a_code_reach_more_pixels_and_a_pixel_more_codes() -> None:
@@ -258,11 +266,11 @@ def test_priming_lets_a_code_reach_more_pixels_and_a_pixel_more_codes() -> None:
         torch.manual_seed(0)
         codec = IterativeCodec(codec_config(width=0.03, encoder_hidden_kernels=(3, 3, 3), priming=extra))
         pixels = torch.randn(1, 3, 16, 304, requires_grad=True)
-        codec.encode_step(pixels, None, t=0)[0][..., 9].sum().backward()
+        start = codec.start(torch.zeros(1, 3, 16, 304))
+        codec.encode_step(pixels, start)[0][..., 9].sum().backward()
         pixels_seen.append(pixels.grad.count_nonzero())
         codes = torch.ones(1, 32, 1, 19, requires_grad=True)
-        picture, _ = codec.decode_step(codes, torch.zeros(1, 3, 16, 304), torch.ones(()), None, t=0)
-        picture[..., 152].sum().backward()
+        codec.decode_step(codes, start).picture[..., 152].sum().backward()
         codes_seen.append(codes.grad.count_nonzero())
     for seen in (pixels_seen, codes_seen):
         assert all(fewer < more for fewer, more in pairwise(seen)), seen
@@ -456,8 +464,7 @@ def test_full_width_has_the_layers_of_the_paper(cell: str) -> None:
     encoder, decoder = codec.encoder, codec.decoder
     for layer in (encoder.conv, *encoder.cells, codec.binarizer.conv, decoder.conv, *decoder.cells, decoder.output):
         layer.register_forward_hook(record)
-    _, picture = next(codec.iterate(images))
-    picture()
+    next(codec.iterate(images, 1))
     assert seen == [
         # inputs, outputs, kernel, stride, hidden kernel, pixels on a side of an output position
         (3, 64, 3, 2, None, 2),
@@ -474,25 +481,21 @@ def test_full_width_has_the_layers_of_the_paper(cell: str) -> None:
     ]
 
 
-def test_iterate_goes_on_for_as_long_as_it_is_asked(tiny_codec: IterativeCodec, images: Tensor) -> None:
+def test_iterations_after_the_last_scale_use_it(tiny_codec: IterativeCodec, images: Tensor) -> None:
     with torch.inference_mode():
-        for number, (codes, picture) in zip(count(1), tiny_codec.iterate(images[:1, :, :16, :16]), strict=False):
+        for codes, picture in tiny_codec.iterate(images[:1, :, :16, :16], CAPACITY + 1):
             assert codes.isfinite().all()
-            assert picture().isfinite().all()
-            if number > CAPACITY:  # past the last scale
-                return
-    pytest.fail("the loop ended")
+            assert picture.isfinite().all()
 
 
 def test_the_decoder_does_not_run_after_the_last_codes(tiny_codec: IterativeCodec, images: Tensor) -> None:
     runs = []
     hook = tiny_codec.decoder.register_forward_hook(lambda *_: runs.append(1))
     try:
-        tiny_codec.encode(images, 3)
+        codes = tiny_codec.encode(images, 3)
         assert len(runs) == 2
         with torch.inference_mode():
-            for _, picture in islice(tiny_codec.iterate(images), 3):
-                assert torch.equal(picture(), picture())
-        assert len(runs) == 2 + 3  # once an iteration, however often its picture is asked for
+            assert torch.equal(codes, torch.stack([each for each, _ in tiny_codec.iterate(images, 3)]))
+        assert len(runs) == 2 + 3
     finally:
         hook.remove()

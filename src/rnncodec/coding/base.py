@@ -6,6 +6,7 @@ from itertools import count, islice
 from typing import Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rnncodec.entropy.interface import Codes, ContextModel
 from rnncodec.entropy.layer_coder import LayerCoder
@@ -17,6 +18,7 @@ from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Region, Tile, Tiling, Window, overlap, scaled, within
 
 T = TypeVar("T")
+Floats = NDArray[np.float32]
 
 CODING = 0.2  # the share of entropy coding in the work on a layer, as progress bars count it; the network has the rest
 
@@ -44,8 +46,8 @@ class FileDecoder(ABC, Generic[T]):
         """Yields the picture of a tile with its halo after each layer of the whole picture's ``codes``."""
 
     @abstractmethod
-    def _cut(self, picture: T, window: Window) -> Pixels:
-        """The 8-bit pixels of the part of a tile's picture that is in ``window``."""
+    def _part(self, picture: T, window: Window) -> Floats:
+        """The part of a tile's picture that is in ``window``, ``[3, h, w]`` in [0, 1] or a little outside."""
 
     def decode(self, file: bitstream.File) -> Iterator[Pixels]:
         """Yields the picture after each layer of ``file``. Raises errors as `picture` does."""
@@ -116,7 +118,13 @@ class FileDecoder(ABC, Generic[T]):
         """Write the part of a tile that lies in ``area`` to ``shown``, which holds the pixels of this area."""
         part = overlap(scaled(tile.middle, STRIDE), area)
         assert part is not None
-        shown[within(part, area)] = self._cut(picture, within(part, scaled(tile.whole, STRIDE)))
+        shown[within(part, area)] = as_pixels(self._part(picture, within(part, scaled(tile.whole, STRIDE))))
+
+
+def as_pixels(picture: Floats) -> Pixels:
+    """A picture ``[3, H, W]`` in [0, 1] as the 8-bit pixels ``[H, W, 3]`` that every decoder shows: clipped, and
+    rounded half to even."""
+    return np.rint(picture.clip(0.0, 1.0) * np.float32(255.0)).astype(np.uint8).transpose(1, 2, 0)
 
 
 class Remembered(Generic[T]):

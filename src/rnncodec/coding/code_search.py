@@ -6,7 +6,6 @@ any other.
 
 import math
 from collections.abc import Callable
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from rnncodec.distortion.losses import Decibels
 from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.entropy.networks import Network
 from rnncodec.network.binarizer import sign
-from rnncodec.network.codec import Decode, IterativeCodec, Search
+from rnncodec.network.codec import IterativeCodec, State
 from rnncodec.pictures.limits import MOST_EFFORT
 
 # By level of effort: the codes that are tried in each layer, those of the network first, and the learning rate, which
@@ -37,6 +36,7 @@ PATCH = 256  # pixels on a side of a patch of the loss; all five scales of MS-SS
 Layers = list[tuple[Tensor, Tensor]]  # codes [B, bits, h, w] and reconstruction [B, 3, H, W] of each
 
 
+@torch.no_grad()
 def search_codes(
     codec: IterativeCodec,
     network: Network | None,
@@ -58,15 +58,17 @@ def search_codes(
     when a layer is found.
     """
     loss = CodesLoss(network, images)
-    plain = layers_of(codec, images, iterations, None)
-    found = layers_of(codec, images, iterations, LayerSearch(codec, loss, iterations, effort, on_layer))
+    plain = list(codec.iterate(images, iterations))
+    search = LayerSearch(codec, loss, iterations, effort)
+    found = []
+    state = codec.start(torch.zeros_like(images))
+    for _ in range(iterations):
+        activations, state = codec.encode_step(images, state)
+        codes = search.choose(activations, state)
+        state = codec.decode_step(codes, state)
+        found.append((codes, state.picture))
+        on_layer()
     return min(plain, found, key=loss.mean)
-
-
-@torch.no_grad()
-def layers_of(codec: IterativeCodec, images: Tensor, iterations: int, search: Search | None) -> Layers:
-    """The codes and reconstructions of the network, or of a ``search``."""
-    return [(codes, picture()) for codes, picture in islice(codec.iterate(images, search), iterations)]
 
 
 class CodesLoss:
@@ -108,20 +110,19 @@ def patches(images: Tensor) -> Tensor:
 
 
 class LayerSearch:
-    """Chooses the codes of one layer after the other; see `IterativeCodec.iterate`."""
+    """Chooses the codes of one layer after the other."""
 
-    def __init__(
-        self, codec: IterativeCodec, loss: CodesLoss, iterations: int, effort: int, on_layer: Callable[[], object]
-    ) -> None:
+    def __init__(self, codec: IterativeCodec, loss: CodesLoss, iterations: int, effort: int) -> None:
         self.codec = codec
         self.loss = loss
         self.iterations = iterations
         self.tried, self.learning_rate = LEVELS[effort]
-        self.on_layer = on_layer
         self.before: list[Tensor] = []  # the codes of earlier layers
         self.spent = loss.images.new_zeros(())  # their bits, in raw bits of a layer
 
-    def __call__(self, activations: Tensor, decode: Decode) -> Tensor:
+    def choose(self, activations: Tensor, state: State) -> Tensor:
+        """The codes ``[B, bits, h, w]`` of the next layer, for whose ``activations`` and ``state`` see
+        `IterativeCodec.encode_step`."""
         free = activations.float().clone().requires_grad_()
         descent = torch.optim.SGD([free], lr=self.learning_rate, momentum=MOMENTUM)
         schedule = LinearLR(descent, 1.0, 0.1, total_iters=self.tried)
@@ -129,7 +130,7 @@ class LayerSearch:
         for left in reversed(range(self.tried)):
             with torch.enable_grad():
                 codes = self.codec.binarizer(free)
-                losses, bits = self.losses(codes.to(activations.dtype), decode)
+                losses, bits = self.losses(codes.to(activations.dtype), state)
                 loss = losses[0] + AHEAD * losses[1:].sum()
             if float(loss) < least:
                 least, best, spent = float(loss), codes.detach().to(activations.dtype), bits[0].detach()
@@ -140,16 +141,15 @@ class LayerSearch:
                 schedule.step()
         self.before.append(best)
         self.spent = spent
-        self.on_layer()
         return best
 
-    def losses(self, codes: Tensor, decode: Decode) -> tuple[Tensor, Tensor]:
+    def losses(self, codes: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """The loss after the layer of these ``codes``, and after the next one, if there is one, with the codes that the
         network gives it; and the bits up to each."""
-        states, found = [decode(codes)], [*self.before, codes]
+        after = self.codec.decode_step(codes, state)
+        pictures, found = [after.picture], [*self.before, codes]
         if len(found) < self.iterations:
-            activations, decode_next = self.codec.iteration(self.loss.images, states[0], len(found))
+            activations, after = self.codec.encode_step(self.loss.images, after)
             found.append(self.codec.binarizer(activations))
-            states.append(decode_next(found[-1]))
-        reconstructions = torch.stack([state.reconstruction + 0.5 for state in states])
-        return self.loss(reconstructions, torch.stack(found), self.spent)
+            pictures.append(self.codec.decode_step(found[-1], after).picture)
+        return self.loss(torch.stack(pictures), torch.stack(found), self.spent)

@@ -8,19 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rnncodec.coding.base import FileDecoder
+from rnncodec.coding.base import FileDecoder, Floats
 from rnncodec.coding.onnx_description import read_context, read_description
 from rnncodec.entropy.interface import Codes
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.fileformat.bitstream import STRIDE
-from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Tile, Tiling, Window
 
 FILES = ENCODER, DECODER, CONTEXT, MODEL = "encoder.onnx", "decoder.onnx", "context.bin", "model.json"
-
-Floats = NDArray[np.float32]
 
 
 def is_exported(path: str) -> bool:
@@ -73,9 +69,8 @@ class OnnxDecoder(FileDecoder[Floats]):
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Floats]:
         return self.decode_codes(each[(..., *tile.whole)] for each in codes)
 
-    def _cut(self, picture: Floats, window: Window) -> Pixels:
-        part = picture[(0, ..., *window)] + np.float32(0.5)
-        return np.rint(part.clip(0.0, 1.0) * np.float32(255.0)).astype(np.uint8).transpose(1, 2, 0)
+    def _part(self, picture: Floats, window: Window) -> Floats:
+        return picture[(0, ..., *window)] + np.float32(0.5)
 
 
 def session(graph: Path, threads: int) -> Any:

@@ -1,5 +1,4 @@
-"""Targets of size or quality, which decide how many layers are written, and how they are measured. Needs no torch until
-a quality is measured."""
+"""Targets of size or quality: they decide how many layers are written. Needs no torch, except to measure a quality."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -110,6 +109,87 @@ class Quality:
         if min(pixels.shape[:2]) < metrics.SMALLEST_SIDE:
             raise ConfigurationError(f"MS-SSIM needs a picture of at least {metrics.SMALLEST_SIDE} pixels a side")
         return cls(target.ms_ssim, "MS-SSIM", ms_ssim, whole_mean)
+
+
+class Draft:
+    """The layers of a file while it is written, up to those that its target asks for.
+
+    Args:
+        target: of the file; without one ``most`` layers are written.
+        pixels: the picture.
+        most: how many layers there may be.
+        write: makes the file of the payloads of its layers.
+        metadata_size: how many bytes of the file are metadata.
+
+    Raises:
+        ConfigurationError: the target cannot be measured.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        pixels: Pixels,
+        most: int,
+        write: Callable[[list[bytes]], bytes],
+        metadata_size: int,
+    ) -> None:
+        self.pixels = pixels
+        self.most = most
+        self.quality = Quality.of(target, pixels)
+        self._largest = target.largest(pixels)
+        self._write = write
+        self._metadata_size = metadata_size
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin again, without layers."""
+        self.done = False  # no other layer is wanted
+        self._payloads: list[bytes] = []
+        self._content = b""  # the file
+        self._best = -math.inf  # quality
+
+    def add(self, payload: bytes) -> None:
+        """Add the next layer, if the file is not too large with it.
+
+        Raises:
+            ConfigurationError: the file is too large with its first layer.
+        """
+        content = self._write([*self._payloads, payload])
+        if self._largest is not None and len(content) > self._largest:
+            if not self._payloads:
+                raise ConfigurationError(self._too_large(len(content)))
+            self.done = True
+            return
+        self._content = content
+        self._payloads.append(payload)
+        self.done = len(self._payloads) == self.most
+
+    def reach(self, quality: float) -> None:
+        """Take note of the quality of the picture with the layers so far."""
+        assert self.quality is not None
+        self._best = max(self._best, quality)
+        self.done = self.done or self._best >= self.quality.least
+
+    def finished(self) -> bytes:
+        """The file. Raises ConfigurationError if its quality is too low."""
+        if self.quality is not None and self._best < self.quality.least:
+            raise ConfigurationError(
+                f"{self.most} layers reach {self._best:.4g} {self.quality.name}, not {self.quality.least:g}; that is "
+                "the nearest to it"
+            )
+        return self._content
+
+    def _too_large(self, size: int) -> str:
+        """What is wrong if one layer makes a file of ``size`` bytes."""
+        message = (
+            f"one layer takes {size:,} bytes ({bits_per_pixel(size, self.pixels):.3f} bpp), more than the "
+            f"{self._largest:,} allowed; it is the least that can be written"
+        )
+        if self._metadata_size:
+            message += (
+                f"; {self._metadata_size:,} of them are metadata, which --strip (in Python strip=True) leaves out"
+            )
+        return message
 
 
 def whole_psnr(parts: Sequence[float], sizes: Sequence[int]) -> float:

@@ -2,20 +2,17 @@
 
 import copy
 import functools
-import math
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from rnncodec.coding.base import CODING, FileDecoder
+from rnncodec.coding.base import CODING, FileDecoder, Floats, as_pixels
 from rnncodec.coding.code_search import search_codes
-from rnncodec.coding.targets import Quality, Target, bits_per_pixel, spread_sample
+from rnncodec.coding.targets import Draft, Target, bits_per_pixel, spread_sample
 from rnncodec.entropy.interface import Codes
 from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.networks import Network, dequantize
@@ -28,10 +25,12 @@ from rnncodec.pictures.limits import MOST_EFFORT
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Tile, Tiling, Window, scaled
 from rnncodec.weights.released import DEFAULT_MODEL, released_name
-from rnncodec.weights.weights_file import find_model, load_model, model_identity
+from rnncodec.weights.weights_file import find_model, identities, load_model
 
 DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
 MORE_LAYERS = 2  # that are computed where a target needs more than was estimated
+
+OnWork = Callable[[float], object]
 
 
 class TorchCodec(FileDecoder[Tensor]):
@@ -50,11 +49,8 @@ class TorchCodec(FileDecoder[Tensor]):
         tiling: Tiling = Tiling(),  # noqa: B008 (it cannot change)
         dtype: torch.dtype | None = None,
     ) -> None:
-        identities = {bitstream.RAW: model_identity(codec)}
-        if codec.context is not None:
-            identities[codec.context.coder] = model_identity(codec, codec.context)
-        super().__init__(identities, codec.context, codec.config.bits, tiling)
-        self.coder = max(identities)  # of the files that are written
+        super().__init__(identities(codec), codec.context, codec.config.bits, tiling)
+        self.coder = max(self.identities)  # of the files that are written
         self.trained_iterations: int = codec.training_info.get("iterations", 16)
         try:
             own = copy.deepcopy(codec).eval().requires_grad_(False)  # the network of the caller does not change
@@ -78,144 +74,123 @@ class TorchCodec(FileDecoder[Tensor]):
         self,
         pixels: Pixels,
         iterations: int | None = None,
-        on_layer: Callable[[], object] = lambda: None,
+        *,
         target: Target = Target(),  # noqa: B008 (it cannot change)
         metadata: Metadata = NO_METADATA,
-        on_work: Callable[[float], object] = lambda layers: None,
+        on_work: OnWork = lambda layers: None,
         effort: int = 0,
     ) -> bytes:
         """The file of ``iterations`` layers (by default `most_layers`), or of as many of them as ``target`` asks for,
         and of ``metadata``, which count where the target is a size.
 
-        ``on_layer`` is called after each layer is written. ``on_work`` is called more often in large pictures, after
-        each layer of each tile, with the share of the work on one layer of the whole picture that is done. ``effort``,
-        from 0 to MOST_EFFORT, is how long better codes are searched for: see `rnncodec.coding.code_search`.
+        ``on_work`` is called with the work that was done since its last call, in layers of the whole picture: with 1
+        after each layer; in large pictures, or with effort, with a part of 1 after each layer of each tile. ``effort``,
+        from 0 to MOST_EFFORT, is how long better codes are searched for: see :mod:`rnncodec.coding.code_search`.
 
         Raises:
             ConfigurationError: ``iterations`` is not from 1 to 255, there is no such ``effort``, or the target cannot
                 be met.
         """
-        iterations = self.most_layers(target) if iterations is None else iterations
-        if not 1 <= iterations <= bitstream.MAX_LAYERS:
-            raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
-        if not 0 <= effort <= MOST_EFFORT:
-            raise ConfigurationError(f"effort must be from 0 to {MOST_EFFORT}, not {effort}")
-        largest = target.largest(pixels)
-        quality = Quality.of(target, pixels)
-        payloads: list[bytes] = []
+        most = self.most_layers(target) if iterations is None else iterations
+        check_options(most, effort)
         blocks = metadata.blocks()
-        content, best = b"", -math.inf
-        for payload, reached in self._layers(pixels, iterations, target, quality, on_work, effort):
-            written, content = content, self._file(pixels, [*payloads, payload], blocks)
-            if largest is not None and len(content) > largest:
-                if not payloads:
-                    spare = bitstream.spare_size(blocks)
-                    strip = f"; {spare:,} of them are metadata, which --strip (in Python strip=True) leaves out"
-                    raise ConfigurationError(
-                        f"one layer takes {len(content):,} bytes ({bits_per_pixel(len(content), pixels):.3f} bpp), "
-                        f"more than the {largest:,} allowed; it is the least that can be written"
-                        + (strip if spare else "")
-                    )
-                return written
-            payloads.append(payload)
-            on_layer()
-            if quality is not None:
-                best = max(best, reached())
-                if best >= quality.least:
-                    return content
-        if quality is not None:
-            raise ConfigurationError(
-                f"{iterations} layers reach {best:.4g} {quality.name}, not {quality.least:g}; that is the nearest to it"
-            )
-        return content
-
-    def _layers(
-        self,
-        pixels: Pixels,
-        iterations: int,
-        target: Target,
-        quality: Quality | None,
-        on_work: Callable[[float], object],
-        effort: int,
-    ) -> Iterator[tuple[bytes, Callable[[], float]]]:
-        """Yields the payload of each of ``iterations`` layers, and a function that returns the quality after it."""
+        spare = bitstream.spare_size(blocks)
+        draft = Draft(target, pixels, most, lambda payloads: self._file(pixels, payloads, blocks), spare)
         tiles = self._tiles(*pixels.shape[:2])
         if len(tiles) == 1 and not effort:
-            for payload, show in islice(self.iterate(pixels), iterations):
-                on_work(1.0)
-                yield payload, lambda show=show: quality.measure(show(), pixels)  # type: ignore[union-attr, misc]
-            return
-        coder = LayerCoder(self.context)
-        written, ahead = 0, self._estimate(pixels, iterations, target) if target else iterations
-        while written < iterations:  # again with more layers, if the estimate was too low
-            codes, qualities = self._encode_tiles(tiles, pixels, ahead, quality, on_work, effort)
-            for t in range(written, ahead):
-                payload = coder.encode(codes[t])
-                on_work(CODING)
-                yield payload, partial(qualities.__getitem__, t)
-            written, ahead = ahead, min(ahead + MORE_LAYERS, iterations)
+            self._layer_by_layer(draft, on_work)
+        else:
+            first = self._estimate(pixels, most, target) if target else most
+            self._tile_by_tile(draft, tiles, first, on_work, effort)
+        return draft.finished()
 
-    def _estimate(self, pixels: Pixels, iterations: int, target: Target) -> int:
+    @torch.inference_mode()
+    def _layer_by_layer(self, draft: Draft, on_work: OnWork) -> None:
+        """Write the layers of a picture of one tile, each as soon as the network has made its codes. So the network
+        makes no layer that the target does not ask for."""
+        height, width = draft.pixels.shape[:2]
+        coder = LayerCoder(self.context)
+        for codes, picture in self._network_layers(self._images(draft.pixels), draft):
+            draft.add(coder.encode(_signs(codes)))
+            on_work(1.0)
+            if picture is not None and draft.quality is not None:
+                shown = as_pixels(self._part(picture, (slice(0, height), slice(0, width))))
+                draft.reach(draft.quality.measure(shown, draft.pixels))
+            if draft.done:
+                return
+
+    def _tile_by_tile(self, draft: Draft, tiles: list[Tile], first: int, on_work: OnWork, effort: int) -> None:
+        """Write the layers of a large picture. The network makes ``first`` layers of one tile, then of the next, so
+        that it keeps the states of one tile only. If these are too few for the target, it makes all anew, and more."""
+        for count in range(first, draft.most + MORE_LAYERS, MORE_LAYERS):
+            layers = self._encode_tiles(draft, tiles, min(count, draft.most), on_work, effort)
+            draft.restart()  # with more effort the codes of all layers depend on their number
+            coder = LayerCoder(self.context)
+            for codes, quality in layers:
+                draft.add(coder.encode(codes))
+                on_work(CODING)
+                if quality is not None:
+                    draft.reach(quality)
+                if draft.done:
+                    return
+
+    def _estimate(self, pixels: Pixels, most: int, target: Target) -> int:
         """How many layers of a large picture a ``target`` probably needs, and one more: as many as a sample of it."""
         sample = spread_sample(pixels, STRIDE * self.tiling.side)
         if target.max_bytes is not None:
             target = Target(bpp=bits_per_pixel(target.max_bytes, pixels))
         try:
-            written = bitstream.read(self.compress(sample, iterations, target=target)).header.layers
+            written = bitstream.read(self.compress(sample, most, target=target)).header.layers
         except ConfigurationError:  # the first layer is too large, or the last one not good enough
-            written = 0 if target.bpp is not None else iterations
-        return min(written + 1, iterations)
-
-    @torch.inference_mode()
-    def iterate(self, pixels: Pixels) -> Iterator[tuple[bytes, Callable[[], Pixels]]]:
-        """Yields, without end, the payload of each layer and a function that returns the picture that a decoder shows
-        after this layer. The network runs on the whole picture at once."""
-        height, width = pixels.shape[:2]
-        coder = LayerCoder(self.context)
-        for codes, reconstruction in self.codec.iterate(self._images(pixels)):
-            yield coder.encode(_signs(codes)), partial(_show, reconstruction, height, width)
+            written = 0 if target.bpp is not None else most
+        return min(written + 1, most)
 
     @torch.no_grad()
     def _encode_tiles(
-        self,
-        tiles: list[Tile],
-        pixels: Pixels,
-        iterations: int,
-        quality: Quality | None,
-        on_work: Callable[[float], object],
-        effort: int,
-    ) -> tuple[NDArray[np.int8], list[float]]:
-        """The codes ``[iterations, bits, h, w]``, tile by tile, and the quality after each layer, if it is asked for.
-        Only the codes of a tile are kept, not the states of the network."""
+        self, draft: Draft, tiles: list[Tile], count: int, on_work: OnWork, effort: int
+    ) -> list[tuple[Codes, float | None]]:
+        """The codes ``[bits, h, w]`` of ``count`` layers, and the quality after each, if the target is one."""
+        pixels, quality = draft.pixels, draft.quality
         height, width = pixels.shape[:2]
-        codes = np.empty((iterations, self.bits, -(-height // STRIDE), -(-width // STRIDE)), np.int8)
-        measured: list[list[float]] = [[] for _ in range(iterations)]
+        codes = np.empty((count, self.bits, -(-height // STRIDE), -(-width // STRIDE)), np.int8)
+        measured: list[list[float]] = [[] for _ in range(count)]
         sizes = []
         for tile in tiles:
             images = self._images(pixels[scaled(tile.whole, STRIDE)])
             original = pixels[scaled(tile.middle, STRIDE)]
             sizes.append(original.shape[0] * original.shape[1])
-            inner = scaled(tile.inner, STRIDE)
-            on_layer = partial(on_work, (1.0 - CODING) / len(tiles))
-            for t, (found, picture) in enumerate(self._tile_layers(images, iterations, effort, on_layer)):
+            rows, columns = scaled(tile.inner, STRIDE)
+            inside = (
+                slice(rows.start, rows.start + original.shape[0]),  # without the padding
+                slice(columns.start, columns.start + original.shape[1]),
+            )
+            done = partial(on_work, (1.0 - CODING) / len(tiles))
+            layers: Iterable[tuple[Tensor, Tensor | None]]
+            if effort:
+                layers = search_codes(self.codec, self._network, images, count, effort, done)
+            else:
+                layers = self._network_layers(images, draft, count, done)
+            for t, (found, picture) in enumerate(layers):
                 codes[(t, ..., *tile.middle)] = _signs(found)[(..., *tile.inner)]
-                if quality is not None:
-                    shown = _pixels(picture()[(0, ..., *inner)])[: original.shape[0], : original.shape[1]]
-                    measured[t].append(quality.measure(shown, original))
-        return codes, [] if quality is None else [quality.whole(values, sizes) for values in measured]
+                if picture is not None and quality is not None:
+                    measured[t].append(quality.measure(as_pixels(self._part(picture, inside)), original))
+        if quality is None:
+            return [(each, None) for each in codes]
+        return [(each, quality.whole(values, sizes)) for each, values in zip(codes, measured, strict=True)]
 
-    def _tile_layers(
-        self, images: Tensor, iterations: int, effort: int, on_layer: Callable[[], object]
-    ) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
-        """Yields the codes of each layer of a tile, and a function that returns the reconstruction. ``on_layer`` is
-        called when a layer is done."""
-        if effort:
-            found = search_codes(self.codec, self._network, images, iterations, effort, on_layer)
-            yield from ((codes, partial(_same, picture)) for codes, picture in found)
-            return
-        for layer in islice(self.codec.iterate(images), iterations):
-            yield layer
+    def _network_layers(
+        self, images: Tensor, draft: Draft, count: int | None = None, on_layer: Callable[[], object] = lambda: None
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yields the codes of each layer that the network makes of ``images``, and the picture after it, if its quality
+        is asked for. ``on_layer`` is called after each layer."""
+        count = draft.most if count is None else count
+        if draft.quality is not None:
+            layers: Iterator[tuple[Tensor, Tensor | None]] = self.codec.iterate(images, count)
+        else:
+            layers = ((codes, None) for codes in self.codec.encode_layers(images, count))
+        for layer in layers:
             on_layer()
+            yield layer
 
     @functools.cached_property
     def _network(self) -> Network | None:
@@ -241,28 +216,21 @@ class TorchCodec(FileDecoder[Tensor]):
         return self.codec.decode(cut)
 
     @torch.inference_mode()
-    def _cut(self, picture: Tensor, window: Window) -> Pixels:
-        return _pixels(picture[(0, ..., *window)])
-
-
-def _same(picture: Tensor) -> Tensor:
-    return picture
-
-
-@torch.inference_mode()
-def _show(picture: Callable[[], Tensor], height: int, width: int) -> Pixels:
-    """The pixels of a reconstruction ``[1, 3, H, W]``, which is computed by this call."""
-    return _pixels(picture()[0, :, :height, :width])
-
-
-def _pixels(picture: Tensor) -> Pixels:
-    """``[3, H, W]`` in [0, 1] as the 8-bit pixels that a decoder shows."""
-    return (picture * 255.0).round_().clamp_(0.0, 255.0).byte().permute(1, 2, 0).cpu().numpy()
+    def _part(self, picture: Tensor, window: Window) -> Floats:
+        return picture[(0, ..., *window)].float().cpu().numpy()
 
 
 def _signs(codes: Tensor) -> Codes:
     """Codes ``[1, bits, h, w]`` of the network as the entropy coder takes them."""
     return np.where((codes[0] > 0).cpu().numpy(), np.int8(1), np.int8(-1))
+
+
+def check_options(iterations: int, effort: int) -> None:
+    """Raises ConfigurationError if a file cannot have so many layers, or there is no such effort."""
+    if not 1 <= iterations <= bitstream.MAX_LAYERS:
+        raise ConfigurationError(f"iterations must be from 1 to {bitstream.MAX_LAYERS}, not {iterations}")
+    if not 0 <= effort <= MOST_EFFORT:
+        raise ConfigurationError(f"effort must be from 0 to {MOST_EFFORT}, not {effort}")
 
 
 def load_torch_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> TorchCodec:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from rnncodec.coding.targets import bits_per_pixel
-from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.coding.torch_codec import OnWork, TorchCodec
 from rnncodec.distortion import ssimulacra2
 from rnncodec.distortion.metrics import SMALLEST_SIDE, as_tensor, ms_ssim, psnr, psnr_hvs
 from rnncodec.evaluation.classical import ClassicalCodec
@@ -42,14 +42,14 @@ class Point:
 def measure(torch_codec: TorchCodec, pixels: Pixels, iterations: int, effort: int = 0) -> list[Point]:
     """Write one file of ``iterations`` layers, decode it, and measure the picture after each layer.
 
-    A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once. With
-    ``effort`` the encoder finds all layers before it writes the first.
+    A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once. Its time is
+    that after which the work of t layers is done. With ``effort``, and in large pictures, the encoder does the work for
+    all layers before it writes the first.
     """
     start = time.perf_counter()
     encoded: list[float] = []
-    content = torch_codec.compress(
-        pixels, iterations, lambda: encoded.append(time.perf_counter() - start), effort=effort
-    )
+    note_time = each_layer(lambda: encoded.append(time.perf_counter() - start))
+    content = torch_codec.compress(pixels, iterations, on_work=note_time, effort=effort)
     file = bitstream.read(content)
     decoded = timed(torch_codec.decode(file))
     return [
@@ -58,6 +58,20 @@ def measure(torch_codec: TorchCodec, pixels: Pixels, iterations: int, effort: in
             zip(file.ends, encoded, decoded, strict=True), start=1
         )
     ]
+
+
+def each_layer(action: Callable[[], object]) -> OnWork:
+    """What calls ``action`` whenever `TorchCodec.compress` has done the work of another layer."""
+    done, called = 0.0, 0
+
+    def on_work(layers: float) -> None:
+        nonlocal done, called
+        done += layers
+        while called + 1 <= done + 1e-6:  # shares of a layer add up to 1 but for rounding
+            called += 1
+            action()
+
+    return on_work
 
 
 def measure_classical(codec: ClassicalCodec, pixels: Pixels) -> list[Point]:

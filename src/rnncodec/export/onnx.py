@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils import _pytree as pytree
 
 from rnncodec.atomic_file import replacing
@@ -20,11 +19,9 @@ from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, MODEL
 from rnncodec.coding.onnx_description import FORMAT
 from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ConfigurationError
-from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.network.precision import round_convolutions
-from rnncodec.network.projection import Projection
-from rnncodec.weights.weights_file import model_identity
+from rnncodec.weights.weights_file import identities
 
 OPSET = 18
 
@@ -33,41 +30,14 @@ OPSET = 18
 ROWS, COLUMNS, BATCH = 3, 5, 2
 
 
-class OpenProjection(nn.Module):
-    """A `Projection` for a ``t`` ``[]``, an int64, that is not known when the graph is made."""
-
-    def __init__(self, projection: Projection) -> None:
-        super().__init__()
-        self.projection = projection
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        projection = self.projection
-        assert projection.bias is not None
-        own = t.clamp(max=projection.iterations - 1)
-        weight, bias = (
-            tensor.unflatten(0, (projection.iterations, projection.channels))[own]
-            for tensor in (projection.weight, projection.bias)
-        )
-        return functional.conv2d(x, weight, bias)
-
-
 class _Step(nn.Module):
-    """What encoder and decoder have in common: the amplification in iteration ``t`` ``[]``, an int64."""
+    """What encoder and decoder have in common: a copy of the network with weights rounded as in files' other decoders.
+    Here the iteration ``t`` ``[]``, an int64, is not known when the graph is made."""
 
     def __init__(self, codec: IterativeCodec) -> None:
         super().__init__()
         self.codec = copy.deepcopy(codec)
-        round_convolutions(self.codec)  # as in files' other decoders
-        for part in list(self.codec.modules()):
-            for name, child in list(part.named_children()):
-                if isinstance(child, Projection) and child.iterations > 1:
-                    setattr(part, name, OpenProjection(child))
-
-    def amplification(self, previous: Tensor, t: Tensor) -> Tensor:
-        """As `IterativeCodec.amplification`, for a ``t`` that is not known when the graph is made."""
-        gain = self.codec.reconstruction.gain(previous, first=False)
-        scales = self.codec.normalization.scales()
-        return torch.where(t == 0, torch.ones_like(gain), gain) / scales[t.clamp(max=len(scales) - 1)]
+        round_convolutions(self.codec)
 
 
 class EncoderStep(_Step):
@@ -75,9 +45,9 @@ class EncoderStep(_Step):
     mid-grey."""
 
     def forward(self, picture: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
-        residual = (picture - previous) * self.amplification(previous, t)
+        residual = (picture - previous) * self.codec.amplification(previous, t)
         features, new_states = self.codec.encoder(residual, states)
-        activations = self.codec.binarizer.project(features, t)  # type: ignore[arg-type]  # a tensor
+        activations = self.codec.binarizer.project(features, t)
         return self.codec.binarizer(activations), *pytree.tree_leaves(new_states)
 
 
@@ -85,13 +55,13 @@ class DecoderStep(_Step):
     """``(codes, previous, t, states) -> (reconstruction, *states)``, pictures as in `EncoderStep`."""
 
     def forward(self, codes: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
-        amplification = self.amplification(previous, t)
+        amplification = self.codec.amplification(previous, t)
         decoded, new_states = self.codec.decoder(codes, states, t)
         return self.codec.reconstruction(decoded, previous, amplification), *pytree.tree_leaves(new_states)
 
 
 @dataclass(frozen=True)
-class State:
+class StateShape:
     """The shape of one state: ``[B, *channels, scale · h, scale · w]`` for codes of ``h × w`` positions."""
 
     channels: tuple[int, ...]
@@ -128,9 +98,9 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
 def example_states(codec: IterativeCodec) -> tuple[Any, Any]:
     """The states of encoder and decoder, as the cells have them, after an iteration on the example's pictures."""
     pictures = torch.zeros(BATCH, 3, STRIDE * ROWS, STRIDE * COLUMNS)
-    activations, encoder = codec.encode_step(pictures, None, 0)
-    _, decoder = codec.decode_step(codec.binarizer(activations), pictures, pictures.new_ones(()), None, 0)
-    return encoder, decoder
+    activations, state = codec.encode_step(pictures, codec.start(pictures))
+    state = codec.decode_step(codec.binarizer(activations), state)
+    return state.encoder, state.decoder
 
 
 def graph(step: _Step, inputs: dict[str, Tensor], states: Any, output: str) -> bytes:
@@ -159,11 +129,11 @@ def graph(step: _Step, inputs: dict[str, Tensor], states: Any, output: str) -> b
         )
     assert program is not None
     model = program.model_proto
-    halve(model)
+    store_as_float16(model)
     return model.SerializeToString()
 
 
-def halve(model: Any) -> None:
+def store_as_float16(model: Any) -> None:
     """Store the weights in the ONNX ``model`` that float16 holds exactly as float16, which the graph turns into
     float32 again. No result changes."""
     import numpy as np
@@ -187,23 +157,20 @@ def halve(model: Any) -> None:
 
 def description(codec: IterativeCodec, encoder: Any, decoder: Any) -> dict[str, Any]:
     """The content of MODEL; ``encoder`` and ``decoder`` are states."""
-    identities = {bitstream.RAW: model_identity(codec)}
-    if codec.context is not None:
-        identities[codec.context.coder] = model_identity(codec, codec.context)
     return {
         "format": FORMAT,
-        "identities": {str(coder): identity.hex() for coder, identity in identities.items()},
+        "identities": {str(coder): identity.hex() for coder, identity in identities(codec).items()},
         "iterations": codec.training_info.get("iterations", 16),
         "stride": STRIDE,
         "config": asdict(codec.config),
-        "encoder_states": [asdict(state(tensor)) for tensor in pytree.tree_leaves(encoder)],
-        "decoder_states": [asdict(state(tensor)) for tensor in pytree.tree_leaves(decoder)],
+        "encoder_states": [asdict(state_shape(tensor)) for tensor in pytree.tree_leaves(encoder)],
+        "decoder_states": [asdict(state_shape(tensor)) for tensor in pytree.tree_leaves(decoder)],
         "context": None if codec.context is None else context_description(codec.context),
     }
 
 
-def state(tensor: Tensor) -> State:
-    return State(tuple(tensor.shape[1:-2]), tensor.shape[-2] // ROWS)
+def state_shape(tensor: Tensor) -> StateShape:
+    return StateShape(tuple(tensor.shape[1:-2]), tensor.shape[-2] // ROWS)
 
 
 def context_description(context: ContextModel) -> dict[str, Any]:

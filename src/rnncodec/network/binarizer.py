@@ -19,7 +19,7 @@ class Binarizer(nn.Module):
         super().__init__()
         self.conv = Projection(in_channels, bits, projections)
 
-    def project(self, features: Tensor, t: int) -> Tensor:
+    def project(self, features: Tensor, t: int | Tensor) -> Tensor:
         """The activations, from -1 to 1, of the features in iteration t; the first is 0."""
         return self.conv(features, t).tanh()
 

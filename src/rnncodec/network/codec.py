@@ -1,8 +1,6 @@
 """The network: encoder, decoder, and the loop r → E → B → D → x̂ → r (Toderici et al. 2017, equations 1 to 3)."""
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
-from itertools import count, islice
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -14,22 +12,31 @@ from rnncodec.network.binarizer import BINARIZERS
 from rnncodec.network.cells import cell_named
 from rnncodec.network.config import CodecConfig
 from rnncodec.network.linear_path import LinearPath
-from rnncodec.network.projection import Projection
+from rnncodec.network.projection import Projection, own_index
 from rnncodec.network.reconstruction import RECONSTRUCTIONS
 from rnncodec.network.residual_normalization import ResidualNormalization, Unnormalized
 
 
 class State(NamedTuple):
-    """What one iteration leaves to the next: the reconstruction ``[B, 3, H, W]``, shifted by -½, and the states of the
-    encoder and of the decoder."""
+    """What the first t iterations leave to the next one.
 
+    Args:
+        t: their number.
+        reconstruction: x̂_t, ``[B, 3, H, W]``, shifted by -½.
+        amplification: by which the residual is multiplied before it is encoded; see `IterativeCodec.amplification`.
+        encoder, decoder: the states of the cells; None before the first iteration.
+    """
+
+    t: int
     reconstruction: Tensor
+    amplification: Tensor
     encoder: list[Any] | None = None
     decoder: list[Any] | None = None
 
-
-Decode = Callable[[Tensor], State]
-Search = Callable[[Tensor, Decode], Tensor]
+    @property
+    def picture(self) -> Tensor:
+        """x̂_t in [0, 1]; the values may lie a little outside."""
+        return self.reconstruction + 0.5
 
 
 class Encoder(nn.Module):
@@ -99,7 +106,7 @@ class Decoder(nn.Module):
             LinearPath(config.bits, channels[1], STRIDE, config.projections) if config.linear_path else None
         )
 
-    def forward(self, codes: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
+    def forward(self, codes: Tensor, states: list[Any] | None, t: int | Tensor) -> tuple[Tensor, list[Any]]:
         x = self.conv(codes, t)
         outputs, new_states = [], []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
@@ -140,45 +147,58 @@ class IterativeCodec(nn.Module):
         self.reconstruction = RECONSTRUCTIONS[config.reconstruction]()
         self.normalization = ResidualNormalization() if config.residual_normalization else Unnormalized()
 
-    def iterate(self, images: Tensor, search: Search | None = None) -> Iterator[tuple[Tensor, Callable[[], Tensor]]]:
-        """The loop. Yields, for t = 1, 2, … without end, the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and a
-        function that returns the reconstruction x̂_t ``[B, 3, H, W]``. Stop when you have enough.
-
-        The decoder runs only when x̂_t is asked for, or when the next iteration needs it. So it does not run after the
-        last iteration if nobody looks at the reconstruction.
-
-        If there is a ``search``, it chooses the codes, from what `iteration` returns.
+    def iterate(self, images: Tensor, iterations: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The loop r → E → B → D → x̂ → r. Yields the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and the
+        reconstruction x̂_t ``[B, 3, H, W]`` of each iteration t = 1, 2, ….
 
         Raises:
             ValueError: H or W is not a multiple of 16.
         """
-        if images.shape[-2] % STRIDE or images.shape[-1] % STRIDE:
-            raise ValueError(f"height and width must be multiples of {STRIDE}, not {tuple(images.shape[-2:])}")
-        state = State(torch.zeros_like(images))
-        for t in count():
-            activations, decode = self.iteration(images, state, t)
-            codes = self.binarizer(activations) if search is None else search(activations, decode)
-            after = cache(partial(decode, codes))
-            yield codes, partial(_picture, after)
-            state = after()
+        state = self.start(torch.zeros_like(images))
+        for _ in range(iterations):
+            activations, state = self.encode_step(images, state)  # r_{t-1} → E_t
+            codes = self.binarizer(activations)  # B
+            state = self.decode_step(codes, state)  # D_t → x̂_t
+            yield codes, state.picture
 
-    def iteration(self, images: Tensor, state: State, t: int) -> tuple[Tensor, Decode]:
-        """Iteration t (the first is 0) after ``state``: the activations of the binarizer, and a function from codes to
-        the state that they lead to."""
-        residual = images - 0.5 - state.reconstruction
-        amplification = self.amplification(state.reconstruction, t, self.normalization.scales())
-        activations, encoder = self.encode_step(residual * amplification, state.encoder, t)
+    def start(self, blank: Tensor) -> State:
+        """The state before the first iteration, for pictures of the shape of ``blank`` ``[B, 3, H, W]``, which is 0
+        everywhere.
 
-        def decode(codes: Tensor) -> State:
-            reconstruction, decoder = self.decode_step(codes, state.reconstruction, amplification, state.decoder, t)
-            return State(reconstruction, encoder, decoder)
+        Raises:
+            ValueError: H or W is not a multiple of 16.
+        """
+        if blank.shape[-2] % STRIDE or blank.shape[-1] % STRIDE:
+            raise ValueError(f"height and width must be multiples of {STRIDE}, not {tuple(blank.shape[-2:])}")
+        return State(0, blank, self.amplification(blank, 0))
 
-        return activations, decode
+    def encode_step(self, images: Tensor, state: State) -> tuple[Tensor, State]:
+        """The activations ``[B, bits, h, w]`` of the iteration after ``state``, whose signs are the codes, and
+        ``state`` with the encoder's new states."""
+        residual = (images - 0.5 - state.reconstruction) * state.amplification
+        encoder = state.encoder
+        for _ in range(self.extra_runs(state.t)):
+            _, encoder = self.encoder(residual, encoder)
+        features, encoder = self.encoder(residual, encoder)
+        return self.binarizer.project(features, state.t), state._replace(encoder=encoder)
 
-    def amplification(self, reconstruction: Tensor, t: int, scales: Tensor) -> Tensor:
+    def decode_step(self, codes: Tensor, state: State) -> State:
+        """The state after the iteration of these ``codes`` ``[B, bits, h, w]``."""
+        # One memory layout, so that the encoder's computer and the decoder's run the same kernels and round alike.
+        codes = codes.clone(memory_format=torch.contiguous_format)
+        decoder = state.decoder
+        for _ in range(self.extra_runs(state.t)):
+            _, decoder = self.decoder(codes, decoder, state.t)
+        decoded, decoder = self.decoder(codes, decoder, state.t)
+        reconstruction = self.reconstruction(decoded, state.reconstruction, state.amplification)
+        amplification = self.amplification(reconstruction, state.t + 1)
+        return State(state.t + 1, reconstruction, amplification, state.encoder, decoder)
+
+    def amplification(self, reconstruction: Tensor, t: int | Tensor) -> Tensor:
         """``g_t / s_t``: the gain of the reconstruction framework over the scale of the residual. The residual is
         multiplied by it before it is encoded, and the decoder's output is divided by it (in additive frameworks)."""
-        return self.reconstruction.gain(reconstruction, first=t == 0) / scales[min(t, len(scales) - 1)]
+        scales = self.normalization.scales()
+        return self.reconstruction.gain(reconstruction, t) / scales[own_index(t, len(scales))]
 
     def extra_runs(self, t: int) -> int:
         """How many extra times the encoder and the decoder run on the input of iteration t, before the run whose output
@@ -186,56 +206,40 @@ class IterativeCodec(nn.Module):
         states spread in space."""
         return self.config.priming if t == 0 else self.config.diffusion
 
-    def encode_step(self, residual: Tensor, states: list[Any] | None, t: int) -> tuple[Tensor, list[Any]]:
-        """The activations ``[B, bits, h, w]`` of iteration t (the first is 0), whose signs are the codes, and the
-        encoder's new states."""
-        for _ in range(self.extra_runs(t)):
-            _, states = self.encoder(residual, states)
-        features, states = self.encoder(residual, states)
-        return self.binarizer.project(features, t), states
-
-    def decode_step(
-        self, codes: Tensor, previous: Tensor, amplification: Tensor, states: list[Any] | None, t: int
-    ) -> tuple[Tensor, list[Any]]:
-        """The reconstruction after iteration t (the first is 0), from its codes and from the ``previous``
-        reconstruction, and the decoder's new states."""
-        # One memory layout, so that the torch_codec and the decoder run the same kernels and round alike.
-        codes = codes.clone(memory_format=torch.contiguous_format)
-        for _ in range(self.extra_runs(t)):
-            _, states = self.decoder(codes, states, t)
-        decoded, states = self.decoder(codes, states, t)
-        return self.reconstruction(decoded, previous, amplification), states
-
     def forward(self, images: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         """The codes ``[T, B, bits, H / 16, W / 16]`` and the reconstructions ``[T, B, 3, H, W]`` of images
         ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated."""
-        steps = [(codes, picture()) for codes, picture in islice(self.iterate(images), iterations)]
-        codes, reconstructions = map(torch.stack, zip(*steps, strict=True))
+        codes, reconstructions = map(torch.stack, zip(*self.iterate(images, iterations), strict=True))
         if self.training:
             before = torch.cat([torch.full_like(images, 0.5)[None], reconstructions[:-1]])
             self.normalization.update(images - before)
         return codes, reconstructions
 
     @torch.inference_mode()
+    def encode_layers(self, images: Tensor, iterations: int) -> Iterator[Tensor]:
+        """Yields the codes of `iterate` alone. The decoder runs when the next codes are asked for, so not after the
+        last."""
+        state, codes = self.start(torch.zeros_like(images)), None
+        for _ in range(iterations):
+            if codes is not None:
+                state = self.decode_step(codes, state)
+            activations, state = self.encode_step(images, state)
+            codes = self.binarizer(activations)
+            yield codes
+
     def encode(self, images: Tensor, iterations: int) -> Tensor:
         """The codes ``[T, B, bits, H / 16, W / 16]``, int8 in {-1, +1}, of images ``[B, 3, H, W]``."""
-        return torch.stack([codes.to(torch.int8) for codes, _ in islice(self.iterate(images), iterations)])
+        return torch.stack([codes.to(torch.int8) for codes in self.encode_layers(images, iterations)])
 
     @torch.inference_mode()
     def decode(self, layers: Iterable[Tensor]) -> Iterator[Tensor]:
         """Yields the reconstruction x̂_t ``[B, 3, H, W]`` for the codes ``[B, bits, h, w]`` of each iteration in turn.
         On one machine it equals the x̂_t of `iterate` bit for bit."""
-        scales, states = self.normalization.scales(), None
-        for t, codes in enumerate(layers):
-            codes = codes.to(scales.dtype)
-            if t == 0:
+        state = None
+        for codes in layers:
+            codes = codes.to(self.normalization.scales().dtype)
+            if state is None:
                 batch, _, height, width = codes.shape
-                reconstruction = codes.new_zeros((batch, 3, STRIDE * height, STRIDE * width))
-            amplification = self.amplification(reconstruction, t, scales)
-            reconstruction, states = self.decode_step(codes, reconstruction, amplification, states, t)
-            yield reconstruction + 0.5
-
-
-def _picture(after: Callable[[], State]) -> Tensor:
-    """x̂_t in [0, 1]."""
-    return after().reconstruction + 0.5
+                state = self.start(codes.new_zeros(batch, 3, STRIDE * height, STRIDE * width))
+            state = self.decode_step(codes, state)
+            yield state.picture

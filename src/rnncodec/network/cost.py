@@ -11,7 +11,6 @@ from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
 
 SIDE = 256  # pixels of the picture that the operations are counted for; a multiple of every stride
-T = 1  # the iteration that is counted. In iteration 0, the first, there is no state and less to do
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,15 @@ def cost(config: CodecConfig) -> Cost:
     """Count the operations of a network of this ``config``. No weights are needed, and nothing is computed."""
     with torch.device("meta"), torch.inference_mode():
         codec = IterativeCodec(config).eval()
-        residual = torch.empty(1, 3, SIDE, SIDE)
-        scales = codec.normalization.scales()
-        activations, encoder_states = codec.encode_step(residual, None, 0)
+        images = torch.empty(1, 3, SIDE, SIDE)
+        activations, state = codec.encode_step(images, codec.start(images))
         codes = codec.binarizer(activations)
-        amplification = codec.amplification(residual, T, scales)
-        _, decoder_states = codec.decode_step(codes, residual, amplification, None, 0)
-        gain = kilo_macs(lambda: codec.amplification(residual, T, scales))
-        encoder = kilo_macs(lambda: codec.encode_step(residual, encoder_states, T))
-        decoder = kilo_macs(lambda: codec.decode_step(codes, residual, amplification, decoder_states, T))
+        state = codec.decode_step(codes, state)
+        gain = kilo_macs(lambda: codec.amplification(images, state.t))
+        encoder = kilo_macs(lambda: codec.encode_step(images, state))
+        decoder = kilo_macs(lambda: codec.decode_step(codes, state))  # with the gain of the next iteration
     parameters = sum(parameter.numel() for parameter in codec.parameters())
-    return Cost(parameters, gain + encoder, gain + decoder)
+    return Cost(parameters, gain + encoder, decoder)
 
 
 def kilo_macs(action: Callable[[], object]) -> float:

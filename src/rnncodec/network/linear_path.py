@@ -25,7 +25,7 @@ class LinearPath(nn.Module):
         self.patterns = Projection(bits, 3 * side**2, iterations)
         nn.init.normal_(self.patterns.weight, std=0.01)  # the rest of the decoder learns first
 
-    def forward(self, codes: Tensor, features: Tensor, t: int) -> Tensor:
+    def forward(self, codes: Tensor, features: Tensor, t: int | Tensor) -> Tensor:
         """``[B, bits, h, w]`` and ``[B, features, h, w]`` to ``[B, 3, side · h, side · w]``, in iteration t; the first
         is 0."""
         strength = functional.softplus(wide(self.strength(features, t)))

@@ -17,9 +17,19 @@ class Projection(nn.Conv2d):
         self.channels = channels
         self.iterations = iterations
 
-    def forward(self, x: Tensor, t: int) -> Tensor:  # type: ignore[override]
-        """``[B, in_channels, h, w] -> [B, channels, h, w]``, in iteration t; the first is 0."""
+    def forward(self, x: Tensor, t: int | Tensor) -> Tensor:  # type: ignore[override]
+        """``[B, in_channels, h, w] -> [B, channels, h, w]``, in iteration t; the first is 0. ``t`` may be a tensor
+        ``[]`` of the dtype int64: then it need not be known when the network is traced."""
         assert self.bias is not None
-        start = min(t, self.iterations - 1) * self.channels
-        own = slice(start, start + self.channels)
-        return functional.conv2d(x.to(self.weight.dtype), self.weight[own], self.bias[own])
+        return functional.conv2d(x.to(self.weight.dtype), self._own(self.weight, t), self._own(self.bias, t))
+
+    def _own(self, values: Tensor, t: int | Tensor) -> Tensor:
+        """The weights or the biases of iteration t."""
+        if self.iterations == 1:
+            return values
+        return values.unflatten(0, (self.iterations, self.channels))[own_index(t, self.iterations)]
+
+
+def own_index(t: int | Tensor, count: int) -> int | Tensor:
+    """Which of ``count`` values, one for each iteration, is that of iteration t; later iterations share the last."""
+    return t.clamp(max=count - 1) if isinstance(t, Tensor) else min(t, count - 1)

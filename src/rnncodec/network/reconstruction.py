@@ -1,11 +1,13 @@
 """Reconstruction frameworks: how the decoder's outputs add up to a picture (Toderici et al. 2017, section 3.2).
 
 Each has a gain, by which the residual is multiplied before it is encoded, and an update of the reconstruction. The
-gain is a function of the previous reconstruction, which the encoder and the decoder both know.
+gain is a function of the previous reconstruction, which the encoder and the decoder both know, and of the iteration t;
+the first is 0. ``t`` may be a tensor ``[]``, as in :mod:`rnncodec.network.projection`.
 """
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -13,7 +15,7 @@ from torch.nn import functional
 class OneShot(nn.Module):
     """``x̂_t = D_t(b_t)``: every iteration reconstructs the whole picture (γ = 0)."""
 
-    def gain(self, previous: Tensor, first: bool) -> Tensor:
+    def gain(self, previous: Tensor, t: int | Tensor) -> Tensor:
         return previous.new_ones(())
 
     def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
@@ -23,7 +25,7 @@ class OneShot(nn.Module):
 class Additive(nn.Module):
     """``x̂_t = x̂_{t-1} + D_t(b_t) / gain``: every iteration adds a correction (γ = 1)."""
 
-    def gain(self, previous: Tensor, first: bool) -> Tensor:
+    def gain(self, previous: Tensor, t: int | Tensor) -> Tensor:
         return previous.new_ones(())
 
     def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
@@ -47,12 +49,13 @@ class ResidualScaling(Additive):
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ELU()]
         self.network = nn.Sequential(*layers)
 
-    def gain(self, previous: Tensor, first: bool) -> Tensor:
-        if first:
+    def gain(self, previous: Tensor, t: int | Tensor) -> Tensor:
+        if isinstance(t, int) and t == 0:
             return previous.new_ones(())
         gain = 2.0 + self.network(previous.contiguous()).float()  # in one memory layout, for the same rounding
         gain = functional.interpolate(gain, scale_factor=self.PATCH, mode="nearest")
-        return gain[..., : previous.shape[-2], : previous.shape[-1]]
+        gain = gain[..., : previous.shape[-2], : previous.shape[-1]]
+        return torch.where(t == 0, torch.ones_like(gain), gain) if isinstance(t, Tensor) else gain
 
 
 RECONSTRUCTIONS: dict[str, type[OneShot | Additive]] = {

@@ -21,7 +21,7 @@ from rnncodec.entropy.checkerboard_integers import TYPES
 from rnncodec.entropy.contexts import context_config, context_model, tensor_shapes
 from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ConfigurationError, ModelError
-from rnncodec.fileformat.bitstream import MAX_LAYERS
+from rnncodec.fileformat.bitstream import MAX_LAYERS, RAW
 from rnncodec.json_input import parse_json
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import ADDED, CodecConfig
@@ -196,6 +196,15 @@ def model_identity(codec: IterativeCodec, context: ContextModel | None = None) -
     """Four bytes that identify a network: the first of the SHA-256 of the config and of every weight, as float32. If
     ``context`` is given, it is hashed as well: files under different context models do not decode each other."""
     return _identity(codec.config, stored_tensors(codec), context)
+
+
+def identities(codec: IterativeCodec) -> dict[int, bytes]:
+    """The identities of ``codec`` in the files that it can read, by the id of their coder: of the network alone for raw
+    bits, and of network and context model."""
+    found = {RAW: model_identity(codec)}
+    if codec.context is not None:
+        found[codec.context.coder] = model_identity(codec, codec.context)
+    return found
 
 
 def _options(config: CodecConfig) -> str:

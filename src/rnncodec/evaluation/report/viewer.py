@@ -18,7 +18,7 @@ from rnncodec.distortion import ssimulacra2
 from rnncodec.distortion.metrics import SMALLEST_SIDE, as_tensor, ms_ssim, psnr
 from rnncodec.errors import ConfigurationError, DataError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL
-from rnncodec.evaluation.measure import BEST
+from rnncodec.evaluation.measure import BEST, each_layer
 from rnncodec.evaluation.photo_set import UNREADABLE, content_hash
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.fileformat import bitstream
@@ -121,7 +121,7 @@ def view_photo(
     pixels = middle(read_pixels(path))
     unit = "MS-SSIM {:.4f}" if measured_by_ms_ssim(pixels) else "PSNR {:.2f} dB"
     jpegs = JpegFiles(pixels)
-    file = bitstream.read(ours.compress(pixels, iterations, on_layer, effort=effort))
+    file = bitstream.read(ours.compress(pixels, iterations, on_work=each_layer(on_layer), effort=effort))
     pictures = {"original": as_url(pixels)}
     layers = []
     for t, (end, shown) in enumerate(zip(file.ends, ours.decode(file), strict=True), start=1):
