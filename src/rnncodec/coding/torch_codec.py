@@ -85,7 +85,7 @@ class TorchCodec(FileDecoder[Tensor]):
 
         ``on_work`` is called with the work that was done since its last call, in layers of the whole picture: with 1
         after each layer; in large pictures, or with effort, with a part of 1 after each layer of each tile. ``effort``,
-        from 0 to MOST_EFFORT, is how long better codes are searched for: see :mod:`rnncodec.coding.code_search`.
+        from 0 to MOST_EFFORT, is how long better codes are searched for: see `rnncodec.coding.code_search`.
 
         Raises:
             ConfigurationError: ``iterations`` is not from 1 to 255, there is no such ``effort``, or the target cannot

@@ -43,7 +43,7 @@ class Options:
     Args:
         model: a released model's name, a weights file, or a run's folder.
         images: the image files to measure.
-        dataset: the name of these photos; see :mod:`rnncodec.evaluation.photo_set`.
+        dataset: the name of these photos; see `rnncodec.evaluation.photo_set`.
         name: the name of the codec in tables and plots, and of the file of its curve.
         iterations: how many iterations of the codec; None means as many as it was trained for.
         effort: of the encoder; see `rnncodec.coding.code_search`.

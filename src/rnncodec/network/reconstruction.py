@@ -2,7 +2,7 @@
 
 Each has a gain, by which the residual is multiplied before it is encoded, and an update of the reconstruction. The
 gain is a function of the previous reconstruction, which the encoder and the decoder both know, and of the iteration t;
-the first is 0. ``t`` may be a tensor ``[]``, as in :mod:`rnncodec.network.projection`.
+the first is 0. ``t`` may be a tensor ``[]``, as in `rnncodec.network.projection`.
 """
 
 from itertools import pairwise
