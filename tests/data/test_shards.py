@@ -16,7 +16,7 @@ from PIL import ExifTags, Image, ImageCms
 
 from rnncodec.data import shards
 from rnncodec.data.photos import read_photos
-from rnncodec.data.shards import ImageSource, find_images, write_shards
+from rnncodec.data.shards import ImageSource, collect_images, write_shards
 from rnncodec.errors import DataError, RnncodecError
 from rnncodec.pictures.pixels import Pixels
 
@@ -77,7 +77,7 @@ def test_links_to_folders_are_followed_once_and_what_is_left_out_is_told(three: 
     (tmp_path / "set" / "link").symlink_to(three)
     (three / "back").symlink_to(tmp_path / "set")
     told: list[str] = []
-    found = find_images([str(tmp_path / "set")], told.append)
+    found = collect_images([str(tmp_path / "set")], told.append)
     names = [Path(image.name).relative_to(tmp_path / "set" / "link") for image in found]
     assert names == [Path("a.png"), Path("b.png"), Path("deep/er/c.png")]
     assert [line.split(",")[0] for line in told] == ["1 .pdf file", "1 .txt file"]
@@ -124,7 +124,7 @@ def test_a_source_that_does_not_exist_is_named(tmp_path: Path, source: str) -> N
 def test_a_source_without_images_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=r"no images found in .*empty"):
-        find_images([str(tmp_path / "empty")])
+        collect_images([str(tmp_path / "empty")])
 
 
 def test_a_broken_tar_is_named(three: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from rnncodec.distortion.metrics import ms_ssim, psnr_hvs
 from tests.defaults import CONF
 
 LOSSES = {path.stem: instantiate(OmegaConf.load(path)) for path in (CONF / "loss").glob("*.yaml")} | {
-    "mix, falling": L1AndMSSSIM(share=0.84, fall=0.8),
+    "l1_ms_ssim, falling": L1AndMSSSIM(share=0.84, fall=0.8),
     "decibels, hvs": Decibels(share=0.9, fall=0.9, hvs=0.5),
 }
 
@@ -92,7 +92,7 @@ def test_validation_before_training_does_not_break_it() -> None:
     MSSSIM()(reconstructions, images).sum().backward()
 
 
-def test_the_mix_is_between_its_parts() -> None:
+def test_l1_and_ms_ssim_together_are_between_their_parts() -> None:
     reconstructions, images = pictures(32)
     l1, structure = L1()(reconstructions, images), MSSSIM()(reconstructions, images)
     mixed = L1AndMSSSIM(share=0.25, fall=1.0)(reconstructions, images)

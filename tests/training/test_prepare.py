@@ -157,7 +157,7 @@ def test_odd_values_of_any_option_end_in_one_sentence_before_anything_is_written
     for value in ODD:
         if value in FITTING[option]:
             continue
-        composed = config("loss=mix", f"{option}={value}")
+        composed = config("loss=l1_ms_ssim", f"{option}={value}")
         with pytest.raises(RnncodecError) as caught:
             prepare(composed, tmp_path / f"{option}={value}")
         assert option.rpartition(".")[2] in str(caught.value)

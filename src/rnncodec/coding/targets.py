@@ -65,9 +65,12 @@ class Target:
 class Quality:
     """The least quality that a target asks for, and how it is measured.
 
-    ``name`` is the name of the measure in messages. ``measure`` gives the quality of a picture, from its pixels and
-    those of the original. ``whole`` gives that of a picture, from the qualities of its parts and their numbers of
-    pixels: exactly for PSNR; for MS-SSIM, and the scale made of it, it is their mean.
+    Args:
+        least: the quality that the file must reach.
+        name: of the measure, for messages.
+        measure: the quality of a decoded picture, from its pixels and those of the original.
+        whole: the quality of a picture in parts, from the quality of each part and its number of pixels. It is exact
+            for PSNR. For MS-SSIM, and the scale made of it, it is the mean.
     """
 
     least: float

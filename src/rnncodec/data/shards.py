@@ -81,7 +81,7 @@ def _compressed(path: str) -> tarfile.TarFile:
 
 
 @dataclass(frozen=True)
-class Options:
+class ShardOptions:
     """What decides the content of shards: see `write_shards`."""
 
     name: str
@@ -90,7 +90,7 @@ class Options:
     shard_size: int
 
 
-def find_images(sources: Sequence[str], on_left_out: Callable[[str], None] = lambda line: None) -> list[ImageSource]:
+def collect_images(sources: Sequence[str], on_left_out: Callable[[str], None] = lambda line: None) -> list[ImageSource]:
     """The images in ``sources``: image files, folders with all their subfolders, globs, and tars. Links to folders are
     followed, once each. ``on_left_out`` is called with a line on the other files of folders, for each ending.
 
@@ -161,7 +161,7 @@ def write_shards(
     Both sides of an image are divided by ``downscale``. Images whose shorter side is then under ``min_size`` pixels are
     left out. A plain RGB JPEG or PNG is copied byte for byte; any other image is stored as a PNG of its pixels (see
     `to_pixels`). A shard has ``shard_size`` images, less those that are left out. After each image ``on_image`` is
-    called with a complaint, or "", and the number of all images; ``on_left_out`` is that of `find_images`. Nothing
+    called with a complaint, or "", and the number of all images; ``on_left_out`` is that of `collect_images`. Nothing
     appears under ``out`` before everything is written: until then shards are in a hidden folder beside it, from which
     an interrupted call goes on.
 
@@ -174,7 +174,7 @@ def write_shards(
         DataError: a source does not exist, the sources hold no usable image, ``out`` holds shards already, or those of
             an interrupted call with other options.
     """
-    out, options = Path(out), Options(name, min_size, downscale, shard_size)
+    out, options = Path(out), ShardOptions(name, min_size, downscale, shard_size)
     number, parts = part
     if not 1 <= number <= parts:
         raise DataError(f"part {number}/{parts}: the first number must be from 1 to the second")
@@ -188,7 +188,7 @@ def write_shards(
         return Manifest(**json.loads(manifest_path.read_text()))
     if (out / MANIFEST).exists() or (parts == 1 and any(out.glob("*.tar"))):
         raise DataError(f"{out} holds shards already; choose another folder, or remove it first")
-    images = find_images(sources, on_left_out)
+    images = collect_images(sources, on_left_out)
     stretches = range((number - 1) * shard_size, len(images), parts * shard_size)
     tasks = {at // shard_size: images[at : at + shard_size] for at in stretches}
     total = sum(map(len, tasks.values()))
@@ -238,7 +238,7 @@ def _claim(staging: Path, options: dict[str, Any]) -> list[Path]:
 def _written(
     staging: Path,
     tasks: dict[int, list[ImageSource]],
-    options: Options,
+    options: ShardOptions,
     jobs: int,
     on_image: Callable[[str, int], None],
     total: int,
@@ -271,14 +271,14 @@ def _written(
 
 
 def _write_shard_quietly(
-    staging: Path, shard: int, images: list[ImageSource], options: Options
+    staging: Path, shard: int, images: list[ImageSource], options: ShardOptions
 ) -> tuple[Manifest, list[str]]:
     complaints: list[str] = []
     return write_shard(staging, shard, images, options, complaints.append), complaints
 
 
 def write_shard(
-    staging: Path, shard: int, images: Sequence[ImageSource], options: Options, on_image: Callable[[str], None]
+    staging: Path, shard: int, images: Sequence[ImageSource], options: ShardOptions, on_image: Callable[[str], None]
 ) -> Manifest:
     """Write the shard of number ``shard`` with ``images``, then a record of it. A shard without photos is not written.
     ``on_image`` is called with a complaint about each image, or ""."""

@@ -15,8 +15,7 @@ from rnncodec.training.launch.sweep import check_same, holds_run
 from rnncodec.training.process.device import resolve_accelerator
 from rnncodec.training.process.hangup import survive_hangup
 from rnncodec.training.process.interruption import STOPPED, interruption
-from rnncodec.training.process.ranks import connect, disconnect, from_first, local_world_size, world_size
-from rnncodec.training.process.ranks import rank as number
+from rnncodec.training.process.ranks import connect, disconnect, from_first, local_world_size, rank, world_size
 from rnncodec.training.run.checkpoints import newest
 from rnncodec.training.run.folder import CHECKPOINTS
 from rnncodec.training.run.outcome import read_result, started_again, write_failure
@@ -79,7 +78,7 @@ def job(config: DictConfig, folder: Path) -> float | None:
         raise
 
 
-def rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
+def train_rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
     """Train as one of the processes that torchrun or srun has started, on one machine or on several. The first of them
     makes the folder, and the others use the same.
 
@@ -90,7 +89,7 @@ def rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
     config.trainer.devices, config.trainer.num_nodes = local_world_size(), world_size() // local_world_size()
     connect(gpu)
     error, checkpoint = "", None
-    if number() == 0:
+    if rank() == 0:
         try:
             begin(config, folder, overrides)
             checkpoint = newest(folder / CHECKPOINTS)
@@ -106,7 +105,7 @@ def rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | 
         try:
             fit(first, checkpoint)
         except SystemExit as end:
-            if end.code == STOPPED and number() == 0:
+            if end.code == STOPPED and rank() == 0:
                 requeue(interruption)
             raise
     disconnect()

@@ -48,7 +48,7 @@ def print_table(sweep: Path) -> None:
         table.add_row(escape(folder.name), kind, escape(f"step {result['steps']}" if result else detail))
     console = Terminal()
     console.print(table)
-    results = results_table({folder: flat(load_config(folder)) for folder in states if holds_run(folder)})
+    results = results_table({folder: single_options(load_config(folder)) for folder in states if holds_run(folder)})
     if results is not None:
         console.print(results)
     console.print(f"Sweep:   {sweep}", soft_wrap=True, highlight=False)
@@ -83,7 +83,7 @@ def check_same(config: DictConfig, folder: Path) -> None:
     Raises:
         ConfigurationError: names the options that are different.
     """
-    asked, saved = flat(config), flat(load_config(folder))
+    asked, saved = single_options(config), single_options(load_config(folder))
     different = [
         name
         for name in sorted(asked.keys() | saved.keys())
@@ -96,7 +96,7 @@ def check_same(config: DictConfig, folder: Path) -> None:
         )
 
 
-def flat(config: DictConfig, prefix: str = "") -> dict[str, Any]:
+def single_options(config: DictConfig) -> dict[str, Any]:
     """The single options of ``config`` by their full names, but for those that name its folder."""
     values: dict[str, Any] = {}
     content = OmegaConf.to_container(config, resolve=True)
@@ -108,5 +108,5 @@ def flat(config: DictConfig, prefix: str = "") -> dict[str, Any]:
         elif not name.endswith((".folder", ".dirpath", ".save_dir", ".id")):
             values[name] = value
 
-    collect(content, prefix)
+    collect(content, "")
     return values
