@@ -27,5 +27,5 @@ def run_folder(result: Path, tiny_weights: Path, tmp_path_factory: pytest.TempPa
     shutil.copytree(result, run / "evaluations" / "two")
     shutil.copy(tiny_weights, run / "weights.safetensors")
     (run / "config.yaml").write_text("iterations: 3\nmodel:\n  width: 0.03\nloss: {_target_: L1}\nname: x\n")
-    (run / "history.csv").write_text("step,train/loss,val/loss\n0,0.5,\n1,,0.4\n2,0.25,\n")
+    (run / "history.csv").write_text("step,train/loss,val/loss,train/seconds\n0,0.5,,1\n1,,0.4,2\n2,0.25,,3\n")
     return run

@@ -13,10 +13,12 @@ from PIL import Image
 
 from rnncodec.cli import app
 from rnncodec.errors import DataError
-from rnncodec.evaluation.report.page import render, worst_in_words
+from rnncodec.evaluation.report.page import render, report_curves, worst_in_words
+from rnncodec.evaluation.report.settings import settings
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share
 from rnncodec.evaluation.results import read_evaluation
 from rnncodec.evaluation.sources import differences, read_sources
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels, amplified_residual
 from tests.evaluation.test_curves import make_point
 
@@ -56,6 +58,22 @@ def test_sweep_is_its_runs_in_order_and_a_refused_job_is_left_out(
     assert [source.name for source in sources] == ["0-gru", "2-lstm", "10-gru"]
     assert [source.name for source in read_sources([refused, tmp_path / "sweep" / "0-gru"])] == ["0-gru"]
     assert "1-refused is left out" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_seeds_are_one_curve_and_options_are_in_the_legend(run_folder: Path, tmp_path: Path) -> None:
+    for number, (cell, seed) in enumerate([("gru", 0), ("gru", 1), ("lstm", 0)]):
+        run = Path(shutil.copytree(run_folder, tmp_path / "sweep" / f"{number}-{cell}"))
+        with (run / "config.yaml").open("a") as file:
+            file.write(f"seed: {seed}\ncell: {cell}\n")
+    history = tmp_path / "sweep" / "1-gru" / "history.csv"
+    history.write_text("step,train/loss\n0,0.3\n")
+    first, second = settings(read_sources([tmp_path / "sweep"]))
+    assert (first.name, second.options) == ("cell=gru, mean of 2 seeds", "cell=lstm")
+    assert first.training == {"train/loss": {0: 0.4}}
+    assert first.curve is not None
+    assert second.curve is not None
+    assert first.curve.points("psnr-rgb") == second.curve.points("psnr-rgb")
+    assert next(curve.name for _, curve in report_curves(first.sources + second.sources)) == first.name
 
 
 def test_no_option_is_listed_twice_or_without_its_value(run_folder: Path, tmp_path: Path) -> None:
@@ -182,7 +200,9 @@ def asked_for(browser: Browser) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
-def test_slider_split_and_plots_in_a_browser(browser: Browser, width: int, height: int) -> None:
+def test_slider_split_and_plots_in_a_browser(
+    browser: Browser, tiny_codec: IterativeCodec, width: int, height: int
+) -> None:
     page = browser.open(width, height)
     assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
 
@@ -232,6 +252,17 @@ def test_slider_split_and_plots_in_a_browser(browser: Browser, width: int, heigh
     assert "kMAC" in page.locator("#curves-plot svg").get_attribute("aria-label")
     page.select_option("#abscissa", "bpp")
     assert page.locator("#training-plot polyline").count() == 1
+    page.select_option("#elapsed", "train/seconds")
+    assert "seconds of training" in page.locator("#training-plot svg").get_attribute("aria-label")
+    assert page.locator("#training-plot polyline").count() == 1
+
+    page.check("input[value=split]")
+    other = page.locator("#others option").first
+    page.select_option("#against", other.get_attribute("value"))  # another run of the same photo
+    assert page.locator("#right-tag").inner_text() == other.inner_text()
+    assert other.inner_text() in page.locator("#compared").inner_text()
+    parameters = sum(each.numel() for each in tiny_codec.parameters())
+    assert f"{parameters / 1e6:.2f} M" in page.locator("#summary-title ~ .scroll").first.inner_text()
 
     unnamed = page.locator("img:visible:not([alt]), img[alt='']:visible").count()
     assert unnamed == 0

@@ -10,23 +10,23 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnncodec.evaluation.curves import DECODING_MACS, METRICS, Curve
-from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, ranked, view
+from rnncodec.evaluation.report.settings import settings
+from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, choose, ranked, view
 from rnncodec.evaluation.results import Evaluation
-from rnncodec.evaluation.sources import Source, differences
-from rnncodec.evaluation.summary import PUBLISHED, cells, headings, notes, summarize
+from rnncodec.evaluation.sources import Series, Source, differences
+from rnncodec.evaluation.summary import ABSENT, PUBLISHED, cells, headings, notes, summarize
 
+NETWORK = ("parameters", "kMAC a pixel and iteration, encoder / decoder", "steps")  # columns of networks
 AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # what quality is drawn against
 
 
 def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
-    """Every curve to draw, with its kind: the curves of the sources first, then each baseline and anchor once."""
+    """Every curve to draw, with its kind: those of the settings of the sources first, then each baseline and anchor
+    once."""
     own = [
-        (
-            "codec" if source.evaluation else "published",
-            Curve(source.name, source.curve.description, source.curve.results),
-        )
-        for source in sources
-        if source.curve
+        ("codec" if setting.sources[0].evaluation else "published", setting.curve)
+        for setting in settings(sources)
+        if setting.curve
     ]
     others: list[tuple[str, Curve]] = []
     for source in sources:
@@ -52,22 +52,28 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
     compare_to = evaluations[0][1].about.compare_to if evaluations else None
     baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
     summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
-    rows = [cells(summary) for summary in summaries]
+    shown = settings(sources)
+    networks = {setting.name: network_cells(setting.sources[0]) for setting in shown}
+    rows = [[*cells(summary), *networks.get(summary.name, [ABSENT] * len(NETWORK))] for summary in summaries]
     viewers, worst, complaints = [], [], []
+    chosen: dict[frozenset[str], set[str]] = {}  # the same photos for all evaluations of a set, to compare them
     for source, evaluation in evaluations:
-        views, complaint = view(evaluation, photos, on_layer)
+        hashes = evaluation.about.images
+        same = chosen.setdefault(frozenset(hashes.values()), {hashes[str(path)] for path in choose(evaluation, photos)})
+        views, complaint = view(evaluation, same, on_layer)
         viewers += [{**photo, "codec": source.name} for photo in views]
         worst.append(f"{source.name}: {worst_in_words(evaluation)}")
         if complaint:
             complaints.append(f"{source.name}: {complaint}")
     image_sets = {frozenset(e.about.images[image] for image in e.about.measured) for _, e in evaluations}
+    options = {setting.name: setting.options if len(setting.sources) == 1 else "" for setting in shown}
     environment = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html").render(
         names=[source.name for source in sources],
         images=[f"{source.name}: mean of {len(e.about.measured)} images." for source, e in evaluations],
         same_images=len(image_sets) <= 1,
         broken=[f"{name}: {why}" for _, evaluation in evaluations for name, why in evaluation.about.broken.items()],
-        headings=headings(baseline.name if baseline else None),
+        headings=[*headings(baseline.name if baseline else None), *NETWORK],
         rows=rows,
         note=" ".join(notes(summaries)),
         metrics=METRICS,
@@ -84,18 +90,38 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
             {
                 "metrics": METRICS,
                 "against": AGAINST,
-                "curves": [curve_data(kind, curve) for kind, curve in curves],
+                "curves": [
+                    {**curve_data(kind, curve), "options": options.get(curve.name, "")} for kind, curve in curves
+                ],
                 "viewers": viewers,
                 "training": [
-                    {"name": s.name, "series": {name: list(values.items()) for name, values in s.training.items()}}
-                    for s in sources
-                    if s.training
+                    {"name": setting.name, "options": options[setting.name], "series": pairs(setting.training)}
+                    for setting in shown
+                    if setting.training
                 ],
             }
         ),
         style=asset("style.css"),
         script=asset("script.js"),
     )
+
+
+def pairs(series: Series) -> dict[str, list[tuple[int, float]]]:
+    """Logged values in the form that the script of the page reads."""
+    return {name: list(values.items()) for name, values in series.items()}
+
+
+def network_cells(source: Source) -> list[str]:
+    """The values of NETWORK for a source; ABSENT where it has no network."""
+    if source.evaluation is None:
+        return [ABSENT] * len(NETWORK)
+    about = source.evaluation.about
+    steps = about.training.get("steps")
+    return [
+        f"{about.parameters / 1e6:.2f} M",
+        f"{about.cost.encoder:.1f} / {about.cost.decoder:.1f}",
+        f"{steps:,}" if isinstance(steps, int) else ABSENT,
+    ]
 
 
 def worst_in_words(evaluation: Evaluation) -> str:

@@ -3,7 +3,7 @@
 import base64
 import io
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -95,20 +95,23 @@ def choose(evaluation: Evaluation, photos: int) -> list[Path]:
 
 
 def view(
-    evaluation: Evaluation, photos: int, on_layer: Callable[[], object] = lambda: None
+    evaluation: Evaluation, photos: Collection[str], on_layer: Callable[[], object] = lambda: None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """``photos`` photos of an evaluation in the form that the page reads; and a message if they, or the weights, cannot
-    be read any more."""
+    """The photos of an evaluation that have the hashes ``photos``, in the form that the page reads; and a message if
+    they, or the weights, cannot be read any more."""
     about = evaluation.about
     try:
         ours = load_torch_codec(about.model)
         if ours.identity.hex() != about.identity:
             raise ConfigurationError(f"{about.model} now holds other weights than those measured")
-        chosen = choose(evaluation, photos)
+        chosen = [Path(image) for image in about.measured if about.images[image] in photos]
         for path in chosen:
             if content_hash(path) not in (about.images[str(path)], UNREADABLE):
                 raise DataError(f"{path} is now another picture than the one measured")
-        views = [view_photo(ours, path, about.iterations, about.effort, on_layer) for path in chosen]
+        views = [
+            {**view_photo(ours, path, about.iterations, about.effort, on_layer), "photo": about.images[str(path)]}
+            for path in chosen
+        ]
     except RnncodecError as error:
         return [], str(error)
     return views, None
@@ -134,6 +137,7 @@ def view_photo(
         layers.append(
             {
                 "iteration": t,
+                "bytes": end,
                 "caption": caption(pixels, shown, end),
                 "same_size": f"j{same_size.quality}",
                 "same_size_caption": compare_quality(end, quality, same_size, unit),

@@ -83,7 +83,7 @@ function legend(place, lines, redraw) {
     swatch.className = "swatch";
     swatch.style.borderTopColor = line.colour;
     swatch.style.borderTopStyle = { codec: "solid", run: "solid", baseline: "dashed", published: "dotted" }[line.kind];
-    label.append(box, swatch, line.name);
+    label.append(box, swatch, line.options ? `${line.name} (${line.options})` : line.name);
     place.append(label);
   }
 }
@@ -107,13 +107,22 @@ if (at("training-plot")) {
   const names = [...new Set(lines.flatMap((line) => Object.keys(line.series)))].sort();
   for (const name of names) at("logged").append(new Option(name, name));
   at("logged").value = ["val/loss", "train/loss"].find((name) => names.includes(name)) ?? names[0];
+  // The value of a logged clock at a step, linear between the steps at which it was logged.
+  const clock = (points, step) => {
+    const after = points.findIndex((p) => p[0] >= step);
+    if (after === 0) return (points[0][1] * (step + 1)) / (points[0][0] + 1); // from 0 before the first
+    if (after < 0) return points[points.length - 1][1];
+    const [s0, v0] = points[after - 1], [s1, v1] = points[after];
+    return v0 + ((v1 - v0) * (step - s0)) / (s1 - s0);
+  };
   const draw = () => {
-    const name = at("logged").value;
-    const visible = lines.filter((line) => !line.hidden && line.series[name]);
-    plot(at("training-plot"), visible.map((line) => ({ ...line, points: line.series[name] })), "step", name, null);
+    const name = at("logged").value, against = at("elapsed").value;
+    const visible = lines.filter((line) => !line.hidden && line.series[name] && (against === "step" || line.series[against]));
+    const points = (line) => against === "step" ? line.series[name] : line.series[name].map(([step, value]) => [clock(line.series[against], step), value]);
+    plot(at("training-plot"), visible.map((line) => ({ ...line, points: points(line) })), at("elapsed").selectedOptions[0].text, name, null);
   };
   legend(at("training-legend"), lines, draw);
-  at("logged").addEventListener("change", draw);
+  for (const id of ["logged", "elapsed"]) at(id).addEventListener("change", draw);
   drawings.push(draw);
 }
 const redrawAll = () => drawings.forEach((draw) => draw());
@@ -143,18 +152,41 @@ if (at("stage")) {
     slider.value = Math.min(+slider.value, last);
     slider.max = last;
     stage.style.aspectRatio = `${photo.width} / ${photo.height}`;
+    offerOthers();
     show();
+  }
+
+  // The other runs that have the same photo, as choices of what to compare with.
+  function offerOthers() {
+    const chosen = at("against").value, others = data.viewers.filter((view) => view.photo === photo.photo && view !== photo);
+    at("others").replaceChildren(...others.map((view) => new Option(view.codec, `run ${data.viewers.indexOf(view)}`)));
+    at("others").hidden = !others.length;
+    at("against").value = chosen;
+    if (!at("against").value) at("against").value = "same_size";
+  }
+
+  // The layer of another run whose file is nearest in size to `bytes`; its picture joins those of the photo shown.
+  function nearest(view, bytes) {
+    const layer = view.layers.reduce((best, each) => Math.abs(each.bytes - bytes) < Math.abs(best.bytes - bytes) ? each : best);
+    const key = `${view.codec} ${layer.iteration}`;
+    if (!images[key]) {
+      images[key] = new Image();
+      images[key].src = view.pictures[`p${layer.iteration}`];
+    }
+    return { key, caption: `${view.codec}, iteration ${layer.iteration}: ${layer.caption}` };
   }
 
   function show() {
     const layer = photo.layers[+at("iteration").value - 1], i = layer.iteration;
     const mode = document.querySelector("[name=mode]:checked").value, against = at("against").value;
-    const other = against === "original" ? "original" : layer[against];
+    const rival = against.startsWith("run ") ? data.viewers[+against.slice(4)] : null;
+    const near = rival && nearest(rival, layer.bytes);
+    const other = rival ? near.key : against === "original" ? "original" : layer[against];
     const names = { picture: `P[${i}]`, residual: `R[${i}]`, original: "original" };
     const keys = { picture: `p${i}`, residual: `r${i}`, original: "original" };
     const split = mode === "split" && other !== null;
     const left = mode === "split" ? "picture" : mode;
-    const otherName = against === "original" ? "original" : "JPEG";
+    const otherName = rival ? rival.codec : against === "original" ? "original" : "JPEG";
     stage.classList.toggle("split", split);
     at("left").src = image(keys[left]).src;
     at("left").alt = `${photo.name}, ${names[left]} of ${photo.codec}: ${layer.caption}`;
@@ -168,7 +200,7 @@ if (at("stage")) {
     at("iteration-caption").textContent = `Iteration ${i} of ${photo.layers.length}`;
     at("iteration").setAttribute("aria-valuetext", `iteration ${i}: ${layer.caption}`);
     at("caption").textContent = `${photo.codec}: ${layer.caption}`;
-    at("compared").textContent = against === "original" ? "" : layer[`${against}_caption`];
+    at("compared").textContent = rival ? near.caption : against === "original" ? "" : layer[`${against}_caption`];
     place();
     zoom("original", "original", "original");
     zoom("rnncodec", keys.picture, names.picture);

@@ -1,0 +1,106 @@
+"""The settings that a report compares: runs that differ only in their seed are one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from rnncodec.evaluation.curves import Curve
+from rnncodec.evaluation.sources import Series, Source, differences
+
+SEEDS = ("seed", "data.seed")
+MOST_OPTIONS = 3  # that a legend names
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The runs, evaluations or curves of one setting; ``options`` says what is different in the others, in words."""
+
+    sources: list[Source]
+    options: str
+
+    @property
+    def name(self) -> str:
+        """That of its only source; of several seeds, the options, or the first source."""
+        if len(self.sources) == 1:
+            return self.sources[0].name
+        return f"{self.options or self.sources[0].name}, mean of {len(self.sources)} seeds"
+
+    @property
+    def curve(self) -> Curve | None:
+        """The mean of the curves at each layer."""
+        curves = [source.curve for source in self.sources if source.curve]
+        if not curves:
+            return None
+        keys = [key for key in curves[0].results if all(key in curve.results for curve in curves)]
+        results = {key: mean_rows([curve.results[key] for curve in curves]) for key in keys}
+        return Curve(self.name, curves[0].description, results)
+
+    @property
+    def training(self) -> Series:
+        """The mean of the logged values, at the steps that all seeds have."""
+        logged = [source.training for source in self.sources if source.training]
+        names = [name for name in (logged[0] if logged else ()) if all(name in each for each in logged)]
+        return {
+            name: {
+                step: fmean(each[name][step] for each in logged)
+                for step in logged[0][name]
+                if all(step in each[name] for each in logged)
+            }
+            for name in names
+        }
+
+
+def mean_rows(rows: Sequence[Sequence[float]]) -> list[float]:
+    """The mean over ``rows``, as long as the shortest of them."""
+    return [fmean(values) for values in zip(*rows, strict=False)]
+
+
+def settings(sources: Sequence[Source]) -> list[Setting]:
+    """The sources, with those together that have the same options, were measured on the same photos, and have seeds of
+    their own."""
+    groups: list[list[Source]] = []
+    for source in sources:
+        group = next((group for group in groups if belongs(source, group)), None)
+        if group is None:
+            groups.append([source])
+        else:
+            group.append(source)
+    differing = differences([method(group[0].options) for group in groups])
+    worth = differing if len(differing) <= MOST_OPTIONS else {}
+    return [Setting(group, in_words({name: row[at] for name, row in worth.items()})) for at, group in enumerate(groups)]
+
+
+def belongs(source: Source, group: Sequence[Source]) -> bool:
+    """Whether ``source`` differs from the sources of ``group`` by its seed, and by nothing else."""
+    first = group[0]
+    seeds = {each.options.get("seed") for each in group}
+    return (
+        None not in seeds
+        and source.options.get("seed") not in {None, *seeds}
+        and method(source.options) == method(first.options)
+        and photos(source) == photos(first)
+    )
+
+
+def method(options: Mapping[str, str]) -> dict[str, str]:
+    """The options without the seed, and without what training has come to, which is never the same."""
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in SEEDS and not name.startswith(("training.", "trial"))
+    }
+
+
+def photos(source: Source) -> frozenset[str]:
+    """The hashes of the photos that a source was measured on."""
+    return frozenset(source.evaluation.about.images.values() if source.evaluation else ())
+
+
+def in_words(options: Mapping[str, str]) -> str:
+    """Options as in ``encoder_cell=gru, reconstruction=additive``: the last part of each name, and of a class its
+    name."""
+    parts = []
+    for name, value in options.items():
+        last = name.removesuffix("._target_").removesuffix(".name").rpartition(".")[2]
+        parts.append(f"{last}={value.rpartition('.')[2] if value.startswith('rnncodec.') else value}")
+    return ", ".join(parts)
