@@ -5,6 +5,7 @@ import { Jpegs } from "./jpeg";
 import { scaleOf } from "./limits";
 import { FileParts, Layer, Order, Report } from "./messages";
 import { metadataBlocks, withoutOrientation } from "./metadata";
+import { ALPHA, alphaBlocks, applyAlpha, unpackAlpha } from "./transparency";
 import { turn } from "./turn";
 
 function element<T extends HTMLElement>(id: string): T {
@@ -77,12 +78,7 @@ worker.onmessage = ({ data }: MessageEvent<Report>) => {
       addLayer(data.layer);
       break;
     case "done":
-      shown!.file = data.file;
-      save.disabled = false;
-      bar.hidden = true;
-      say(shown!.note);
-      if (data.warning) fail(data.warning);
-      document.body.dataset.done = String(job);
+      void finish(data.file, data.warning);
       break;
     case "error":
       fail(`${shown!.name}: ${data.message}`);
@@ -90,6 +86,26 @@ worker.onmessage = ({ data }: MessageEvent<Report>) => {
   }
 };
 worker.onerror = (event) => fail(`The page could not be loaded: ${event.message}`);
+
+/** All of the file is there: its alpha too, which comes behind the layers. */
+async function finish(file: FileParts, warning: string | null): Promise<void> {
+  const mine = job;
+  const { width, height } = file.header;
+  const block = file.blocks.find(({ kind }) => kind === ALPHA);
+  const alpha = block && (await unpackAlpha(block.content, width, height));
+  if (mine !== job) return;
+  if (alpha) {
+    for (const { pixels } of shown!.layers) applyAlpha(pixels, alpha);
+    draw();
+  }
+  shown!.file = file;
+  save.disabled = false;
+  bar.hidden = true;
+  say(shown!.note);
+  if (warning) fail(warning);
+  else if (alpha === null) fail("Its transparency is damaged. The picture is shown over white.");
+  document.body.dataset.done = String(mine);
+}
 
 /** Begin with another file. */
 function begin(name: string, jpegs: Jpegs | null, note = ""): void {
@@ -129,15 +145,18 @@ async function openPhoto(file: File): Promise<void> {
   photo.width = Math.max(1, Math.floor(width * scale));
   photo.height = Math.max(1, Math.floor(height * scale));
   const context = photo.getContext("2d", { willReadFrequently: true })!;
-  context.fillStyle = "white"; // under transparent parts
-  context.fillRect(0, 0, photo.width, photo.height);
   context.imageSmoothingEnabled = scale < 1;
   context.imageSmoothingQuality = "high";
   context.scale(photo.width / width, photo.height / height);
   context.transform(...matrix);
   context.drawImage(bitmap, 0, 0);
+  const alpha = await alphaBlocks(context.getImageData(0, 0, photo.width, photo.height));
+  context.resetTransform();
+  context.globalCompositeOperation = "destination-over";
+  context.fillStyle = "white"; // under transparent parts
+  context.fillRect(0, 0, photo.width, photo.height);
   const { data } = context.getImageData(0, 0, photo.width, photo.height);
-  const blocks = await metadataBlocks(original, photo.width, photo.height);
+  const blocks = [...(await metadataBlocks(original, photo.width, photo.height)), ...alpha];
   if (mine !== job) return;
   const after = `${photo.width}×${photo.height}`;
   const scaled = `The photo of ${width}×${height} pixels was scaled down to ${after}: this page takes no larger ones.`;
@@ -226,7 +245,7 @@ function download(content: Blob, name: string): void {
 /** The file of the layers up to the chosen one, with its metadata if they are wanted. */
 function truncated(): Uint8Array<ArrayBuffer> {
   const { header, payloads, blocks } = shown!.file!;
-  return write(header, payloads.slice(0, chosen().number), keep.checked ? blocks : []);
+  return write(header, payloads.slice(0, chosen().number), blocks.filter(({ kind }) => keep.checked || kind === ALPHA));
 }
 
 function stem(): string {

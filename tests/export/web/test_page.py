@@ -24,7 +24,8 @@ from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import Metadata
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pillow_metadata import metadata_of
-from rnncodec.pictures.pixels import Pixels, srgb_profile, to_pixels
+from rnncodec.pictures.pixels import Pixels, srgb_profile, to_pixels, to_pixels_and_alpha
+from rnncodec.pictures.transparency import over_white, pack_alpha, unpack_alpha, with_alpha
 from tests.export.web.conftest import Site, eventually
 from tests.fileformat import version_1
 from tests.pictures.test_exif import camera_exif
@@ -315,6 +316,36 @@ def test_large_photo_is_scaled_down_and_the_page_says_so(site: Site) -> None:
     give(page, "large.png", encoded(Image.new("RGB", (4000, 3000)), "PNG"))
     message = "The photo of 4000×3000 pixels was scaled down to 2309×1732"
     page.wait_for_selector(f"#status:has-text('{message}')", timeout=60_000)
+
+
+def test_transparency_is_shown_and_kept(site: Site, folded_codec: IterativeCodec, photo: Pixels) -> None:
+    alpha = np.tile(np.linspace(255, 0, photo.shape[1]).astype(np.uint8), (photo.shape[0], 1))
+    image = Image.fromarray(np.dstack([photo, alpha]))
+    pixels, found, _ = to_pixels_and_alpha(image)
+    metadata = Metadata(xmp=b"<x/>", alpha=pack_alpha(found)[0])
+    data = TorchCodec(folded_codec, dtype=torch.float32).compress(pixels, LAYERS, metadata=metadata)
+    file = bitstream.read(data)
+    flat = list(TorchCodec(folded_codec, dtype=torch.float32).decode(file))[-1]
+    page = site.open()
+    give(page, "cut-out.rnnc", data)
+    page.wait_for_selector(DONE, timeout=30_000)
+    url = page.evaluate("document.getElementById('picture').toDataURL('image/png')")
+    shown = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert np.array_equal(np.asarray(shown)[..., 3], alpha)
+    assert differ(np.asarray(over_white(shown)), np.asarray(over_white(with_alpha(flat, alpha)))) <= 3
+    page.uncheck("#keep")
+    assert saved(page) == bitstream.truncate(data, len(data), strip=True)
+
+    give(page, "photo.png", encoded(image, "PNG"))
+    page.wait_for_selector("canvas[aria-label^='photo.png']", timeout=60_000)
+    page.wait_for_selector("#save:enabled", timeout=60_000)
+    written = bitstream.read(saved(page))
+    assert np.array_equal(unpack_alpha(written.metadata.alpha, *image.size), alpha)
+
+    wrong = bitstream.write(file.header, file.layers, Metadata(alpha=b"no image").blocks())
+    give(page, "wrong.rnnc", wrong)
+    page.wait_for_selector("#error:has-text('Its transparency is damaged')", timeout=30_000)
+    assert len(table(page)) == LAYERS
 
 
 def test_bad_files_say_what_is_wrong(site: Site, data: bytes) -> None:
