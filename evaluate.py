@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import rnncodec.training.launch.hydra_start  # noqa: F401
-from rnncodec.errors import RnncodecError
+from rnncodec.errors import RnncodecError, from_system
 from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 from rnncodec.terminal import printable
 
@@ -30,6 +30,8 @@ def main(config: DictConfig) -> None:
             evaluate_and_print(config)
     except RnncodecError as error:
         raise CompactHydraException(printable(str(error))) from None
+    except OSError as error:  # a full disk, or a file that may not be read
+        raise CompactHydraException(printable(str(from_system(error)))) from None
 
 
 if __name__ == "__main__":

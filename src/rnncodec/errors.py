@@ -1,5 +1,8 @@
 """Errors that a user can cause and mend. Each message says which input is wrong, why, and what to do."""
 
+import errno
+import os
+
 
 class RnncodecError(Exception):
     """The base of all errors that rnncodec raises on purpose. ``exit_code`` is the exit code of the command line."""
@@ -53,6 +56,14 @@ class OutputError(RnncodecError):
     """An output cannot be written."""
 
     exit_code = 7
+
+
+def from_system(error: OSError) -> RnncodecError:
+    """What the operating system refuses (a file that may not be read, a full disk), as an error with a message for
+    users: the name of the file or folder, and the reason."""
+    reason = error.strerror or str(error)
+    message = reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
+    return OutputError(message) if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else InputError(message)
 
 
 class TrainingError(RnncodecError):

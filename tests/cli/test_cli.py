@@ -14,8 +14,9 @@ import pytest
 from PIL import ExifTags, Image
 
 import rnncodec
+from rnncodec.cli import files
 from rnncodec.cli.files import check_output, write_output
-from rnncodec.errors import OutputError
+from rnncodec.errors import InputError, OutputError
 from rnncodec.pictures.pixels import srgb_profile
 
 
@@ -212,6 +213,17 @@ def test_output_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatc
     with pytest.raises(OutputError, match="No space left on device"):
         write_output(str(tmp_path / "x.rnnc"), b"content")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_input_without_end_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(files, "MOST_BYTES", 200_000)
+    with pytest.raises(InputError, match="more than"):
+        files.read_input("/dev/zero")
+    (tmp_path / "long").write_bytes(bytes(200_001))
+    with pytest.raises(InputError, match="more than"):
+        files.read_input(str(tmp_path / "long"))
+    (tmp_path / "long").write_bytes(bytes(200_000))
+    assert len(files.read_input(str(tmp_path / "long"))) == 200_000
 
 
 def test_escape_sequences_in_names_do_not_reach_the_terminal(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from rnncodec.cli import codec, export, research
 from rnncodec.cli.app import app
-from rnncodec.errors import RnncodecError
+from rnncodec.errors import RnncodecError, from_system
 from rnncodec.terminal import log
 
 __all__ = ["app", "codec", "export", "main", "research"]
@@ -45,6 +45,10 @@ def main() -> None:
         for stream in (sys.stdout, sys.stderr):  # which Python would flush once more
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        ours = from_system(error)
+        log.print(f"[red]error[/] {escape(str(ours))}", soft_wrap=True)
+        sys.exit(ours.exit_code)
 
 
 def occupy_closed_streams() -> None:

@@ -35,7 +35,7 @@ def export(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = 
     try:
         write_network(model, output)
     except OSError as error:
-        raise OutputError(f"{output} cannot be written: {error.strerror}") from None
+        raise OutputError(f"{error.filename or output} cannot be written: {error.strerror}") from None
     log.print(f"{model} → {output}: {megabytes(output)}", soft_wrap=True)
 
 
@@ -61,7 +61,7 @@ def web(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = Fal
             write_network(model, Path(network))
             size = write_page(network, output)
     except OSError as error:
-        raise OutputError(f"{output} cannot be written: {error.strerror}") from None
+        raise OutputError(f"{error.filename or output} cannot be written: {error.strerror}") from None
     log.print(f"{model} → {output}: {size / 1e6:.1f} MB", soft_wrap=True)
 
 

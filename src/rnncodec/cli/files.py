@@ -9,10 +9,13 @@ from pathlib import Path
 from rich.markup import escape
 
 from rnncodec.atomic_file import replacing
-from rnncodec.errors import InputError, OutputError, RnncodecError
+from rnncodec.errors import InputError, OutputError, RnncodecError, from_system
+from rnncodec.pictures.limits import MAX_PIXELS
 from rnncodec.terminal import log
 
 CHUNK = 1 << 16  # bytes that are read at a time, at most, from what is no regular file
+MOST_BYTES = 8 * MAX_PIXELS  # of an input: the largest picture with four samples of 16 bits a pixel
+TOO_LONG = f"it has more than {MOST_BYTES:,} bytes, the most that are read"
 
 # Other names of standard input and output, which are "-" here.
 STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
@@ -45,6 +48,8 @@ def explained(error: Exception) -> RnncodecError:
     """An error as one of ours; its message says what happened if it is none of those that users can cause."""
     if isinstance(error, RnncodecError):
         return error
+    if isinstance(error, OSError):
+        return from_system(error)
     if isinstance(error, MemoryError):
         return RnncodecError("there is not enough memory")
     return RnncodecError(f"an unexpected {type(error).__name__}: {error}")
@@ -75,20 +80,31 @@ def read_input(source: str) -> bytes:
 
 def read_chunks(source: str) -> Iterator[bytes]:
     """The content of the file; or of standard input for ``-`` or of a named pipe, in chunks, as soon as they arrive.
-    Raises InputError if it cannot be read."""
+    Raises InputError if it cannot be read, or has more than MOST_BYTES."""
     try:
         if source == "-":
-            while chunk := os.read(sys.stdin.fileno(), CHUNK):
-                yield chunk
+            yield from _within_limit(iter(lambda: os.read(sys.stdin.fileno(), CHUNK), b""))
             return
         with open(source, "rb", buffering=0) as file:
-            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                yield file.readall()
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                yield from _within_limit(iter(lambda: file.read(CHUNK), b""))
+            elif status.st_size > MOST_BYTES:
+                raise InputError(TOO_LONG)
             else:
-                while chunk := file.read(CHUNK):
-                    yield chunk
+                yield file.readall()
     except OSError as error:
         raise InputError(error.strerror or str(error)) from None
+
+
+def _within_limit(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields ``chunks``. Raises InputError where they have more than MOST_BYTES together: some devices never end."""
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > MOST_BYTES:
+            raise InputError(TOO_LONG)
+        yield chunk
 
 
 def check_output(target: str, overwrite: bool) -> None:

@@ -20,8 +20,11 @@ FILES = ENCODER, DECODER, CONTEXT, MODEL = "encoder.onnx", "decoder.onnx", "cont
 
 
 def is_exported(path: str) -> bool:
-    """Whether ``path`` is a folder with an exported network."""
-    return (Path(path) / MODEL).is_file()
+    """Whether ``path`` is a folder with an exported network. It is none that may not be looked into."""
+    try:
+        return (Path(path) / MODEL).is_file()
+    except OSError:
+        return False
 
 
 class OnnxDecoder(FileDecoder[Floats]):

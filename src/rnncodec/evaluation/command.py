@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rnncodec.atomic_file import is_file_name
-from rnncodec.errors import ConfigurationError, RnncodecError
+from rnncodec.errors import ConfigurationError, RnncodecError, from_system
 from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
@@ -30,7 +30,8 @@ def evaluate_in_multirun(config: DictConfig, job: Path) -> None:
         (job / name).unlink(missing_ok=True)
     try:
         (job / JOB_RESULTS).write_text(f"{evaluate_and_print(config).absolute()}\n")
-    except RnncodecError as error:
+    except (RnncodecError, OSError) as raised:
+        error = from_system(raised) if isinstance(raised, OSError) else raised
         (job / JOB_FAILURE).write_text(f"{error}\n")
         log.print(f"{config.model}: {error}", soft_wrap=True, markup=False)
 

@@ -3,12 +3,17 @@
 wandb itself is imported where it is used, so that a run without it works.
 """
 
+import contextlib
 import netrc
 import os
+import socket
+import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
+from urllib.request import getproxies, proxy_bypass
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -17,6 +22,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
 from rnncodec.errors import ConfigurationError
+from rnncodec.terminal import log
 from rnncodec.training.build import build
 from rnncodec.training.history import HistoryLogger
 
@@ -36,6 +42,14 @@ def build_loggers(config: DictConfig) -> list[Logger]:
     """The loggers of a run: its history on disk, always, and the one that the group ``logger`` names, if any."""
     history = HistoryLogger(config.folder)
     return [history, build(config.logger)] if config.logger else [history]
+
+
+PATIENCE = 5.0  # seconds, to reach W&B
+FOLDERS = {  # where wandb keeps files of its own, by the variable that names another place
+    "WANDB_CACHE_DIR": "~/.cache/wandb",
+    "WANDB_CONFIG_DIR": "~/.config/wandb",
+    "WANDB_DATA_DIR": "~/.local/share/wandb",
+}
 
 
 class RunLogger(WandbLogger):
@@ -83,14 +97,23 @@ class RunLogger(WandbLogger):
 
 
 def wandb_logger(**options: Any) -> RunLogger:
-    """A RunLogger. Without an API key it is offline, so that it never asks for one. If WANDB_MODE is set, it decides
-    instead.
+    """A RunLogger. Without an API key it is offline, so that it never asks for one; so it is where W&B
+    cannot be reached within PATIENCE, instead of waiting and failing. If WANDB_MODE is set, it decides instead. Where
+    nothing can be written to the user's home, wandb's own files are in the folder of the run.
 
     Raises:
         ConfigurationError: wandb is not installed.
     """
-    if "WANDB_MODE" not in os.environ and not has_api_key():
-        os.environ["WANDB_MODE"] = "offline"
+    if "WANDB_MODE" not in os.environ:
+        if not has_api_key():
+            os.environ["WANDB_MODE"] = "offline"
+        elif not reachable(address := server()):
+            os.environ["WANDB_MODE"] = "offline"
+            log.print(
+                f"W&B at {address} cannot be reached: the run is logged offline; upload it later with  wandb sync",
+                soft_wrap=True,
+            )
+    leave_home(Path(options.get("save_dir") or "."))
     try:
         return RunLogger(**options)
     except ModuleNotFoundError:
@@ -101,7 +124,7 @@ def has_api_key() -> bool:
     """Whether WANDB_API_KEY is set, or `wandb login` has left a key in the user's netrc."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    host = urlparse(server()).hostname or ""
     try:
         return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
@@ -114,3 +137,53 @@ def agents_run_id() -> str | None:
     if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
         return None
     return os.environ.get("WANDB_RUN_ID")
+
+
+def server() -> str:
+    """The address of the W&B server."""
+    return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+
+
+def reachable(address: str) -> bool:
+    """Whether a connection to the server at ``address``, or to the proxy on the way there, is made within PATIENCE.
+    Looking up a name cannot be given a time, so that a thread does it."""
+    parts = urlparse(address)
+    proxy = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    if proxy:
+        parts = urlparse(proxy)
+    found = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            socket.create_connection((parts.hostname or "", port), timeout=PATIENCE).close()
+            found.set()
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return found.is_set()
+
+
+def leave_home(folder: Path) -> None:
+    """Let wandb keep its own files in ``folder`` where it may not write to the user's home."""
+    moved = {
+        variable: folder / "wandb" / Path(variable).name.lower()
+        for variable, place in FOLDERS.items()
+        if variable not in os.environ and not may_write(Path(place).expanduser())
+    }
+    os.environ |= {variable: str(path.absolute()) for variable, path in moved.items()}
+    if moved:
+        log.print(
+            f"nothing can be written to the home folder: files of wandb are in {folder / 'wandb'}", soft_wrap=True
+        )
+
+
+def may_write(folder: Path) -> bool:
+    """Whether files can be written to ``folder``, which is made if it does not exist."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

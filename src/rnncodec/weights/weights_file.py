@@ -177,10 +177,13 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
     if is_on_hub(path_or_name):
         return download(str(path_or_name))
     path = Path(path_or_name)
-    if path.is_dir():
-        path = path / RUN_WEIGHTS
-    if path.is_file():
-        return path
+    try:
+        if path.is_dir():
+            path = path / RUN_WEIGHTS
+        if path.is_file():
+            return path
+    except OSError as error:  # it may not be looked for
+        raise ModelError(f"{path}: {error.strerror}") from None
     names = released_models()
     if str(path_or_name) in names:
         return names[str(path_or_name)]
