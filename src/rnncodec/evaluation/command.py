@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -115,10 +116,11 @@ def print_summary(evaluation: Evaluation, folder: Path) -> None:
     """Print the summary, and the paths of the other results."""
     about = evaluation.about
     marks = " ".join(["By MS-SSIM.", *notes(evaluation.summaries)])
-    table = Table(title=f"Mean of {len(about.measured)} images; bpp of whole files", caption=marks)
-    table.add_column("codec", overflow="fold")
+    title = f"Mean of {len(about.measured)} images; bpp of whole files"
+    table = Table(title=title, caption=marks, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # 80 columns hold long names
+    table.add_column("codec", overflow="fold", min_width=min(28, max(len(each.title) for each in evaluation.summaries)))
     baseline = about.compare_to or "a baseline"
-    for heading in (*(f"bpp at {target:.2f}" for target in TARGETS), "area", f"over {baseline}", "BD-rate"):
+    for heading in (*(f"bpp at\n{target:.2f}" for target in TARGETS), "area", f"over\n{baseline}", "BD-rate"):
         table.add_column(heading, justify="right", min_width=6)
     for summary in evaluation.summaries:
         rates = ["–" if rate is None else f"{rate:.3f}" for rate in summary.rates]
