@@ -214,12 +214,12 @@ def decompressing(
     def convert(source: str, target: str, step: Step) -> Converted:
         format_name = picture_format(target)
         reader = bitstream.Reader(read_chunks(source))
-        check_size(reader.header, max_pixels, layers)
-        decoder = decoder_for(reader.header, model, device)
         most = min(reader.header.layers, layers or reader.header.layers)
         if max_side is not None:
             shown = part or Region(0, 0, reader.header.width, reader.header.height)
             most = min(most, layers_for(reader.header, max(shown.width, shown.height) / max_side))
+        check_size(reader.header, max_pixels, most)
+        decoder = decoder_for(reader.header, model, device)
         payloads = iter(reader)
         pixels = decoder.picture(reader.header, first_layers(payloads, most if max_side else layers), part, step(most))
         for _ in payloads:  # to the metadata
