@@ -125,7 +125,7 @@ def weights(content: bytes, random: Random) -> bytes:
     length = int.from_bytes(content[:8], "little")
     try:
         header = json.loads(content[8 : 8 + length])
-        metadata: dict[str, str] = header["__metadata__"]
+        metadata = header["__metadata__"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return anything(content, random)
     numbers = content[8 + length :]
@@ -134,7 +134,7 @@ def weights(content: bytes, random: Random) -> bytes:
         return anything(content, random)
     if what < 0.4:
         numbers = anything(numbers, random)[: len(numbers)].ljust(len(numbers), b"\0")
-    elif what < 0.8 and metadata:
+    elif what < 0.8 and metadata and isinstance(metadata, dict):
         name = random.choice(list(metadata))
         if isinstance(metadata[name], str):
             metadata[name] = in_json(metadata[name].encode(), random).decode(errors="replace")
