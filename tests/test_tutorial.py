@@ -41,3 +41,9 @@ def test_the_tutorial_runs(notebook: nbformat.NotebookNode, tmp_path: Path, monk
     assert rnncodec.decompress((outputs / "cat.rnnc").read_bytes()).size == (448, 288)
     assert (outputs / "report.html").stat().st_size > 100_000
     assert len(list(outputs.glob("runs/*/weights.safetensors"))) == 2
+
+
+def test_the_tutorial_has_the_output_of_one_whole_run_without_errors(notebook: nbformat.NotebookNode) -> None:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
