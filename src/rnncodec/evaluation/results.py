@@ -216,7 +216,7 @@ def read_evaluation(folder: Path) -> Evaluation:
         return complete(about, read_measurements(folder), anchors)
     except KeyError as error:
         raise DataError(f"{folder}: the evaluation is not finished: it lacks {error}; run it again") from None
-    except ValueError as error:  # images with unequal numbers of points, or a network that is none
+    except (ValueError, TypeError) as error:  # unequal numbers of points, a value that only some have, or no network
         raise DataError(f"{folder}: its measurements do not fit together ({error})") from None
 
 
