@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 import rnncodec.training.launch.hydra_start  # noqa: F401
 from rnncodec.errors import RnncodecError
 from rnncodec.training.launch.start import job, single, train_rank
-from rnncodec.training.process.ranks import adopt_srun, world_size
+from rnncodec.training.process.ranks import adopt_srun, started_together
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
 
@@ -28,7 +28,7 @@ def main(config: DictConfig) -> float | None:
     try:
         if hydra_config.mode == RunMode.MULTIRUN:
             return job(config, folder)
-        if world_size() > 1:
+        if started_together():
             return train_rank(config, folder, hydra_config.overrides.task)
         return single(config, folder, hydra_config.overrides.task)
     except RnncodecError as error:

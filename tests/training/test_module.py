@@ -231,7 +231,7 @@ def test_accumulated_training_ends_with_a_validation(shards_dir: Path) -> None:
     )  # fmt: skip
     validated: list[int] = []
     done = L.pytorch.callbacks.LambdaCallback(on_validation_end=lambda run, _: validated.append(run.global_step))
-    trainer(max_steps=3, accumulate_grad_batches=3, callbacks=[ValidateEveryEpoch(), done]).fit(
+    trainer(max_steps=3, accumulate_grad_batches=3, callbacks=[ValidateEveryEpoch(first_after_minutes=60), done]).fit(
         module(IterativeCodec(codec_config(width=0.03)), iterations=1), datamodule=data
     )
     assert validated == [2, 3]

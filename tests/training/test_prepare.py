@@ -5,9 +5,8 @@ from pathlib import Path
 import lightning as L
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.quantization import dequantize_checkerboard
@@ -16,8 +15,8 @@ from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.training.build import build_codec, build_codec_module, build_training
 from rnncodec.training.callbacks import ExportWeights
-from rnncodec.training.launch.launch import launch
 from rnncodec.training.launch.prepare import check, prepare, resume
+from rnncodec.training.launch.start import processes_of
 from rnncodec.training.process.device import resolve_precision
 from rnncodec.training.run.saved_config import load_config
 from rnncodec.weights.weights_file import load_model, save_model
@@ -28,22 +27,6 @@ ROOT = Path(__file__).parents[2]
 
 def names(folder: str) -> list[str]:
     return sorted(path.stem for path in (ROOT / folder).glob("*.yaml"))
-
-
-@pytest.fixture
-def config(shards_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setenv("RNNCODEC_DATA", str(shards_dir))
-    monkeypatch.setenv("RNNCODEC_OUTPUTS", str(tmp_path))
-    if not OmegaConf.has_resolver("either"):
-        OmegaConf.register_new_resolver("either", lambda first, second: first or second)
-
-    def composed(*overrides: str, of: str = "train") -> DictConfig:
-        with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-            config = compose(of, ["name=test", "data=shards", "folder=unused", *overrides])
-        OmegaConf.set_struct(config, True)
-        return config
-
-    return composed
 
 
 @pytest.mark.parametrize("experiment", names("conf/experiment"))
@@ -246,7 +229,7 @@ def test_resume_changes_single_options_alone(config, tmp_path: Path) -> None:
 
 
 def test_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
-    for action in (lambda: resume(tmp_path, []), lambda: launch(tmp_path)):
+    for action in (lambda: resume(tmp_path, []), lambda: processes_of(tmp_path)):
         with pytest.raises(RnncodecError, match="not the folder of a run"):
             action()
 

@@ -183,8 +183,7 @@ RESUMABLE = [
     "model.binarizer=stochastic",
     "rate_weight=[0.05]",
     "trainer.max_steps=12",  # a checkpoint is saved after the last step, before its validation
-    "callbacks.last.every_n_train_steps=3",
-    "callbacks.export.at_checkpoints=true",
+    "callbacks.last.every_n_steps=3",
     "+callbacks.kill._target_=tests.training.kill_at.KillAt",
 ]
 
@@ -234,7 +233,7 @@ CONTEXT = [
     "data.val_photos=2",
     "trainer.max_steps=7",
     "trainer.log_every_n_steps=1",
-    "callbacks.last.every_n_train_steps=3",
+    "callbacks.last.every_n_steps=3",
     "+callbacks.kill._target_=tests.training.kill_at.KillAt",
     "warmup_steps=1",
 ]

@@ -26,7 +26,7 @@ SWEPT = [
     "data.num_workers=0",
     "model.binarizer=stochastic",
     "trainer.max_steps=150",
-    "callbacks.last.every_n_train_steps=7",
+    "callbacks.last.every_n_steps=7",
 ]
 
 
@@ -60,6 +60,13 @@ def wait_for(condition: Callable[[], object], seconds: float = 240) -> None:
         time.sleep(0.05)
 
 
+def seeded() -> random.Random:
+    """For the moments of kills, another in each run of the tests. pytest shows the seed where a test fails."""
+    seed = random.randrange(2**32)
+    print(f"the moments of the kills: random.Random({seed})")
+    return random.Random(seed)
+
+
 def has_checkpoint(job: Path) -> bool:
     return any((job / CHECKPOINTS).glob("*.ckpt"))
 
@@ -68,9 +75,10 @@ def test_killed_sweep_goes_on_and_says_at_its_end_which_job_failed_and_why(train
     sweep = train.outputs / "sweep"
     job = sweep / "0-gru-additive"
     options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=joblib", f"hydra.sweep.dir={sweep}"]
+    chance = seeded()
     first = start(train, *options)
-    wait_for((job / CONFIG).is_file if random.random() < 0.5 else lambda: has_checkpoint(job))
-    time.sleep(random.random())
+    wait_for((job / CONFIG).is_file if chance.random() < 0.5 else lambda: has_checkpoint(job))
+    time.sleep(chance.random())
     first.kill()
     first.wait()
     done = train(*options)
@@ -87,10 +95,8 @@ def test_killed_sweep_goes_on_and_says_at_its_end_which_job_failed_and_why(train
 @pytest.mark.timeout(7200)
 def test_sweep_of_four_jobs_that_is_killed_ten_times_ends_with_the_weights_of_an_unbroken_one(train: Trainer) -> None:
     whole, broken = train.outputs / "whole", train.outputs / "broken"
-    options = ["-m", *SWEPT, "trainer.max_steps=100", "callbacks.last.every_n_train_steps=3", "seed=0,1,2,3"]
-    seed = random.randrange(2**32)
-    print(f"the moments of the kills: random.Random({seed})")  # pytest shows it where the test fails
-    chance = random.Random(seed)
+    options = ["-m", *SWEPT, "trainer.max_steps=100", "callbacks.last.every_n_steps=3", "seed=0,1,2,3"]
+    chance = seeded()
 
     def checkpoints() -> set[tuple[Path, int]]:
         return {(path, path.stat().st_mtime_ns) for path in broken.glob(f"*/{CHECKPOINTS}/last.ckpt")}

@@ -18,6 +18,7 @@ from rich.markup import escape
 
 from rnncodec.cli.files import explained, fail, modified, write_output
 from rnncodec.cli.plan import Kind, make_plan
+from rnncodec.cores import available_cores
 from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.terminal import log, printable, progress
 
@@ -128,7 +129,7 @@ def _convert_in_processes(
     outputs: dict[str, str], load: Callable[[], Convert], keep_time: bool, counts: Counts, jobs: int
 ) -> None:
     """As `_convert_here`, in several processes, which share the processor's cores."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, available_cores() // jobs)
     left = dict(outputs)
 
     @contextmanager

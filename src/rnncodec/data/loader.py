@@ -1,5 +1,6 @@
 """Epochs of known length over an endless stream; training can resume in the middle of an epoch."""
 
+import os
 import sys
 from collections.abc import Iterator
 from itertools import count, islice
@@ -81,6 +82,7 @@ class EpochLoader:
                 batch_size=None,
                 num_workers=self.num_workers,
                 pin_memory=self.pin_memory,
+                worker_init_fn=leave_signals_to_the_trainer,
             )
             self._running = iter(loader)
         for batch in islice(self._running, length - done):
@@ -95,3 +97,9 @@ class EpochLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.batches = state["batches"]
         self._running = None
+
+
+def leave_signals_to_the_trainer(worker: int) -> None:
+    """A terminal and `timeout` send signals to all processes of a group. The one that trains needs its workers until it
+    has ended the step, so that they leave its group."""
+    os.setpgrp()

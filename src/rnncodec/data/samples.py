@@ -4,6 +4,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.data.shards import MANIFEST, write_shards
 
@@ -18,15 +20,19 @@ TRAIN = (
     "rocket.jpg",
 )
 VAL = ("coffee.png",)
+PHOTOS = {"train": TRAIN, "val": VAL}
 
 
 def sample_shards(folder: str | Path) -> tuple[str, str]:
-    """The folders of the training and the validation shards under ``folder``. They are written if they do not exist."""
-    source = Path(str(files("skimage") / "data"))
-    for name, photos in (("train", TRAIN), ("val", VAL)):
-        out = Path(folder) / name
-        if not (out / MANIFEST).exists():
-            write_shards([str(source / photo) for photo in photos], out, name=name)
+    """The folders of the training and the validation shards under ``folder``. They are written if they do not exist, by
+    one process alone; others that need them wait."""
+    if not all((Path(folder) / name / MANIFEST).exists() for name in PHOTOS):
+        source = Path(str(files("skimage") / "data"))
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with FileLock(Path(folder) / ".lock"):
+            for name, photos in PHOTOS.items():
+                if not (out := Path(folder) / name).joinpath(MANIFEST).exists():
+                    write_shards([str(source / photo) for photo in photos], out, name=name)
     return str(Path(folder) / "train"), str(Path(folder) / "val")
 
 

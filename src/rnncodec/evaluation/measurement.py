@@ -1,7 +1,6 @@
 """An evaluation: every image by every codec, in several processes. An evaluation that was interrupted can be
 continued: what is measured is known by the content of the image file, not by its name."""
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 
 from rnncodec.coding.torch_codec import load_torch_codec
+from rnncodec.cores import available_cores
 from rnncodec.distortion.psnr_hvs import BLOCK
 from rnncodec.errors import ConfigurationError, DataError, ImageError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL, classical
@@ -220,7 +220,7 @@ def default_workers(device: str) -> int:
     """One process for each core that this process may use; with a GPU only one."""
     if device != "cpu":
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cores()
 
 
 @contextmanager

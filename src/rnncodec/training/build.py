@@ -5,6 +5,9 @@ from typing import Any, cast
 import lightning as L
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.data.codes import CodesDataModule
@@ -13,10 +16,13 @@ from rnncodec.entropy.networks import NETWORKS, Network, dequantize
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
+from rnncodec.terminal import log
 from rnncodec.training.context_module import ContextModule
 from rnncodec.training.initial_weights import load_initial_weights
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import resolve_compile
+from rnncodec.training.process.ranks import is_first, started_together
+from rnncodec.training.run.checkpoints import AtomicCheckpoints
 from rnncodec.weights.weights_file import load_model
 
 
@@ -47,6 +53,31 @@ def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDa
     codec = load_model(config.codec)
     data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
     return build_context_module(config, codec), data
+
+
+def build_trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
+    """Lightning's Trainer, for one process of the run."""
+    processes = config.trainer.devices * config.trainer.get("num_nodes", 1)
+    strategy: Any = "auto"
+    if processes > 1:
+        # With one iteration (two for a context model) some convolutions of the states get no gradient.
+        fewest = min([config.iterations, *(config.get("curriculum") or ())])
+        strategy = DDPStrategy(find_unused_parameters=fewest <= 2)
+        if is_first():
+            log.print(shares(config, processes), soft_wrap=True)
+    # Stated, because Lightning would take a job of SLURM for one that srun has started with one task a device.
+    environment = TorchElasticEnvironment() if started_together() else LightningEnvironment()
+    plugins = [environment, AtomicCheckpoints()]
+    return build(config.trainer, callbacks=callbacks, logger=loggers, strategy=strategy, plugins=plugins)
+
+
+def shares(config: DictConfig, processes: int) -> str:
+    """What each of several processes does, and all together."""
+    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    return (
+        f"{processes} processes, {config.trainer.devices} on each machine: {batch} patches a step each, "
+        f"{batch * processes} together, at the learning rate {config.optimizer.lr:g} of optimizer.lr"
+    )
 
 
 def build_codec_module(config: DictConfig) -> CodecModule:

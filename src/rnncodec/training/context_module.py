@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.entropy.networks import Network
-from rnncodec.training.learning_rate import scheduled
+from rnncodec.training.learning_rate import scheduled, take_options
 from rnncodec.training.module import by_iteration
 
 
@@ -59,6 +59,9 @@ class ContextModule(L.LightningModule):
         mean = so_far(bits)
         values = {"val/loss": mean.mean()} | by_iteration("val/bits", bits) | by_iteration("val/saved", 1.0 - mean)
         self.log_dict(values, batch_size=codes[0, :, 0].numel(), sync_dist=True)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        take_options(checkpoint, self.configure_optimizers())
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(self.model.parameters())

@@ -1,6 +1,7 @@
-"""One process of a training run:  python -m rnncodec.training.fit FOLDER [CHECKPOINT]"""
+"""One process of a training run:  python -m rnncodec.training.fit FOLDER"""
 
 import logging
+import signal
 import sys
 import warnings
 from dataclasses import asdict
@@ -9,9 +10,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
-from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.data.codes import CodesDataModule
@@ -20,36 +19,61 @@ from rnncodec.data.identity import dataset_identity
 from rnncodec.errors import RnncodecError
 from rnncodec.network.cost import cost
 from rnncodec.terminal import log
-from rnncodec.training.build import build, build_training
+from rnncodec.training.build import build, build_trainer, build_training
 from rnncodec.training.loggers import RunLogger, build_loggers
 from rnncodec.training.module import CodecModule
-from rnncodec.training.process.device import share_cores
+from rnncodec.training.process.device import threads_each
 from rnncodec.training.process.hangup import survive_hangup
-from rnncodec.training.process.interruption import end_with_parent, interruption
-from rnncodec.training.process.ranks import local_world_size, rank, world_size
+from rnncodec.training.process.interruption import STOPPED, Stopped, end_with_parent, interruption
+from rnncodec.training.process.ranks import is_first
+from rnncodec.training.run.checkpoints import newest, remove_parts
+from rnncodec.training.run.folder import CHECKPOINTS
 from rnncodec.training.run.outcome import write_failure, write_result
 from rnncodec.training.run.saved_config import load_config
 
 
-def fit(folder: Path, checkpoint: Path | None) -> None:
-    """Train the run in ``folder`` in this process, from ``checkpoint``, or from the first step if it is None.
+def fit(folder: Path) -> None:
+    """Train the run in ``folder`` in this process, from its newest checkpoint, or from the first step if it has none.
+    With several devices, Lightning starts a process for each of the others.
 
     Raises:
-        SystemExit: with the code STOPPED, after a signal that asks to stop; a checkpoint is saved.
+        RnncodecError: an option cannot work, every checkpoint is damaged, or the loss is not finite.
+        Stopped: a signal has asked to stop; a checkpoint is saved.
     """
     config = load_config(folder)
-    accelerator, processes = config.trainer.accelerator, world_size()
-    if accelerator == "cpu" and local_world_size() > 1:
-        share_cores(local_world_size())
-    if accelerator != "cpu":
+    set_up_process(config)
+    module, data = build_training(config)
+    callbacks = [build(callback) for callback in config.callbacks.values()]
+    loggers = build_loggers(config)
+    log_options(config, module, data, loggers)
+    trainer = build_trainer(config, callbacks, loggers)
+    remove_parts(folder / CHECKPOINTS)
+    checkpoint = newest(folder / CHECKPOINTS, quiet=not is_first())
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    if "val/loss" not in trainer.callback_metrics:  # the checkpoint was of the last step: nothing was left to train
+        trainer.validate(module, datamodule=data, verbose=False)
+    finish(trainer.loggers)
+    if trainer.is_global_zero:
+        pruned = any(getattr(callback, "pruned", False) for callback in callbacks)
+        write_result(folder, trainer.global_step, figures(trainer), pruned)
+
+
+def set_up_process(config: DictConfig) -> None:
+    """Threads, precision, seeds, and what is not to be printed."""
+    if config.trainer.accelerator != "cpu":
         torch.set_float32_matmul_precision(config.get("matmul_precision", "highest"))
+    elif config.trainer.devices > 1:
+        torch.set_num_threads(threads_each(config.trainer.devices))
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # the table at the end shows it better
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
     warnings.filterwarnings("ignore", message=".*srun. command is available.*")  # nor is this: rnncodec starts ranks
     L.seed_everything(config.seed, workers=True, verbose=False)
-    module, data = build_training(config)
-    callbacks = [build(callback) for callback in config.callbacks.values()]
-    loggers = build_loggers(config)
+
+
+def log_options(
+    config: DictConfig, module: L.LightningModule, data: L.LightningDataModule, loggers: list[Logger]
+) -> None:
+    """Log the options of the run, what its network costs, and which photos it sees."""
     options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
     if isinstance(module, CodecModule):
         options["cost"] = asdict(cost(module.codec.config))
@@ -59,50 +83,19 @@ def fit(folder: Path, checkpoint: Path | None) -> None:
         options["dataset"] = {part: dataset_identity(paths) for part, paths in shards.items()}
     for logger in loggers:
         logger.log_hyperparams(options)
-    strategy: Any = "auto"
-    if processes > 1:
-        # With one iteration (two for a context model) some convolutions of the states get no gradient.
-        fewest = min([config.iterations, *(config.get("curriculum") or ())])
-        strategy = DDPStrategy(find_unused_parameters=fewest <= 2)
-        if rank() == 0:
-            log.print(shares(config, processes), soft_wrap=True)
-    trainer = build(
-        config.trainer,
-        callbacks=callbacks,
-        logger=loggers,
-        strategy=strategy,
-        devices=local_world_size(),
-        num_nodes=processes // local_world_size(),
-        # Stated, because Lightning would take a job of SLURM for one that srun has started with one task a device.
-        plugins=[TorchElasticEnvironment() if processes > 1 else LightningEnvironment()],
-    )
-    # Lightning asks all ranks after each batch whether one has received SIGTERM, and waits for the GPU to answer;
-    # the callback StopOnSignal asks less often, and without the GPU.
-    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
-    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    if "val/loss" not in trainer.callback_metrics:  # the checkpoint was of the last step: nothing was left to train
-        trainer.validate(module, datamodule=data, verbose=False)
-    for each in trainer.loggers:
-        each.finalize("success")
-        if isinstance(each, WandbLogger):
+
+
+def finish(loggers: list[Logger]) -> None:
+    """Let ``loggers`` write what they still hold."""
+    for logger in loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
             import wandb
 
-            command = each.sync_command() if isinstance(each, RunLogger) and trainer.is_global_zero else None
+            command = logger.sync_command() if isinstance(logger, RunLogger) and is_first() else None
             wandb.finish()
             if command:
                 log.print(f"W&B:     {command}  uploads this run", soft_wrap=True, markup=False)
-    if trainer.is_global_zero:
-        pruned = any(getattr(callback, "pruned", False) for callback in callbacks)
-        write_result(folder, trainer.global_step, figures(trainer), pruned)
-
-
-def shares(config: DictConfig, processes: int) -> str:
-    """What each of several processes does, and all together."""
-    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
-    return (
-        f"{processes} processes, {local_world_size()} on each machine: {batch} patches a step each, "
-        f"{batch * processes} together, at the learning rate {config.optimizer.lr:g} of optimizer.lr"
-    )
 
 
 def figures(trainer: L.Trainer) -> dict[str, float]:
@@ -113,13 +106,30 @@ def figures(trainer: L.Trainer) -> dict[str, float]:
     return kept
 
 
+def say_stopped(folder: Path, number: int | None, step: int | None) -> None:
+    """Say, in one line, that a signal has stopped the run in ``folder``, and how it goes on."""
+    name = signal.Signals(number).name if number else "a signal"
+    if step is not None:
+        state = f"after step {step}; a checkpoint is saved"
+    elif any((folder / CHECKPOINTS).glob("*.ckpt")):
+        state = "outside of a step; the newest checkpoint is whole"
+    else:
+        state = "before its first step"
+    log.print(f"stopped by {name} {state}; resume={folder} goes on", soft_wrap=True, markup=False)
+
+
 def main() -> None:
-    folder, *checkpoint = (Path(argument) for argument in sys.argv[1:])
+    folder = Path(sys.argv[1])
     end_with_parent()
     survive_hangup(folder)
     try:
         with interruption.watched():
-            fit(folder, checkpoint[0] if checkpoint else None)
+            fit(folder)
+    except Stopped as stopped:
+        if not is_first():
+            raise SystemExit(0) from None  # another code would be a failure to the first process
+        say_stopped(folder, interruption.received, stopped.step)
+        raise SystemExit(STOPPED) from None
     except RnncodecError as error:
         write_failure(folder, str(error))
         raise SystemExit(f"{error}") from None

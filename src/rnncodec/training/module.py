@@ -15,10 +15,10 @@ from rnncodec.distortion.metrics import ms_ssim, psnr
 from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
-from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.network.options import is_whole
 from rnncodec.terminal import log
-from rnncodec.training.learning_rate import scheduled
+from rnncodec.training.learning_rate import scheduled, take_options
 
 PARTS = ("encoder", "binarizer", "decoder")
 
@@ -27,7 +27,9 @@ class CodecModule(L.LightningModule):
     """Trains ``codec`` for ``iterations`` iterations on images ``[B, 3, H, W]`` in [0, 1].
 
     Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
-    (measured on 8-bit pixels) in validation.
+    (measured on 8-bit pixels) and ``val/rate_distortion`` in validation. The last is the mean over iterations of
+    10 · log10((1 - MS-SSIM) · bpp), in dB; lower is better. Twice the rate about halves 1 - MS-SSIM, whatever the
+    codec. So the product compares networks at different rates, and it has no rate at which it ends, as an area has.
 
     The loss of iteration t is the distortion D_t. With a ``context`` model it is
 
@@ -53,8 +55,8 @@ class CodecModule(L.LightningModule):
         frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
             learns to read the codes as they are.
         compile: compile the encoder's and the decoder's step with torch.compile.
-        seed: seeds the noise of the stochastic binarizer, together with the epoch, the batch and the rank, so that a
-            resumed run draws the same noise.
+        seed: seeds the noise of the stochastic binarizer, together with the step and the rank, so that a resumed run
+            draws the same noise.
     """
 
     def __init__(
@@ -122,7 +124,8 @@ class CodecModule(L.LightningModule):
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
         # global_step stands still while gradients are accumulated; the noise must not.
-        torch.manual_seed(hash((self.seed, self.current_epoch, batch_idx, self.global_rank)))
+        part = batch_idx % self.trainer.accumulate_grad_batches
+        torch.manual_seed(hash((self.seed, self.global_step, part, self.global_rank)))
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
@@ -171,9 +174,17 @@ class CodecModule(L.LightningModule):
         with torch.autocast(self.device.type, enabled=False):  # MS-SSIM's convolutions would run in bf16
             for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):
                 values |= by_iteration(f"val/{name}", torch.stack([metric(x, images * 255.0).mean() for x in pixels]))
+            cost = torch.ones(self.iterations, device=self.device)  # of a raw bit
             if self.context is not None:
-                values |= by_iteration("val/bits", bits_per_bit(self.context, codes))
+                cost = bits_per_bit(self.context, codes)
+                values |= by_iteration("val/bits", cost)
+            bpp = cost.cumsum(0) * self.codec.config.bits / STRIDE**2
+            dissimilarity = 1.0 - torch.stack([values[name] for name in by_iteration("val/ms_ssim", bpp)])
+            values["val/rate_distortion"] = 10.0 * (dissimilarity.clamp(min=1e-6) * bpp).log10().mean()
         self.log_dict(values, batch_size=len(images), sync_dist=True)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        take_options(checkpoint, self.configure_optimizers())
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(parameter for parameter in self.parameters() if parameter.requires_grad)

@@ -1,6 +1,6 @@
 """Averaged weights."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -24,6 +24,11 @@ class AverageWeights(WeightAveraging):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit":
             self._average_model = MovingAverage(pl_module, self.decay)
+
+    def averaged(self) -> L.LightningModule:
+        """The module with the averaged weights, while it trains."""
+        assert self._average_model is not None
+        return cast(L.LightningModule, self._average_model.module)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The averaged weights replace the others, also in a run that goes on from a checkpoint of its last step, where

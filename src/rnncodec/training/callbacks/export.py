@@ -1,6 +1,5 @@
 """The trained weights as a safetensors file."""
 
-import copy
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -11,9 +10,11 @@ from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
 from rnncodec.entropy.networks import Network, codes_files, quantize
+from rnncodec.errors import RnncodecError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.precision import round_weights
 from rnncodec.terminal import log
+from rnncodec.training.callbacks.average import AverageWeights
 from rnncodec.training.callbacks.clock import training_seconds
 from rnncodec.training.context_module import ContextModule
 from rnncodec.training.module import CodecModule
@@ -23,33 +24,41 @@ from rnncodec.weights.weights_file import half_holds, save_model
 
 
 class ExportWeights(L.Callback):
-    """Writes ``weights.safetensors`` into ``folder`` when training ends, and logs it as a W&B artifact.
+    """Writes ``weights.safetensors`` into ``folder`` whenever the newest checkpoint is saved, so that a run that is cut
+    off leaves its weights, and when training ends. Then it logs them as a W&B artifact.
 
-    The weights are the averaged ones if the averaging callback is in use and comes before this one. The metadata holds
-    the config of the network and how it was trained: the options of the run, steps, processes, seconds of training (by
-    the TrainingClock) and versions.
+    The weights are the averaged ones if the averaging callback is in use. The metadata holds the config of the network
+    and how it was trained: the options of the run, steps, processes, seconds of training (by the TrainingClock) and
+    versions.
 
     Args:
         half: store float16, which halves the file, of weights rounded to the precision of bfloat16, in which networks
             compute on many processors.
-        at_checkpoints: also write the file whenever a checkpoint is saved, so that a run that is killed leaves weights.
+        at_checkpoints: also write the file whenever the newest checkpoint is saved.
     """
 
-    OPTIONS: tuple[str, ...] = (
-        "iterations", "curriculum", "iteration_decay", "rate_weight", "rate_plateau", "rate_power", "warmup_steps",
-        "final_lr", "seed", "weights", "loss", "context", "optimizer", "trainer", "data",
+    # Options that do not say how the weights came about, or that are stored elsewhere in the file.
+    LEFT_OUT: tuple[str, ...] = (
+        "model", "reconstruction", "name", "group", "tags", "run_id", "folder", "outputs", "resume", "resources",
+        "trial", "optimized_metric", "callbacks", "logger", "evaluate_at_end",
     )  # fmt: skip
 
-    def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = False) -> None:
+    def __init__(self, folder: str, half: bool = False, at_checkpoints: bool = True) -> None:
         self.folder = Path(folder)
         self.half = half
         self.at_checkpoints = at_checkpoints
 
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        if self.at_checkpoints and trainer.is_global_zero:
-            averaged = copy.deepcopy(pl_module)
-            averaged.load_state_dict(checkpoint["state_dict"])  # the averaging callback puts the averaged weights there
-            self._export(trainer, averaged)
+    def after_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Export the weights of a checkpoint that is saved. Training goes on where that fails: weights of the first
+        steps may be such that a context model of integers cannot hold them."""
+        if not (self.at_checkpoints and trainer.is_global_zero):
+            return
+        averages = (each for each in trainer.callbacks if isinstance(each, AverageWeights))  # type: ignore[attr-defined]
+        average = next(averages, None)
+        try:
+            self._export(trainer, pl_module if average is None else average.averaged())
+        except RnncodecError as error:
+            log.print(f"after step {trainer.global_step} no weights were exported: {error}", soft_wrap=True)
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -98,19 +107,18 @@ class ExportWeights(L.Callback):
         """The options of the run, without paths of this machine."""
         config = OmegaConf.load(self.folder / CONFIG)
         options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
-        options = {name: options[name] for name in self.OPTIONS}
+        options = {name: value for name, value in options.items() if name not in self.LEFT_OUT}
         for place in ("train", "val", "folder"):
             options["data"].pop(place, None)
-        if options.get("weights"):
-            options["weights"] = Path(options["weights"]).name
+        for name in ("weights", "codec"):
+            if options.get(name):
+                options[name] = Path(options[name]).name
         return options
 
 
 class ExportContext(ExportWeights):
     """Does the same for a context model. The file holds the codec's weights, unchanged, and the context model in the
     form that codes files, if it has one. How the context model was trained is in the metadata under ``context``."""
-
-    OPTIONS = ("iterations", "warmup_steps", "final_lr", "seed", "patches", "context", "optimizer", "trainer", "data")
 
     def _context(self, pl_module: L.LightningModule) -> Network:
         assert isinstance(pl_module, ContextModule)

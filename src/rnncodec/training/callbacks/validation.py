@@ -1,11 +1,56 @@
-"""Validation at the end of every epoch."""
+"""Validation at the end of every epoch, and once before."""
+
+import time
+from typing import Any
 
 import lightning as L
+
+from rnncodec.training.process.agreement import Agreement
 
 
 class ValidateEveryEpoch(L.Callback):
     """Validates at the end of each epoch, also of the last one, which may be shorter. Lightning assumes that all
-    epochs are as long as the first, and never validates at the end of a shorter one."""
+    epochs are as long as the first, and never validates at the end of a shorter one.
+
+    The first validation comes after ``first_after_minutes`` minutes of training, if the first epoch takes longer.
+    """
+
+    def __init__(self, first_after_minutes: float) -> None:
+        self.first_after_minutes = first_after_minutes
+        self.validated = False
+        self.started = 0.0  # seconds of the monotonic clock
+        self.batches = 0  # of this epoch
+        self.agreement = Agreement()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.agreement.connect(trainer)
+        self.started = time.monotonic()
+        self.batches = len(trainer.train_dataloader)  # type: ignore[arg-type]  # a run that is resumed starts no epoch
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.val_check_batch = len(trainer.train_dataloader)  # type: ignore[arg-type]
+        self.batches = len(trainer.train_dataloader)  # type: ignore[arg-type]
+
+    def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
+        trainer.val_check_batch = self.batches
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self.validated or (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
+        (late,) = self.agreement.on(time.monotonic() - self.started > 60 * self.first_after_minutes)
+        if late:
+            trainer.val_check_batch = batch_idx + 1
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.agreement.settle()
+        self.validated = True
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.agreement.settle()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"validated": self.validated}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.validated = state_dict["validated"]

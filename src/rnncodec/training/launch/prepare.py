@@ -1,9 +1,12 @@
 """The beginning of a training run: its options are checked, and saved in its folder."""
 
+import copy
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,21 +14,37 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.training.build import build_training, trains_context
 from rnncodec.training.loggers import agents_run_id, build_loggers
 from rnncodec.training.process.device import resolve_accelerator, resolve_precision
+from rnncodec.training.run.checkpoints import newest, without_values
 from rnncodec.training.run.checks import check_options
-from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.folder import CHECKPOINTS, CONFIG
 from rnncodec.training.run.saved_config import load_config, save_config
 from rnncodec.weights.weights_file import load_model
 
 MISSING = object()
 
+# Options, or groups of them, that a run keeps for ever: its checkpoints hold weights, or count batches, by them.
+KEPT = (
+    "model", "reconstruction", "context", "codec", "patches", "weights", "frozen", "optimizer._target_",
+    "trainer.accumulate_grad_batches", "data.steps_per_epoch",
+)  # fmt: skip
+
 
 def prepare(config: DictConfig, folder: Path) -> None:
-    """Make ``folder`` the folder of a run: check that ``config`` can train, replace the options that are ``auto`` by
-    what this machine has, and save the config there.
+    """Make ``folder`` the folder of a run: check that ``config`` can train, and save it there, complete.
 
     Raises:
         RnncodecError: an option has a wrong value, or ``folder`` holds a run already; nothing was written.
     """
+    config = completed(config, folder)
+    check(config)
+    claim(folder)
+    save_config(config, folder)
+
+
+def completed(config: DictConfig, folder: Path) -> DictConfig:
+    """A copy of ``config`` for the run in ``folder``, in which options that are ``auto`` have the values that this
+    machine gives them."""
+    config = copy.deepcopy(config)
     trainer = config.trainer
     trainer.accelerator = resolve_accelerator(trainer.accelerator)
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
@@ -35,9 +54,9 @@ def prepare(config: DictConfig, folder: Path) -> None:
     config.folder = str(folder)
     for name in ("name", "group", "choices"):
         config[name] = config[name]  # they may refer to hydra's own config, which is not saved
-    check(config)
-    claim(folder)
-    save_config(config, folder)
+    if trains_context(config) and config.iterations is None:
+        config.iterations = load_model(config.codec).training_info["iterations"]
+    return config
 
 
 def claim(folder: Path) -> None:
@@ -60,32 +79,64 @@ def resume(folder: Path, overrides: Sequence[str]) -> None:
     """Take up the run in ``folder`` again, with single options changed by ``overrides`` (``trainer.max_steps=…``).
 
     Raises:
-        RnncodecError: ``folder`` holds no run, or an override names a group or an option that does not exist.
+        RnncodecError: ``folder`` holds no run; an override names a group, or an option that does not exist or that a
+            run keeps; or the checkpoint does not fit the options. Nothing was written.
     """
     config = load_config(folder)
+    before = copy.deepcopy(config)
     changes = [override for override in overrides if not override.startswith("resume=")]
-    for option in (change.split("=")[0] for change in changes):
+    options = [change.split("=")[0] for change in changes]
+    for option in options:
         current = OmegaConf.select(config, option, default=MISSING)
-        if current is MISSING or OmegaConf.is_config(current):
+        if current is MISSING or OmegaConf.is_dict(current):
             raise ConfigurationError(
                 f"'{option}' cannot be changed when a run is resumed: it is no single option of this run"
             )
     config.merge_with_dotlist(changes)
-    check(config)
+    for option in options:
+        old, new = OmegaConf.select(before, option), OmegaConf.select(config, option)
+        if new != old and f"{option}.".startswith(tuple(f"{kept}." for kept in KEPT)):
+            raise ConfigurationError(
+                f"{option} cannot be changed from {old} to {new} when a run is resumed; start a new run instead, from "
+                f"these weights by weights={folder}"
+            )
+    check_fits(check(config), config, folder)
     save_config(config, folder)
 
 
-def check(config: DictConfig) -> None:
-    """Find in seconds what would fail in training: build everything but the trainer.
+def check_fits(module: L.LightningModule, config: DictConfig, folder: Path) -> None:
+    """Check that ``module`` can go on from the newest checkpoint in ``folder``. Raises ConfigurationError if not."""
+    path = newest(folder / CHECKPOINTS, quiet=True)
+    if path is None:
+        return
+    checkpoint: dict[str, Any] = without_values(path)
+    if config.trainer.max_steps < checkpoint["global_step"]:
+        raise ConfigurationError(
+            f"trainer.max_steps={config.trainer.max_steps}, but the run has trained {checkpoint['global_step']} steps "
+            "already"
+        )
+    wanted, saved = (
+        {name: tuple(tensor.shape) for name, tensor in state.items()}
+        for state in (module.state_dict(), checkpoint["state_dict"])
+    )
+    wrong = sorted(name for name in wanted.keys() | saved.keys() if wanted.get(name) != saved.get(name))
+    if wrong:
+        raise ConfigurationError(
+            f"the checkpoint {path} does not fit the options: {wrong[0]} has the shape {saved.get(wrong[0])} there, "
+            f"and {wanted.get(wrong[0])} by the options"
+        )
+
+
+def check(config: DictConfig) -> L.LightningModule:
+    """Find in seconds what would fail in training: build everything but the trainer. Returns the module.
 
     Raises:
         RnncodecError: says what the first option is that cannot work.
     """
-    if trains_context(config) and config.iterations is None:
-        config.iterations = load_model(config.codec).training_info["iterations"]
     check_options(config)
     devices, present = config.trainer.devices, torch.cuda.device_count()
     if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
         raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
-    build_training(config)
+    module, _ = build_training(config)
     build_loggers(config)
+    return module

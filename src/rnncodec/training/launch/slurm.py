@@ -8,6 +8,8 @@ import time
 from rnncodec.terminal import log
 from rnncodec.training.process.interruption import Interruption
 
+PATIENCE = 10  # seconds
+
 
 def restarted() -> bool:
     """Whether this process is in a job of SLURM that was requeued."""
@@ -17,19 +19,22 @@ def restarted() -> bool:
 def requeue(interruption: Interruption) -> None:
     """After a run was stopped by a signal: put its job back into SLURM's queue, so that it goes on later.
 
-    Where submitit has started the job, it is left to submitit's own handler. Outside of SLURM nothing is done.
+    Where submitit has started the job, it is left to submitit's own handler. Outside of SLURM nothing is done, nor
+    after Ctrl-C.
     """
     number = interruption.received
-    assert number is not None
+    if number is None or number == signal.SIGINT:
+        return
     before = interruption.before.get(number)
     if callable(before) and before is not signal.default_int_handler:
         before(number, None)
     if "SLURM_JOB_ID" not in os.environ:
         return
     if number == signal.SIGTERM:
-        # SLURM ends the job: it is preempted, and SLURM requeues it, unless it has ended by itself; or it is cancelled.
-        while True:
-            time.sleep(1)
+        # Either SLURM ends the job because it is preempted, and requeues it unless it has ended by itself before; or it
+        # is cancelled; or somebody has sent the signal to this process alone, and nothing follows.
+        time.sleep(PATIENCE)
+        return
     if "SLURM_ARRAY_JOB_ID" in os.environ:
         job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
     else:

@@ -1,24 +1,34 @@
-"""The three ways that train.py starts a run: alone, as a job of a sweep, and as one of the processes of torchrun."""
+"""The three ways that train.py starts a run: alone, as a job of a sweep, and as one of the processes of torchrun.
 
-from collections.abc import Sequence
+Each process of a run starts from the config that is saved in the run's folder, not from the command line: processes
+that repeat the command line of a sweep would start the sweep again (hydra 2070, lightning 11300).
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
-from omegaconf import DictConfig
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig, OmegaConf
 
-from rnncodec.errors import BusyError, ConfigurationError, RnncodecError
+from rnncodec.errors import BusyError, ConfigurationError, RnncodecError, TrainingError
 from rnncodec.terminal import log
-from rnncodec.training.fit import fit
-from rnncodec.training.launch.launch import launch, launch_apart
+from rnncodec.training.fit import fit, say_stopped
 from rnncodec.training.launch.prepare import prepare, resume
 from rnncodec.training.launch.slurm import requeue, restarted
 from rnncodec.training.launch.sweep import check_same, holds_run
-from rnncodec.training.process.device import resolve_accelerator
+from rnncodec.training.process.device import resolve_accelerator, threads_each
 from rnncodec.training.process.hangup import survive_hangup
-from rnncodec.training.process.interruption import STOPPED, interruption
-from rnncodec.training.process.ranks import connect, disconnect, from_first, local_world_size, rank, world_size
-from rnncodec.training.run.checkpoints import newest
-from rnncodec.training.run.folder import CHECKPOINTS
-from rnncodec.training.run.outcome import read_result, started_again, write_failure
+from rnncodec.training.process.interruption import STOPPED, Stopped, end_with_parent, interruption
+from rnncodec.training.process.ranks import connect, disconnect, from_first, is_first, local_world_size, world_size
+from rnncodec.training.run.folder import CHECKPOINTS, CONFIG, FAILURE, LOCK, RESULT
+from rnncodec.training.run.outcome import forget_failure, read_result, started_again, write_failure
 from rnncodec.training.run.saved_config import load_config
 
 
@@ -27,46 +37,39 @@ def single(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float 
 
     Raises:
         RnncodecError: an option cannot work, or the training failed.
+        SystemExit: with the code STOPPED, after a signal that asks to stop; a checkpoint is saved.
     """
-    begin(config, folder, overrides)
-    launch(folder)
+    survive_hangup(folder)
+    with locked(folder), resumed_or_unchanged(config, folder):
+        begin(config, folder, overrides)
+        devices = processes_of(folder)
+        started_again(folder)
+        if devices == 1:
+            fit_here(folder)
+        else:
+            fit_apart(folder, devices)
     return optimized(folder)
-
-
-def optimized(folder: Path) -> float | None:
-    """The figure of a finished run that its option ``optimized_metric`` names; None if it was not measured."""
-    result = read_result(folder)
-    return None if result is None else result["metrics"].get(load_config(folder).get("optimized_metric"))
-
-
-def begin(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
-    """Make ``folder`` that of a new run, or of the old one that ``config.resume`` names. The folder of a job that was
-    requeued holds its run already."""
-    if config.resume is not None:
-        resume(folder, overrides)
-    elif restarted() and holds_run(folder):
-        check_same(config, folder)
-    else:
-        prepare(config, folder)
 
 
 def job(config: DictConfig, folder: Path) -> float | None:
     """Train a job of a sweep: it is left out if it is finished, and goes on if it was cut off. If it fails, its folder
-    says why.
+    says why. It never trains in this process: a job that runs out of memory or crashes must not end the others.
 
-    Raises:
-        RnncodecError: an option cannot work, or the training failed.
+    Raises: see `single`.
     """
     survive_hangup(folder)
     try:
-        if holds_run(folder):
-            check_same(config, folder)
-        else:
-            prepare(config, folder)
-        if read_result(folder) is None:
-            launch_apart(folder)
-        else:
-            log.print(f"{folder} is finished already", soft_wrap=True)
+        with locked(folder):
+            if holds_run(folder):
+                check_same(config, folder)
+            else:
+                prepare(config, folder)
+            if read_result(folder) is None:
+                started_again(folder)
+                fit_apart(folder, processes_of(folder))
+            else:
+                forget_failure(folder)
+                log.print(f"{folder} is finished already", soft_wrap=True)
         return optimized(folder)
     except BusyError:
         raise
@@ -82,31 +85,154 @@ def train_rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> fl
     """Train as one of the processes that torchrun or srun has started, on one machine or on several. The first of them
     makes the folder, and the others use the same.
 
-    Raises:
-        RnncodecError: an option cannot work.
+    Raises: see `single`.
     """
     gpu = resolve_accelerator(config.trainer.accelerator) in ("cuda", "gpu")
-    config.trainer.devices, config.trainer.num_nodes = local_world_size(), world_size() // local_world_size()
+    here = local_world_size()
+    started = {"trainer": {"devices": here, "num_nodes": world_size() // here}}
+    config = cast(DictConfig, OmegaConf.merge(config, started))
     connect(gpu)
-    error, checkpoint = "", None
-    if rank() == 0:
-        try:
-            begin(config, folder, overrides)
-            checkpoint = newest(folder / CHECKPOINTS)
-            started_again(folder)
-        except RnncodecError as raised:
-            error = str(raised)
-    first, checkpoint, error = from_first((folder, checkpoint, error))
-    if folder != first:
-        folder.rmdir()  # Hydra has made it, a second later
-    if error:
-        raise ConfigurationError(error)
-    with interruption.watched():
-        try:
-            fit(first, checkpoint)
-        except SystemExit as end:
-            if end.code == STOPPED and rank() == 0:
-                requeue(interruption)
-            raise
+    with contextlib.ExitStack() as stack:
+        error = ""
+        if is_first():
+            try:
+                stack.enter_context(locked(folder))
+                stack.enter_context(resumed_or_unchanged(config, folder))
+                begin(config, folder, overrides)
+                started_again(folder)
+            except RnncodecError as raised:
+                error = str(raised)
+        first, error = from_first((folder, error))
+        if folder != first:
+            with contextlib.suppress(OSError):  # another process has removed it, or uses it
+                folder.rmdir()  # Hydra has made it, a second later
+        if error:
+            raise ConfigurationError(error)
+        fit_here(first)
     disconnect()
     return optimized(first)
+
+
+def begin(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+    """Make ``folder`` that of a new run, or of the old one that ``config.resume`` names. The folder of a job that was
+    requeued holds its run already."""
+    if config.resume is not None:
+        resume(folder, overrides)
+    elif restarted() and holds_run(folder):
+        check_same(config, folder)
+    else:
+        prepare(config, folder)
+
+
+def optimized(folder: Path) -> float | None:
+    """The figure of a finished run that its option ``optimized_metric`` names; None if it was not measured."""
+    result = read_result(folder)
+    return None if result is None else result["metrics"].get(load_config(folder).get("optimized_metric"))
+
+
+def processes_of(folder: Path) -> int:
+    """The number of processes of the run in ``folder``. Raises ConfigurationError if they are on several machines."""
+    trainer = load_config(folder).trainer
+    if trainer.get("num_nodes", 1) > 1:
+        raise ConfigurationError(
+            f"the run in {folder} trains on {trainer.num_nodes} machines; start it on each by torchrun or srun"
+        )
+    return int(trainer.devices)
+
+
+def fit_here(folder: Path) -> None:
+    """Train the run in ``folder`` in this process."""
+    with interruption.watched():
+        try:
+            fit(folder)
+        except Stopped as stopped:
+            if is_first():
+                say_stopped(folder, interruption.received, stopped.step)
+                requeue(interruption)
+            raise
+
+
+def fit_apart(folder: Path, processes: int) -> None:
+    """Train the run in ``folder`` in a new process. This is the first of several: Lightning starts the others from it,
+    with the same command, and ends all if one fails."""
+    with interruption.watched():
+        process = subprocess.Popen(
+            [sys.executable, "-m", "rnncodec.training.fit", str(folder)],
+            env=os.environ | ({"OMP_NUM_THREADS": str(threads_each(processes))} if processes > 1 else {}),
+            preexec_fn=_belongs_to_parent,
+        )
+        interruption.child = process
+        try:
+            process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        if process.returncode == STOPPED or (process.returncode and interruption.received is not None):
+            if process.returncode != STOPPED:  # it has ended before it could say so
+                say_stopped(folder, interruption.received, None)
+            requeue(interruption)
+            raise Stopped
+    if process.returncode:
+        raise TrainingError(f"training of {folder} failed: {reason(folder, process.returncode)}")
+
+
+def reason(folder: Path, code: int) -> str:
+    """Why a process of the run in ``folder`` ended with the exit code ``code``."""
+    if (folder / FAILURE).is_file():
+        return (folder / FAILURE).read_text().strip()
+    if code < 0:
+        return f"its process was ended by {signal.Signals(-code).name}" + (
+            ", as a system does that is out of memory" if -code == signal.SIGKILL else ""
+        )
+    return "one of its processes ended with an error"
+
+
+def _belongs_to_parent() -> None:
+    """Runs in the new process. It ends with the one that started it. Signals that would end it while it starts are left
+    to that one."""
+    end_with_parent()
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Inside the block no other process can train the run in ``folder``. A folder that is empty at the end, because the
+    options were refused, is removed.
+
+    Raises:
+        BusyError: another process trains the run.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / LOCK, timeout=0):
+            try:
+                yield
+            finally:
+                if [path.name for path in folder.iterdir()] == [LOCK]:
+                    (folder / LOCK).unlink()
+                    folder.rmdir()
+    except Timeout:
+        raise BusyError(f"{folder} is being trained by another process") from None
+
+
+@contextmanager
+def resumed_or_unchanged(config: DictConfig, folder: Path) -> Iterator[None]:
+    """If a run is resumed in the block, and fails before it has saved a checkpoint, its options, and how it ended, are
+    as before."""
+    files = {path: path.read_bytes() for name in (CONFIG, RESULT, FAILURE) if (path := folder / name).is_file()}
+    before = saved_checkpoints(folder)
+    try:
+        yield
+    except Exception:
+        if config.resume is not None and saved_checkpoints(folder) == before:
+            (folder / FAILURE).unlink(missing_ok=True)
+            for path, content in files.items():
+                path.write_bytes(content)
+        raise
+
+
+def saved_checkpoints(folder: Path) -> dict[str, int]:
+    """When each checkpoint in ``folder`` was saved, in nanoseconds."""
+    return {path.name: path.stat().st_mtime_ns for path in (folder / CHECKPOINTS).glob("*.ckpt")}

@@ -45,7 +45,7 @@ def print_table(sweep: Path) -> None:
         table.add_column(heading, overflow="fold")
     for folder, (kind, detail) in states.items():
         result = read_result(folder)
-        table.add_row(escape(folder.name), kind, escape(f"step {result['steps']}" if result else detail))
+        table.add_row(escape(folder.name), kind, escape(f"step {result['steps']}" if result and kind != "failed" else detail))
     console = Terminal()
     console.print(table)
     results = results_table({folder: single_options(load_config(folder)) for folder in states if holds_run(folder)})

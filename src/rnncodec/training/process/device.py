@@ -1,8 +1,8 @@
 """The device, the precision, compilation and the number of threads for this machine."""
 
-import os
-
 import torch
+
+from rnncodec.cores import available_cores
 
 
 def resolve_accelerator(accelerator: str) -> str:
@@ -30,6 +30,6 @@ def resolve_compile(compiled: bool | str, accelerator: str) -> bool:
     return accelerator in ("cuda", "gpu") if compiled == "auto" else bool(compiled)
 
 
-def share_cores(processes: int) -> None:
-    """Limit this process to its share of the cores, when ``processes`` of them train on this machine."""
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
+def threads_each(processes: int) -> int:
+    """The threads of each of ``processes`` processes that share the cores of this machine."""
+    return max(1, available_cores() // processes)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import threading
 from pathlib import Path
 
@@ -9,10 +10,21 @@ from rnncodec.training.run.folder import OUTPUT
 
 
 def survive_hangup(folder: Path) -> None:
-    """When the terminal closes (SIGHUP), print into ``folder/output.log`` from then on, and go on. Nothing is changed
-    where SIGHUP is ignored, as under nohup."""
-    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+    """When the terminal closes (SIGHUP), print into ``folder/output.log`` from then on, and go on; at once if it is
+    closed already. Nothing is changed where no terminal is used, as under nohup."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if any(os.isatty(stream) for stream in (0, 1, 2)):
         signal.signal(signal.SIGHUP, lambda *_: redirect(folder))
+    if any(is_closed_terminal(stream) for stream in (0, 1, 2)):
+        redirect(folder)
+
+
+def is_closed_terminal(stream: int) -> bool:
+    """Whether ``stream`` was a terminal that is closed now."""
+    status = os.fstat(stream)
+    is_device = stat.S_ISCHR(status.st_mode) and status.st_rdev != os.stat(os.devnull).st_rdev
+    return is_device and not os.isatty(stream)
 
 
 def redirect(folder: Path) -> None:

@@ -1,11 +1,10 @@
-"""The processes of one run, on one machine or on several, as torchrun or srun started them."""
+"""The processes of a run that torchrun or srun has started, on one machine or on several."""
 
 import os
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from lightning.fabric.plugins.environments import SLURMEnvironment
 from torch import distributed
 
 T = TypeVar("T")
@@ -16,6 +15,8 @@ def adopt_srun() -> None:
     tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
     if tasks == 1 or "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
         return
+    from lightning.fabric.plugins.environments import SLURMEnvironment
+
     nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
     os.environ |= {
         "RANK": os.environ["SLURM_PROCID"],
@@ -29,19 +30,24 @@ def adopt_srun() -> None:
     }
 
 
+def started_together() -> bool:
+    """Whether torchrun or srun has started this process as one of several."""
+    return "RANK" in os.environ and world_size() > 1
+
+
 def world_size() -> int:
-    """The number of processes of this run; 1 unless torchrun or srun started this one."""
+    """The number of processes that torchrun or srun has started; 1 if neither has."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def local_world_size() -> int:
-    """The number of processes of this run on this machine."""
+    """The number of these processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
-def rank() -> int:
-    """The number of this process among those of the run; 0 for the one that writes."""
-    return int(os.environ.get("RANK", "0"))
+def is_first() -> bool:
+    """Whether this process is the one that writes, among those of torchrun, of srun or of Lightning's own launcher."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def connect(gpu: bool) -> None:

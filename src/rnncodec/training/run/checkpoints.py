@@ -1,20 +1,45 @@
-"""The checkpoint that a resumed run goes on from."""
+"""The checkpoints of a run: how they are written, and which one a resumed run goes on from."""
 
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any, cast
 
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 
-from rnncodec.errors import TrainingError
+from rnncodec.atomic_file import replacing
+from rnncodec.errors import OutputError, TrainingError
 from rnncodec.terminal import log
 
 
-def newest(folder: Path) -> Path | None:
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes each checkpoint beside the one that it replaces, which stays whole if the disk is full. Lightning's own
+    writes into the folder of temporary files, and copies from there."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Raises OutputError if the file cannot be written."""
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with replacing(path) as temporary:
+                torch.save(checkpoint, temporary)
+        except (OSError, RuntimeError) as error:  # torch's own error where the disk is full is a RuntimeError
+            raise OutputError(
+                f"{path} cannot be written, and stays as it was: {str(error).splitlines()[0]}; is the disk full?"
+            ) from None
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what processes that were killed have left of checkpoints in ``folder``."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
+def newest(folder: Path, quiet: bool = False) -> Path | None:
     """The checkpoint in ``folder`` with the most training steps, or None if there is none.
 
-    Files that are damaged, or that hold more than tensors and plain values, are named on the terminal and passed over.
-    Of files with equally many steps, ``last.ckpt`` is taken.
+    Files that are damaged, or that hold more than tensors and plain values, are passed over, and named on the terminal
+    unless ``quiet``. Of files with equally many steps, ``last.ckpt`` is taken.
 
     Raises:
         TrainingError: there are checkpoints, but none that can be read.
@@ -31,7 +56,7 @@ def newest(folder: Path) -> Path | None:
     if not whole:
         return None
     best = max(whole, key=lambda path: (whole[path], path.name == "last.ckpt", path.name))
-    if damaged:
+    if damaged and not quiet:
         message = (
             f"damaged in {folder}, or more than tensors and plain values: {names(damaged)}; training goes on from "
             f"{best.name}, after step {whole[best]}"
@@ -47,11 +72,16 @@ def steps_in(path: Path) -> int | None:
         with zipfile.ZipFile(path) as archive:
             if archive.testzip() is not None:  # finds the first part of the file whose checksum is wrong
                 return None
-        return int(torch.load(path, map_location="meta", mmap=True, weights_only=True)["global_step"])
+        return int(without_values(path)["global_step"])
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, LookupError, zipfile.BadZipFile):
         return None
     except pickle.UnpicklingError:  # torch's, for an object that is neither a tensor nor a plain value
         return None
+
+
+def without_values(path: Path) -> dict[str, Any]:
+    """The checkpoint at ``path``, with the shapes of its tensors alone."""
+    return cast(dict[str, Any], torch.load(path, map_location="meta", mmap=True, weights_only=True))
 
 
 def names(paths: list[Path]) -> str:

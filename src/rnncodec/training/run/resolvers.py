@@ -35,6 +35,12 @@ def join(values: Sequence[Any] | None) -> str:
     return "-".join(map(str, values or ()))
 
 
+def in_path(name: Any) -> str:
+    """``name`` as a part of the name of one folder: a slash in it would make folders within each other."""
+    return str(name).replace("/", "-").replace(os.sep, "-")
+
+
+OmegaConf.register_new_resolver("in_path", in_path, replace=True)
 OmegaConf.register_new_resolver("join", join, replace=True)
 OmegaConf.register_new_resolver("choices", choices, replace=True)
 OmegaConf.register_new_resolver("either", lambda first, second: first or second, replace=True)

@@ -10,7 +10,9 @@ that goes on.
 
 import csv
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,24 +82,43 @@ class Search:
         space = {name: values for name, values in space.items() if name not in fixed}
         if not space:
             raise ConfigurationError("there is nothing to search: give options a range in hydra.sweeper.params")
-        self.launch(self.cut_off(), fixed)
+        self.launch(self.cut_off, fixed)
         while (left := self.trials - len(self.study.get_trials(deepcopy=False))) > 0:
-            self.launch([self.study.ask(space) for _ in range(min(left, self.at_once))], fixed)
+            self.launch(partial(self.new, space, min(left, self.at_once)), fixed)
         self.report(fixed)
 
+    def new(self, space: dict[str, Any], number: int) -> list[Any]:
+        """``number`` new trials, with options from ``space``."""
+        return [self.study.ask(space) for _ in range(number)]
+
     def cut_off(self) -> list[Any]:
-        """The trials that a killed command has left. A trial that another command trains is none of them."""
+        """The trials that a killed command has left. A trial that another command trains, or has in its queue, is none
+        of them."""
         import optuna
 
         found = []
         for trial in self.study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
             folders = [folder for folder in jobs(self.folder) if folder.name.partition("-")[0] == str(trial.number)]
-            if not any(map(is_locked, folders)):
+            if not any(map(is_locked, [*folders, self.queue(trial.number)])):
                 found.append(optuna.Trial(self.study, trial._trial_id))
         return found
 
-    def launch(self, trials: Sequence[Any], fixed: dict[str, str]) -> None:
-        """Train ``trials`` and tell the study how they ended."""
+    def queue(self, number: int) -> Path:
+        """The folder whose lock a command holds while the trial is its own, from the queue to its end."""
+        return self.folder / ".queue" / str(number)
+
+    def launch(self, draw: Callable[[], Sequence[Any]], fixed: dict[str, str]) -> None:
+        """Train the trials that ``draw`` gives, and tell the study how they ended. Until then no other command takes
+        them for those of a killed one."""
+        with ExitStack() as queue:
+            with FileLock(self.folder / ".queue.lock"):  # so that none is looked for between its draw and its lock
+                trials = draw()
+                for trial in trials:
+                    self.queue(trial.number).mkdir(parents=True, exist_ok=True)
+                    queue.enter_context(FileLock(self.queue(trial.number) / LOCK, timeout=0))
+            self.train(trials, fixed)
+
+    def train(self, trials: Sequence[Any], fixed: dict[str, str]) -> None:
         for together in consecutive(trials):
             overrides = [
                 [

@@ -1,0 +1,214 @@
+"""Runs that go on, and runs that are stopped: what they do then, not what their config says."""
+
+import json
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from rnncodec.errors import OutputError, RnncodecError
+from rnncodec.training.history import read_history
+from rnncodec.training.launch.start import locked, single
+from rnncodec.training.process.interruption import STOPPED, interruption
+from rnncodec.training.run.checkpoints import AtomicCheckpoints, newest, steps_in
+from rnncodec.training.run.outcome import read_result, state, write_failure, write_result
+from rnncodec.weights.weights_file import load_model
+from tests.training.test_runs import ROOT, TINY, assert_equal_weights
+from tests.training.watchers import Seen
+
+OPTIONS = [
+    *(option for option in TINY if option != "data=shards"),
+    "model=gru", "trainer.accelerator=cpu", "data.num_workers=0", "data.val_photos=1", "evaluate_at_end=false",
+    "logger=csv", "warmup_steps=0", "final_lr=1", "callbacks.last.every_n_steps=100",
+]  # fmt: skip
+OPTIONS.remove("warmup_steps=1")
+
+Config = Callable[..., DictConfig]
+
+
+@pytest.fixture
+def train(config: Config, tmp_path: Path) -> Callable[..., Path]:
+    """Trains in this process; returns the folder of the run."""
+
+    def run(*options: str, folder: str = "run", resume: bool = False) -> Path:
+        path = tmp_path / folder
+        composed = config(*OPTIONS, *([f"resume={path}"] if resume else options))
+        single(composed, path, [f"resume={path}", *options])
+        return path
+
+    return run
+
+
+WATCH = "+callbacks.seen._target_=tests.training.watchers.Seen"
+
+
+def test_options_that_a_resume_changes_take_effect_in_training(train: Callable[..., Path]) -> None:
+    Seen.steps.clear()
+    train(WATCH)
+    assert {(step["lr"], step["decay"], step["every"]) for step in Seen.steps} == {(3e-3, 0.999, 100)}
+    Seen.steps.clear()
+    changes = [
+        "trainer.max_steps=7", "optimizer.lr=0.001", "+optimizer.betas=[0.8,0.9]", "trainer.gradient_clip_val=0.5",
+        "callbacks.average.decay=0.5", "callbacks.last.every_n_steps=2", "rate_power=1.0",
+    ]  # fmt: skip
+    with pytest.raises(RnncodecError, match="betas' cannot be changed"):  # it was no option of the run
+        train(*changes, resume=True)
+    changes.remove("+optimizer.betas=[0.8,0.9]")
+    folder = train(*changes, "final_lr=0.5", resume=True)
+    assert [step["step"] for step in Seen.steps] == [5, 6, 7]
+    assert {(step["clip"], step["decay"], step["every"]) for step in Seen.steps} == {(0.5, 0.5, 2)}
+    assert Seen.steps[-1]["lr"] == pytest.approx(0.0005, rel=1e-3)  # the schedule, too
+    assert all(0.0005 <= step["lr"] < 0.001 for step in Seen.steps)
+    assert load_model(folder).training_info["options"]["optimizer"]["lr"] == 0.001
+
+
+def test_extended_run_equals_an_unbroken_one_and_is_validated_at_the_same_steps(train: Callable[..., Path]) -> None:
+    whole = train("trainer.max_steps=12", "model.binarizer=stochastic", folder="whole")
+    extended = train("model.binarizer=stochastic")
+    assert steps_in(extended / "checkpoints" / "last.ckpt") == 4
+    train("trainer.max_steps=12", resume=True)
+    assert_equal_weights(extended, whole)
+    validated, expected = (read_history(folder)["val/loss"] for folder in (extended, whole))
+    assert list(validated) == [3, *expected]  # at the end of the first part too
+    assert validated.items() >= expected.items()
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["model.width=0.06"], "model.width cannot be changed from 0.03 to 0.06"),
+        (["frozen=[encoder]"], "frozen"),
+        (["rate_weight=[0.1]", "trainer.max_steps=9"], "does not fit the options"),
+        (["optimizer._target_=torch.optim.SGD"], "cannot be changed"),
+        (["trainer.max_steps=3"], "has trained 4 steps already"),
+        (["data.train=nowhere", "trainer.max_steps=9"], "nowhere"),
+        (["callbacks.last._target_=rnncodec.Nothing", "trainer.max_steps=9"], "Nothing"),  # found when training starts
+    ],
+)
+def test_resume_that_fails_leaves_everything_as_it_was(
+    train: Callable[..., Path], changes: list[str], message: str
+) -> None:
+    folder = train()
+    before = snapshot(folder)
+    with pytest.raises(RnncodecError, match=message):
+        train(*changes, resume=True)
+    assert snapshot(folder) == before
+    assert state(folder)[0] == "finished"
+
+
+def test_run_that_another_process_trains_keeps_its_options(train: Callable[..., Path]) -> None:
+    folder = train()
+    before = snapshot(folder)
+    with locked(folder), pytest.raises(RnncodecError, match="is being trained by another process"):
+        train("trainer.max_steps=9", resume=True)
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("place", ["step", "validation"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
+def test_signal_stops_a_run_with_a_checkpoint_of_its_step_and_newest_weights(
+    train: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], number: signal.Signals, place: str
+) -> None:
+    handlers = {each: signal.getsignal(each) for each in signal.Signals if each not in (signal.SIGKILL, signal.SIGSTOP)}
+    kill = f"+callbacks.kill={{_target_:tests.training.watchers.SignalAt,number:{int(number)},place:{place}}}"
+    with pytest.raises(SystemExit) as stopped:
+        train(kill)
+    assert stopped.value.code == STOPPED == 75
+    step = 3 if place == "step" else 4
+    folder = tmp_path / "run"
+    assert steps_in(folder / "checkpoints" / "last.ckpt") == step
+    assert load_model(folder).training_info["steps"] == step
+    printed = [line for line in capfd.readouterr().err.splitlines() if "stopped by" in line]
+    assert len(printed) == 1
+    assert number.name in printed[0]
+    assert handlers == {each: signal.getsignal(each) for each in handlers}
+    assert interruption.received == number
+    train("callbacks.kill.place=nowhere", resume=True)
+    assert read_result(folder) is not None
+
+
+def test_checkpoint_and_first_validation_come_after_a_time_too(train: Callable[..., Path]) -> None:
+    Seen.steps.clear()
+    folder = train("callbacks.last.every_n_minutes=0", "callbacks.validation.first_after_minutes=0", WATCH)
+    assert list(read_history(folder)["val/loss"]) == [0, 3]  # once by time, then at the end
+    assert [step["saved"] for step in Seen.steps] == [1, 2, 3, 4]
+
+
+def test_training_stops_at_the_first_loss_that_is_not_finite(train: Callable[..., Path], tmp_path: Path) -> None:
+    options = ["optimizer.lr=1000", "trainer.gradient_clip_val=null", "trainer.max_steps=40", "data.steps_per_epoch=40"]
+    break_it = "+callbacks.break._target_=tests.training.watchers.BreakWeights"
+    with pytest.raises(RnncodecError, match="the loss is not finite at step 8"):
+        train(*options, "callbacks.last.every_n_steps=3", "optimizer.lr=0.001", break_it)
+    folder = tmp_path / "run"
+    path = newest(folder / "checkpoints")
+    assert path is not None
+    assert steps_in(path) == 6
+    saved = torch.load(path, weights_only=True)
+    assert all(tensor.isfinite().all() for tensor in saved["state_dict"].values() if tensor.is_floating_point())
+    assert read_result(folder) is None
+
+
+def test_result_file_is_json_whatever_the_figures_are(tmp_path: Path) -> None:
+    write_result(tmp_path, 3, {"val/loss": float("nan"), "val/psnr_t01": float("inf"), "val/bits": 0.5}, pruned=False)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    content = json.loads((tmp_path / "result.json").read_text(), parse_constant=refuse)
+    assert content["metrics"] == {"val/bits": 0.5}
+
+
+def test_checkpoint_that_does_not_fit_on_the_disk_leaves_the_older_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    AtomicCheckpoints().save_checkpoint({"global_step": 1, "weights": torch.zeros(10)}, path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"last.ckpt cannot be written, and stays as it was"):
+            AtomicCheckpoints().save_checkpoint({"global_step": 2, "weights": torch.zeros(1_000_000)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert steps_in(path) == 1
+    assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_results_after_a_limit_of_time_are_all_of_the_last_step(train: Callable[..., Path]) -> None:
+    folder = train("trainer.max_steps=100000", "data.steps_per_epoch=100000", "trainer.max_time=00:00:00:02")
+    result = read_result(folder)
+    assert result is not None
+    assert max(read_history(folder)["val/loss"]) == result["steps"] - 1
+    assert steps_in(folder / "checkpoints" / "last.ckpt") == result["steps"]
+    assert load_model(folder).training_info["steps"] == result["steps"]
+
+
+def test_job_that_is_refused_in_a_finished_folder_is_not_listed_as_finished(config: Config, tmp_path: Path) -> None:
+    write_result(tmp_path, 4, {"val/loss": 0.5}, pruned=False)
+    write_failure(tmp_path, "other options")
+    assert state(tmp_path) == ("failed", "other options")
+
+
+def test_slash_in_a_name_makes_no_folder_within_another() -> None:
+    options: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "base" / "run.yaml"), resolve=False)
+    hydra = options["hydra"]
+    for folder in (hydra["run"]["dir"], hydra["sweep"]["dir"], hydra["sweep"]["subdir"]):
+        assert "${name}" not in folder.replace("${in_path:${name}}", "")
+    assert OmegaConf.create({"name": "mine/tiny", "folder": "1-${in_path:${name}}"}).folder == "1-mine-tiny"
+
+
+def test_folder_of_a_refused_run_is_not_left_behind(config: Config, tmp_path: Path) -> None:
+    folder = tmp_path / "made-by-hydra"
+    folder.mkdir()
+    with pytest.raises(RnncodecError):
+        single(config(*OPTIONS, "iterations=0"), folder, [])
+    assert not folder.exists()
