@@ -44,8 +44,9 @@ def print_table(sweep: Path) -> None:
     for heading in ("job", "state", ""):
         table.add_column(heading, overflow="fold")
     for folder, (kind, detail) in states.items():
-        result = read_result(folder)
-        table.add_row(escape(folder.name), kind, escape(f"step {result['steps']}" if result and kind != "failed" else detail))
+        if kind != "failed" and (result := read_result(folder)):
+            detail = f"step {result['steps']}"
+        table.add_row(escape(folder.name), kind, escape(detail))
     console = Terminal()
     console.print(table)
     results = results_table({folder: single_options(load_config(folder)) for folder in states if holds_run(folder)})
