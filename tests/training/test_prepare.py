@@ -243,8 +243,11 @@ def test_run_from_before_the_options_were_renamed_says_how_to_go_on(tmp_path: Pa
 
 @pytest.mark.parametrize("option", ["model=gru", "reconstruction=one_shot", "model.width=0.06"])
 def test_weights_of_another_network_are_refused(config, tiny_weights: Path, option: str) -> None:
-    with pytest.raises(RnncodecError, match="another network"):
+    with pytest.raises(RnncodecError, match="another network") as caught:
         build_codec(config(f"weights={tiny_weights}", "model=residual_gru", "model.width=0.03", option))
+    named = {"model=gru": "encoder_cell is residual_gru there and gru here", "model.width=0.06": "width is 0.03 there"}
+    assert named.get(option, "reconstruction is additive there and one_shot here") in str(caught.value)
+    assert "binarizer" not in str(caught.value)
 
 
 def test_weights_trained_with_noise_go_on_deterministic_and_primed(

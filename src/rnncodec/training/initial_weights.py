@@ -1,6 +1,6 @@
 """Training that starts from the weights of an earlier run."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ FREE = (
     "binarizer", "priming", "diffusion", "encoder_hidden_kernels", "decoder_hidden_kernels", "projections",
     "linear_path",
 )  # fmt: skip
+
+SIZES = ("encoder_hidden_kernels", "decoder_hidden_kernels", "projections", "linear_path")  # those that may only grow
 
 
 def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
@@ -37,7 +39,13 @@ def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
     ]
     shrinks = any(old > new for old, new in zip(*sizes, strict=True))
     if shrinks or replace(start.config, **{name: getattr(wanted, name) for name in FREE}) != wanted:
-        raise ConfigurationError(f"{weights} holds another network than the one asked for: {start.config}")
+        other = ", ".join(
+            f"{field.name} is {getattr(start.config, field.name)} there and {getattr(wanted, field.name)} here"
+            for field in fields(wanted)
+            if getattr(start.config, field.name) != getattr(wanted, field.name)
+            and ((shrinks and field.name in SIZES) or field.name not in FREE)
+        )
+        raise ConfigurationError(f"{weights} holds another network than the one asked for: {other}")
     extend(start.binarizer.conv, codec.binarizer.conv)
     extend(start.decoder.conv, codec.decoder.conv)
     random = codec.state_dict()
