@@ -18,7 +18,7 @@ from rnncodec.entropy.contexts import CONTEXTS, context_class, context_model, te
 from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ModelError
 from rnncodec.fileformat.bitstream import MAX_LAYERS, RAW, STRIDE
-from rnncodec.json_input import read_json
+from rnncodec.fileformat.json_input import read_json
 from rnncodec.network.options import MOST_RUNS, is_whole
 
 FORMAT = "rnncodec-onnx-1"

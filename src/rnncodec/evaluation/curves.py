@@ -11,7 +11,7 @@ from typing import Any
 from rnncodec.distortion.metrics import decibels
 from rnncodec.errors import DataError
 from rnncodec.evaluation.measure import Point
-from rnncodec.json_input import read_json
+from rnncodec.fileformat.json_input import read_json
 
 METRICS = {  # CompressAI's keys, and our own where it has none
     "ms-ssim-rgb": "MS-SSIM",

@@ -22,7 +22,7 @@ from rnncodec.evaluation.curves import DECODING_MACS, Curve, finite, mean_curve,
 from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
 from rnncodec.fileformat.bitstream import MAX_LAYERS
-from rnncodec.json_input import read_json
+from rnncodec.fileformat.json_input import read_json
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import ADDED, CodecConfig
 from rnncodec.network.cost import Cost, cost

@@ -22,7 +22,7 @@ from rnncodec.entropy.contexts import context_config, context_model, tensor_shap
 from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.fileformat.bitstream import MAX_LAYERS, RAW
-from rnncodec.json_input import parse_json
+from rnncodec.fileformat.json_input import parse_json
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import ADDED, CodecConfig
 from rnncodec.network.options import is_whole

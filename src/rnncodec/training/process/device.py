@@ -2,7 +2,7 @@
 
 import torch
 
-from rnncodec.cores import available_cores
+from rnncodec.coding.cores import available_cores
 
 
 def resolve_accelerator(accelerator: str) -> str:
