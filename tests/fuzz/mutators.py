@@ -66,10 +66,13 @@ def file(content: bytes, random: Random) -> bytes:
             layers[at] = random.choice((b"", bytes(len(layers[at])), random.randbytes(2 * len(layers[at]) + 1)))
         else:
             metadata = Metadata(anything(metadata.exif, random), anything(metadata.xmp, random), not metadata.srgb)
-    packed = metadata.pack()
-    if random.random() < 0.2:
-        packed = anything(packed, random)
-    return bitstream.write(replace(header, layers=len(layers)), layers, packed)
+    header = replace(header, layers=len(layers))
+    try:
+        plain, whole = bitstream.write(header, layers), bitstream.write(header, layers, metadata.blocks())
+    except ValueError:  # a payload that no file can hold
+        return anything(content, random)
+    end = len(plain)  # of the layers
+    return plain + anything(whole[end:], random) if random.random() < 0.2 else whole
 
 
 def changed_value(value: Any, random: Random) -> Any:
