@@ -66,6 +66,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["model.width=0"], "width must be"),
         (["model.bits=0"], "bits"),
         (["data.train=nowhere/*.tar"], r"no shards found at 'nowhere/\*.tar'"),
+        (["data._target_=torch.nn.Identity"], "torch.nn.Identity makes no LightningDataModule"),
         (["data.sampling=best"], "unknown data.sampling 'best'"),
         (["data.patch_size=30"], "data.patch_size must be a multiple of 16"),
         (["data.batch_size=0"], "data.batch_size must be at least 1"),

@@ -1,10 +1,13 @@
 """A small evaluation at the end of a run, so that the runs of a sweep can be compared at once."""
 
 import shutil
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import lightning as L
 from PIL import Image
+from torch import Tensor
 
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.evaluation.measurement import Options, evaluate
@@ -13,7 +16,7 @@ from rnncodec.training.loggers import RunLogger
 
 
 class EvaluateAtEnd(L.Callback):
-    """When training ends, measures the exported weights, and JPEG, on the first ``photos`` validation crops. The
+    """When training ends, measures the exported weights, and JPEG, on the first ``photos`` validation pictures. The
     results are in ``folder/evaluations/validation``, and in W&B under ``eval/validation/…``. It must come after the
     callback that exports the weights."""
 
@@ -31,7 +34,7 @@ class EvaluateAtEnd(L.Callback):
         evaluation = evaluate(
             Options(
                 model=str(self.folder),
-                images=self._save_crops(trainer, results / "photos"),
+                images=self._save_pictures(trainer, results / "photos"),
                 dataset="validation",
                 name=self.folder.resolve().name,
                 iterations=None,
@@ -49,13 +52,22 @@ class EvaluateAtEnd(L.Callback):
             if isinstance(logger, RunLogger):
                 log_evaluation(logger, evaluation)
 
-    def _save_crops(self, trainer: L.Trainer, folder: Path) -> list[Path]:
-        """The first validation crops as image files in ``folder``."""
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, PatchDataModule)
+    def _save_pictures(self, trainer: L.Trainer, folder: Path) -> list[Path]:
+        """The first validation pictures as image files in ``folder``."""
         folder.mkdir(parents=True)
         paths = []
-        for index, crop in enumerate(data.val_crops()[: self.photos]):
+        for index, picture in enumerate(islice(pictures(trainer.datamodule), self.photos)):  # type: ignore[attr-defined]
             paths.append(folder / f"{index:02d}.png")
-            Image.fromarray(crop.permute(1, 2, 0).numpy()).save(paths[-1])
+            Image.fromarray(picture.permute(1, 2, 0).numpy()).save(paths[-1])
         return paths
+
+
+def pictures(data: L.LightningDataModule) -> Iterator[Tensor]:
+    """The validation pictures of all ranks, uint8 ``[3, H, W]``; of a data module of another package, those in the
+    batches of this rank."""
+    if isinstance(data, PatchDataModule):
+        yield from data.val_crops()
+        return
+    for batch in data.val_dataloader():
+        images = data.on_after_batch_transfer(data.on_before_batch_transfer(batch, 0), 0)
+        yield from (images.clamp(0.0, 1.0) * 255.0).round().byte().cpu()

@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.data.codes import CodesDataModule
+from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.contexts import context_config
 from rnncodec.entropy.networks import NETWORKS, Network, dequantize
 from rnncodec.errors import ConfigurationError, RnncodecError
@@ -46,10 +47,20 @@ def trains_context(config: DictConfig) -> bool:
 
 
 def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDataModule]:
-    """The module that is trained, and its data."""
+    """The module that is trained, and its data.
+
+    Raises:
+        RnncodecError: an option cannot work.
+    """
     photos = build(config.data)
+    if not isinstance(photos, L.LightningDataModule):
+        raise ConfigurationError(f"{config.data._target_} makes no LightningDataModule")
     if not trains_context(config):
         return build_codec_module(config), photos
+    if not isinstance(photos, PatchDataModule):
+        raise ConfigurationError(
+            f"a context model is trained on photos of data=shards or data=samples, not of {config.data._target_}"
+        )
     codec = load_model(config.codec)
     data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
     return build_context_module(config, codec), data

@@ -108,8 +108,11 @@ class ExportWeights(L.Callback):
         config = OmegaConf.load(self.folder / CONFIG)
         options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
         options = {name: value for name, value in options.items() if name not in self.LEFT_OUT}
-        for place in ("train", "val", "folder"):
-            options["data"].pop(place, None)
+        options["data"] = {
+            name: value
+            for name, value in options["data"].items()
+            if name not in ("train", "val", "folder") and not (isinstance(value, str) and Path(value).is_absolute())
+        }
         for name in ("weights", "codec"):
             if options.get(name):
                 options[name] = Path(options[name]).name

@@ -7,11 +7,13 @@ from rnncodec.terminal import Terminal
 
 class CountSkipped(L.Callback):
     """Logs, as ``data/corrupt``, how many times the processes of the run have skipped a photo or a shard so far,
-    because it was broken or had vanished. Prints the number when training ends, if it is not 0."""
+    because it was broken or had vanished. Prints the number when training ends, if it is not 0. A data module that does
+    not count them has no attribute ``corrupt``, and nothing is logged."""
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        corrupt = float(trainer.datamodule.corrupt)  # type: ignore[attr-defined]
-        pl_module.log("data/corrupt", corrupt, reduce_fx="sum", sync_dist=True)
+        corrupt = getattr(trainer.datamodule, "corrupt", None)  # type: ignore[attr-defined]
+        if corrupt is not None:
+            pl_module.log("data/corrupt", float(corrupt), reduce_fx="sum", sync_dist=True)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Prints in teardown, when the progress bar has left the terminal."""

@@ -9,8 +9,8 @@ from rnncodec.training.process.agreement import Agreement
 
 
 class ValidateEveryEpoch(L.Callback):
-    """Validates at the end of each epoch, also of the last one, which may be shorter. Lightning assumes that all
-    epochs are as long as the first, and never validates at the end of a shorter one.
+    """Validates at the end of each epoch, also of the last one, which may be shorter, and after the last step.
+    Lightning assumes that all epochs are as long as the first, and never validates at the end of a shorter one.
 
     The first validation comes after ``first_after_minutes`` minutes of training, if the first epoch takes longer.
     """
@@ -36,6 +36,9 @@ class ValidateEveryEpoch(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if trainer.global_step >= trainer.max_steps:
+            trainer.val_check_batch = batch_idx + 1  # a data module of another package may have more batches
+            return
         if self.validated or (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
         (late,) = self.agreement.on(time.monotonic() - self.started > 60 * self.first_after_minutes)
