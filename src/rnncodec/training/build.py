@@ -84,10 +84,13 @@ def build_trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list
 
 def shares(config: DictConfig, processes: int) -> str:
     """What each of several processes does, and all together."""
-    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    patches = ""
+    if "batch_size" in config.data:  # a data module of another package may have no such option
+        batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+        patches = f"{batch} patches a step each, {batch * processes} together, "
     return (
-        f"{processes} processes, {config.trainer.devices} on each machine: {batch} patches a step each, "
-        f"{batch * processes} together, at the learning rate {config.optimizer.lr:g} of optimizer.lr"
+        f"{processes} processes, {config.trainer.devices} on each machine: {patches}"
+        f"at the learning rate {config.optimizer.lr:g} of optimizer.lr"
     )
 
 
