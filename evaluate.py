@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import rnncodec.training.launch.hydra_start  # noqa: F401
+from rnncodec.coding.interruption import ended_by_signals
 from rnncodec.errors import RnncodecError, from_system
 from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 from rnncodec.terminal import printable
@@ -35,4 +36,5 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ended_by_signals("what is measured is kept, and the same command goes on"):
+        main()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -57,17 +58,33 @@ def evaluate(tmp_path: Path, tiny_weights: Path, images: Path) -> Evaluate:
     }
     common = [f"model={tiny_weights}", f"images={images}", "workers=1"]
 
-    def start(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def start(
+        *options: str, signal_when: Callable[[], bool] | None = None, number: int = 0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs evaluate.py. It and its workers receive the signal ``number`` when ``signal_when()``."""
         flags_first = sorted([*common, *options], key=lambda option: not option.startswith("-"))
         command = [sys.executable, str(ROOT / "evaluate.py"), *flags_first]
-        return subprocess.run(
+        process = subprocess.Popen(
             command,
             env=kept | ours | environment,
             cwd=tmp_path,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=240,
+            start_new_session=True,
         )
+        with process:
+            try:
+                while signal_when is not None and process.poll() is None:
+                    if signal_when():
+                        os.killpg(process.pid, number)
+                        break
+                    time.sleep(0.02)
+                out, err = process.communicate(timeout=240)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     return start
 
@@ -200,6 +217,17 @@ def test_a_process_that_is_killed_ends_in_one_message(
     options = evaluation_options(tiny_weights, find_images(images), workers=2)
     with pytest.raises(RnncodecError, match="a process that measured images was killed"):
         measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+
+
+def test_a_signal_ends_an_evaluation_with_one_line_and_what_is_measured_is_kept(
+    evaluate: Evaluate, tmp_path: Path, photos_dir: Path
+) -> None:
+    folder = tmp_path / "x"
+    options = [f"images={photos_dir}", "baselines=[jpeg,webp]", "workers=2", f"folder={folder}"]
+    done = evaluate(*options, signal_when=lambda: bool(read_measurements(folder)), number=signal.SIGINT)
+    assert done.returncode == 128 + signal.SIGINT
+    assert done.stderr == "interrupted by SIGINT; what is measured is kept, and the same command goes on\n"
+    assert 1 <= len(read_measurements(folder)) < 18
 
 
 def die(job: measurement.Job) -> None:

@@ -6,41 +6,32 @@ One file for each group of commands; `main` is the entry point.
 import os
 import signal
 import sys
-from types import FrameType
 
 from rich.markup import escape
 
 from rnncodec.cli import codec, export, research
 from rnncodec.cli.app import app
+from rnncodec.coding.interruption import ended_by_signals
 from rnncodec.errors import RnncodecError, from_system
 from rnncodec.terminal import log
 
 __all__ = ["app", "codec", "export", "main", "research"]
 
 
-class Interrupted(BaseException):
-    """A signal asks the command to end. It is no Exception, so that nothing on the way treats it as an error."""
-
-
 def main() -> None:
     """Run the command. Every error that a user can mend ends in one line and an exit code. So do SIGINT and SIGTERM,
     after files that are half written have been removed. If nobody reads the output any more, the command ends silently,
     as others do."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
     occupy_closed_streams()
     try:
         try:
-            app()
+            with ended_by_signals("finished files are kept"):
+                app()
         finally:
             sys.stdout.flush()
     except RnncodecError as error:
         log.print(f"[red]error[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except Interrupted as interrupted:
-        (number,) = interrupted.args
-        log.print(f"[red]interrupted[/] by {signal.Signals(number).name}; finished files are kept", soft_wrap=True)
-        sys.exit(128 + number)  # as shells count it
     except BrokenPipeError:
         for stream in (sys.stdout, sys.stderr):  # which Python would flush once more
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -57,7 +48,3 @@ def occupy_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (until the process ends)
-
-
-def interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(number)

@@ -1,17 +1,12 @@
 """Converting many files: the plan, a progress bar, processes, one line for each file, and the counts at the end."""
 
 import os
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from collections.abc import Callable
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from multiprocessing import active_children, get_context
 from pathlib import Path
-from types import FrameType
 
 import typer
 from rich.markup import escape
@@ -19,6 +14,7 @@ from rich.markup import escape
 from rnncodec.cli.files import explained, fail, modified, write_output
 from rnncodec.cli.plan import Kind, make_plan
 from rnncodec.coding.cores import available_cores
+from rnncodec.coding.workers import Workers
 from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.terminal import log, printable, progress
 
@@ -132,17 +128,8 @@ def _convert_in_processes(
     threads = max(1, available_cores() // jobs)
     left = dict(outputs)
 
-    @contextmanager
-    def pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-        made = ProcessPoolExecutor(processes, get_context("spawn"), _start_worker, (load, threads, keep_time))
-        try:
-            yield made
-        except BaseException:
-            for process in active_children():
-                process.terminate()  # they remove files that are half written
-            raise
-        finally:
-            made.shutdown(cancel_futures=True)
+    def pool(processes: int) -> Workers:
+        return Workers(processes, _start_worker, load, threads, keep_time)
 
     with progress() as bar:
         task = bar.add_task(_description(outputs), total=len(outputs))
@@ -185,14 +172,12 @@ class LoadingError(Exception):
     """The error that kept a worker process from loading what converts files."""
 
 
-_worker: dict[str, Callable[[str, str], Converted]] = {}  # the function of this process, if it is a worker that goes on
+_worker: dict[str, Callable[[str, str], Converted]] = {}  # the function of this process, if it is a worker
 
 
 def _start_worker(load: Callable[[], Convert], threads: int, keep_time: bool) -> None:
     """Prepare a worker process to convert files on ``threads`` threads."""
     os.environ["OMP_NUM_THREADS"] = str(threads)  # torch, which load imports, reads it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process ends its workers
-    signal.signal(signal.SIGTERM, _end_worker)
     try:
         convert = load()
     except RnncodecError as error:
@@ -214,14 +199,7 @@ def _start_worker(load: Callable[[], Convert], threads: int, keep_time: bool) ->
     _worker["convert"] = work
 
 
-def _end_worker(number: int, frame: FrameType | None) -> None:
-    _worker.clear()
-    sys.exit(128 + number)
-
-
 def _work(source: str, target: str) -> Converted:
-    if "convert" not in _worker:
-        sys.exit(0)
     return _worker["convert"](source, target)
 
 

@@ -12,12 +12,12 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ import webdataset
 from PIL import Image
 
 from rnncodec.atomic_file import replacing
+from rnncodec.coding.workers import Workers
 from rnncodec.errors import DataError, ImageError, RnncodecError
 from rnncodec.pictures.colours import profile_of
 from rnncodec.pictures.folders import files_below, left_out
@@ -197,10 +198,11 @@ def write_shards(
     made = _claim(staging, {**asdict(options), "sources": list(sources), "part": list(part)})
     try:
         results = {}
-        for shard, result, complaints in _written(staging, tasks, options, jobs, on_image, total):
-            results[shard] = result
-            for complaint in complaints:
-                on_image(complaint, total)
+        with closing(_written(staging, tasks, options, jobs, on_image, total)) as written:  # and its processes
+            for shard, result, complaints in written:
+                results[shard] = result
+                for complaint in complaints:
+                    on_image(complaint, total)
         manifest = Manifest()
         for shard in sorted(results):
             manifest.add(results[shard])
@@ -242,7 +244,7 @@ def _written(
     jobs: int,
     on_image: Callable[[str, int], None],
     total: int,
-) -> Iterator[tuple[int, Manifest, list[str]]]:
+) -> Generator[tuple[int, Manifest, list[str]], None, None]:
     """Writes the shards of ``tasks`` that are not in ``staging`` yet, and yields each with its part of the manifest and
     the complaints that ``on_image`` has not seen."""
     left = {}
@@ -256,18 +258,16 @@ def _written(
         for shard, images in left.items():
             yield shard, write_shard(staging, shard, images, options, lambda text: on_image(text, total)), []
         return
-    pool = ProcessPoolExecutor(min(jobs, max(1, len(left))), get_context("spawn"))
     try:
-        futures = {pool.submit(_write_shard_quietly, staging, *task, options): task[0] for task in left.items()}
-        for future in as_completed(futures):
-            yield futures[future], *future.result()
+        with Workers(min(jobs, max(1, len(left)))) as pool:
+            futures = {pool.submit(_write_shard_quietly, staging, *task, options): task[0] for task in left.items()}
+            for future in as_completed(futures):
+                yield futures[future], *future.result()
     except BrokenProcessPool:
         raise RnncodecError(
             "a process that wrote shards was killed, as a system does that is out of memory; the finished shards are "
             "kept: start the same command again, with fewer --jobs"
         ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _write_shard_quietly(

@@ -1,19 +1,19 @@
 """An evaluation: every image by every codec, in several processes. An evaluation that was interrupted can be
 continued: what is measured is known by the content of the image file, not by its name."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 
 from rnncodec.coding.cores import available_cores
 from rnncodec.coding.torch_codec import load_torch_codec
+from rnncodec.coding.workers import Workers
 from rnncodec.distortion.psnr_hvs import BLOCK
 from rnncodec.errors import ConfigurationError, DataError, ImageError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL, classical
@@ -120,17 +120,18 @@ def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, st
     write_about(about, folder)
     write_measurements(about, measurements, folder)
     on_progress(done, total, "")
-    for job, outcome in outcomes(jobs, options):
-        done += 1
-        if isinstance(outcome, str):
-            news = "" if job.image.name in about.broken else f"{job.image}: {outcome}"
-            about.broken[job.image.name] = outcome
-            on_progress(done, total, news)
-        else:
-            key = job.codec or options.name, content_hash(job.image)
-            measurements[key] = outcome
-            append_measurement(about, key, outcome, folder)
-            on_progress(done, total, "")
+    with closing(outcomes(jobs, options)) as finished:  # so that its processes end where this is interrupted
+        for job, outcome in finished:
+            done += 1
+            if isinstance(outcome, str):
+                news = "" if job.image.name in about.broken else f"{job.image}: {outcome}"
+                about.broken[job.image.name] = outcome
+                on_progress(done, total, news)
+            else:
+                key = job.codec or options.name, content_hash(job.image)
+                measurements[key] = outcome
+                append_measurement(about, key, outcome, folder)
+                on_progress(done, total, "")
     evaluation = complete(about, in_order(measurements, about), anchors)
     write_evaluation(evaluation, folder)
     return evaluation
@@ -190,7 +191,7 @@ def check_names(names: list[str], anchors: list[Curve]) -> None:
         raise ConfigurationError(f"curves need names of their own, not {', '.join(names)}; choose another name=…")
 
 
-def outcomes(jobs: list[Job], options: Options) -> Iterator[tuple[Job, list[Point] | str]]:
+def outcomes(jobs: list[Job], options: Options) -> Generator[tuple[Job, list[Point] | str], None, None]:
     """Yields the jobs as they finish, each with its Points, or with a message if its image cannot be measured.
 
     Raises:
@@ -202,18 +203,16 @@ def outcomes(jobs: list[Job], options: Options) -> Iterator[tuple[Job, list[Poin
             for job in jobs:
                 yield job, perform(job)
         return
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), torch.set_num_threads, (1,))
     try:
-        futures = {pool.submit(perform, job): job for job in jobs}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
+        with Workers(processes, torch.set_num_threads, 1) as pool:
+            futures = {pool.submit(perform, job): job for job in jobs}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
     except BrokenProcessPool:
         raise RnncodecError(
             "a process that measured images was killed, as a system does that is out of memory; the measurements so "
             f"far are kept: start the same command again, with fewer workers than {processes}"
         ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def default_workers(device: str) -> int:

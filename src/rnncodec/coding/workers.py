@@ -1,0 +1,69 @@
+"""Processes that work for this one. They end when it is interrupted, print nothing then, and leave no file half
+written."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context
+from types import FrameType, TracebackType
+from typing import Any
+
+
+def _nothing() -> None:
+    """What needs no preparation. A lambda could not be sent to another process."""
+
+
+class Workers(ProcessPoolExecutor):
+    """A number of ``processes``; each calls ``prepare(*arguments)`` before its first task. When a ``with`` block of
+    them ends with an exception, their tasks are broken off."""
+
+    def __init__(self, processes: int, prepare: Callable[..., object] = _nothing, *arguments: Any) -> None:
+        super().__init__(processes, get_context("spawn"), _prepare, (prepare, arguments))
+
+    def submit(self, task: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
+        with _interrupts_blocked():
+            return super().submit(_perform, task, *arguments, **options)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            for process in active_children():
+                process.terminate()
+        self.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process that is started inside the block never sees SIGINT, which terminals send to all processes of a command.
+    This one sees it after the block."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepare(prepare: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    """Prepares a worker process. Until it is done, SIGTERM ends it at once: it has written nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    prepare(*arguments)
+    signal.signal(signal.SIGTERM, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _perform(task: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Performs a task in a worker process."""
+    try:
+        return task(*arguments, **options)
+    except SystemExit as end:  # files that are half written are removed by now
+        os._exit(end.code if isinstance(end.code, int) else 1)
