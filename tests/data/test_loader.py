@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rnncodec.data.loader import EpochLoader
+from rnncodec.data.photos import decode
 from rnncodec.data.sampling import random_patches
 from rnncodec.data.stream import PatchStream
 
@@ -23,8 +24,7 @@ def loader_of(flat_shards: Callable[[int], list[str]]) -> LoaderOf:
     ) -> EpochLoader:
         defaults: dict[str, Any] = {"sampler": random_patches, "patch_size": 16, "batch_size": 2}
         defaults |= {
-            "growth": [1],
-            "epochs": 3,
+            "growth": {0: 1},
             "patches_per_photo": 2,
             "shuffle_buffer": 4,
             "flip": True,
@@ -78,20 +78,39 @@ def test_the_length_of_an_epoch_does_not_change_within_it(loader_of: LoaderOf) -
     assert len(resumed) == 2
 
 
+@given(interval=st.integers(1, 100))
+@settings(max_examples=8)
+def test_interval_between_validations_changes_no_batch(loader_of: LoaderOf, interval: int) -> None:
+    assert equal(all_batches(loader_of(interval, 60)), all_batches(loader_of(60, 60)))
+
+
+def test_photos_are_decoded_for_patches_and_hardly_for_the_shuffle_buffer(
+    loader_of: LoaderOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+    monkeypatch.setattr(
+        "rnncodec.data.stream.decode", lambda name, content: decoded.append(name) or decode(name, content)
+    )
+    trained = sum(map(len, all_batches(loader_of(steps=5, total_steps=200, shuffle_buffer=40))))
+    assert len(decoded) / (trained / 2) < 1.25  # two patches of each photo
+
+
 def test_every_epoch_is_another(loader_of: LoaderOf) -> None:
     loader = loader_of(steps=4, total_steps=8)
     first, second = list(loader), list(loader)
     assert not equal(first, second)
 
 
-@given(broken_off=st.integers(0, 8))
+@given(broken_off=st.integers(0, 40))
+@settings(max_examples=20)
 def test_a_resumed_loader_gives_the_batches_of_an_unbroken_one(loader_of: LoaderOf, broken_off: int) -> None:
-    unbroken = all_batches(loader_of())
-    loader = loader_of()
+    options = {"total_steps": 40, "growth": {0: 1, 21: 2}, "batch_size": 4}  # segments from 0, 8, 16, 21, 29 and 37
+    unbroken = all_batches(loader_of(**options))
+    loader = loader_of(**options)
     seen: list[Tensor] = []
     while len(seen) < broken_off:
         seen += list(islice(loader, broken_off - len(seen)))
-    resumed = loader_of()
+    resumed = loader_of(**options)
     resumed.load_state_dict(loader.state_dict())
     assert equal(seen + all_batches(resumed), unbroken)
 
@@ -108,9 +127,10 @@ def test_resuming_within_an_epoch_works_with_workers(loader_of: LoaderOf) -> Non
     assert equal(seen + rest + all_batches(resumed), unbroken)
 
 
-@pytest.mark.parametrize("broken_off", [1, 4, 6, 7])
+@pytest.mark.parametrize("broken_off", [1, 14, 16, 39, 41])
 def test_each_worker_goes_on_with_its_own_batches(loader_of: LoaderOf, broken_off: int) -> None:
-    options = {"steps": 3, "total_steps": 8, "num_workers": 2}  # epochs of an odd number of batches
+    growth = {0: 1, 39: 2}  # a segment of an odd number of batches
+    options = {"total_steps": 43, "num_workers": 2, "growth": growth, "batch_size": 4}
     loader = loader_of(**options)
     loader.load_state_dict({"batches": broken_off})
     assert equal(all_batches(loader), all_batches(loader_of(**options))[broken_off:])

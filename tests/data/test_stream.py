@@ -28,13 +28,13 @@ PhotoNumbers = Callable[[Tensor], list[int]]
 def stream_of(shards: list[str], **options: Any) -> PatchStream:
     """A stream without shuffling, one patch a photo: its patches are the photos in the order they are read."""
     defaults = {"sampler": SAMPLERS["random"], "patch_size": 16, "batch_size": 1, "patches_per_photo": 1}
-    defaults |= {"growth": [1], "epochs": 1, "shuffle_buffer": 1, "flip": False, "seed": 0, "rank": 0, "world_size": 1}
+    defaults |= {"growth": {0: 1}, "shuffle_buffer": 1, "flip": False, "seed": 0, "rank": 0, "world_size": 1}
     return PatchStream(shards, **(defaults | options))
 
 
-def take(stream: PatchStream, batches: int, epoch: int = 0, skip: int = 0) -> Tensor:
-    """The first batches of the only reader."""
-    return torch.stack(list(islice(stream.batches(epoch, 0, 1, skip), batches)))
+def take(stream: PatchStream, batches: int, start: int = 0, skip: int = 0) -> Tensor:
+    """The first batches of the only reader, in the segment that starts there."""
+    return torch.stack(list(islice(stream.batches(start, 0, 1, skip), batches)))
 
 
 # Batches
@@ -47,9 +47,9 @@ def test_batches_are_uint8_patches_channels_first(flat_shards: FlatShards) -> No
 
 
 def test_patches_grow_and_batches_keep_their_pixels(flat_shards: FlatShards) -> None:
-    stream = stream_of(flat_shards(4), batch_size=8, growth=[1, 2], epochs=4)
-    shapes = [tuple(take(stream, 1, epoch)[0].shape) for epoch in range(4)]
-    assert shapes == [(8, 3, 16, 16)] * 2 + [(2, 3, 32, 32)] * 2
+    stream = stream_of(flat_shards(4), batch_size=8, growth={0: 1, 13: 2})
+    batches = list(islice(Batches(stream), 26))
+    assert [tuple(batch.shape) for batch in batches] == [(8, 3, 16, 16)] * 13 + [(2, 3, 32, 32)] * 13
 
 
 def test_every_photo_is_seen_once_in_a_pass(flat_shards: FlatShards, photo_numbers: PhotoNumbers) -> None:
@@ -104,24 +104,24 @@ def test_half_of_the_patches_are_mirrored_left_to_right(shards_dir: Path) -> Non
 
 @pytest.fixture(scope="module")
 def shuffled(flat_shards: FlatShards) -> Callable[..., Tensor]:
-    """Some batches of a shuffled stream over many shards; options and the epoch can be changed."""
+    """Some batches of a shuffled stream over many shards; options and the segment can be changed."""
 
-    def batches(epoch: int = 0, **options: Any) -> Tensor:
+    def batches(start: int = 0, **options: Any) -> Tensor:
         stream = stream_of(flat_shards(2), batch_size=16, patches_per_photo=2, shuffle_buffer=20, flip=True, **options)
-        return take(stream, 5, epoch)
+        return take(stream, 5, start)
 
     return batches
 
 
 def test_the_same_seed_gives_the_same_batches(shuffled: Callable[..., Tensor]) -> None:
-    assert torch.equal(shuffled(seed=5, epoch=2), shuffled(seed=5, epoch=2))
+    assert torch.equal(shuffled(seed=5, start=24), shuffled(seed=5, start=24))
 
 
-@pytest.mark.parametrize("change", [{"seed": 6}, {"epoch": 3}, {"rank": 1}], ids=["seed", "epoch", "rank"])
-def test_another_seed_epoch_or_rank_gives_other_batches(
+@pytest.mark.parametrize("change", [{"seed": 6}, {"start": 36}, {"rank": 1}], ids=["seed", "segment", "rank"])
+def test_another_seed_segment_or_rank_gives_other_batches(
     shuffled: Callable[..., Tensor], change: dict[str, int]
 ) -> None:
-    first = {"seed": 5, "epoch": 2, "rank": 0, "world_size": 2}
+    first = {"seed": 5, "start": 24, "rank": 0, "world_size": 2}
     assert not torch.equal(shuffled(**first), shuffled(**(first | change)))
 
 

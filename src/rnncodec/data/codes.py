@@ -17,6 +17,8 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.options import is_whole
 
+SEGMENT = 1000  # batches
+
 
 class CodesDataModule(L.LightningDataModule):
     """Batches of codes, int8 ``[iterations, batch_size, bits, h, w]``, of the patches and photos of ``photos``.
@@ -81,7 +83,7 @@ class CodesDataModule(L.LightningDataModule):
 
 class CodeStream:
     """Endless batches ``[T, batch_size, bits, h, w]``, drawn at random from ``codes`` ``[T, N, bits, h, w]``. The seed,
-    the epoch, the rank and the reader fix the draws."""
+    the start of the segment, the rank and the reader fix the draws."""
 
     def __init__(self, codes: Tensor, batch_size: int, seed: int, rank: int) -> None:
         self.codes = codes
@@ -89,8 +91,12 @@ class CodeStream:
         self.seed = seed
         self.rank = rank
 
-    def batches(self, epoch: int, reader: int, readers: int, skip: int) -> Iterator[Tensor]:
-        rng = np.random.default_rng([self.seed, epoch, self.rank * readers + reader])
+    def segment(self, batch: int, readers: int) -> range:
+        start = batch - batch % SEGMENT
+        return range(start, start + SEGMENT)
+
+    def batches(self, start: int, reader: int, readers: int, skip: int) -> Iterator[Tensor]:
+        rng = np.random.default_rng([self.seed, start, self.rank * readers + reader])
         for number in count():
             drawn = torch.from_numpy(rng.integers(self.codes.shape[1], size=self.batch_size))
             if number >= skip:

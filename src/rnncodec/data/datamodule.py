@@ -40,7 +40,7 @@ class PatchDataModule(L.LightningDataModule):
         patches_per_photo: how many patches are taken from a photo each time it is decoded.
         sampling: ``random`` or ``high_entropy``, see `rnncodec.data.sampling`.
         shuffle_buffer: the size, in patches, of the buffer that mixes the patches of many photos.
-        steps_per_epoch: steps between two validations.
+        steps_per_epoch: steps between two validations. The data goes on from one to the next.
         val_photos: the largest number of photos for validation.
 
     Raises:
@@ -117,12 +117,14 @@ class PatchDataModule(L.LightningDataModule):
     def train_dataloader(self) -> EpochLoader:
         trainer = self.trainer
         assert trainer is not None
+        epochs, parts = -(-trainer.max_steps // self.steps_per_epoch), len(self.growth)
+        batches_per_epoch = self.steps_per_epoch * trainer.accumulate_grad_batches
+        starts = (-(-part * epochs // parts) * batches_per_epoch for part in range(parts))
         self.stream = PatchStream(
             self.train_shards,
             sampler=SAMPLERS[self.sampling],
             patch_size=self.patch_size,
-            growth=self.growth,
-            epochs=-(-trainer.max_steps // self.steps_per_epoch),
+            growth=dict(zip(starts, self.growth, strict=True)),
             batch_size=self.batch_size,
             patches_per_photo=self.patches_per_photo,
             shuffle_buffer=self.shuffle_buffer,

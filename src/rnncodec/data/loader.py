@@ -1,9 +1,8 @@
 """Epochs of known length over an endless stream; training can resume in the middle of an epoch."""
 
 import os
-import sys
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -11,43 +10,51 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 
 class Stream(Protocol):
-    """Endless batches for each epoch, divided among readers."""
+    """Batches that are divided among readers. They come in segments: at the start of each, the stream starts anew."""
 
-    def batches(self, epoch: int, reader: int, readers: int, skip: int) -> Iterator[torch.Tensor]:
-        """The batches of one of ``readers`` readers in ``epoch``, without its first ``skip``."""
+    def segment(self, batch: int, readers: int) -> range:
+        """The numbers of the batches in the segment that has the number ``batch``. Batches are counted from the
+        beginning of training."""
+        ...
+
+    def batches(self, start: int, reader: int, readers: int, skip: int) -> Iterator[torch.Tensor]:
+        """The batches of one of ``readers`` readers from ``start`` on, the first number of a segment, without its first
+        ``skip``."""
         ...
 
 
 class Batches(IterableDataset[torch.Tensor]):
-    """The batches of ``stream`` in the order of training, ``per_epoch`` from each epoch, from number ``start`` on.
+    """The batches of ``stream`` in the order of training, from number ``start`` on.
 
     The DataLoader takes one batch from each worker in turn. Worker r of n is given the batches r, r + n, r + 2n, …
     counted from the beginning of training, whatever ``start`` is. So a resumed run has the batches of an unbroken one.
-    A worker goes on with the next epoch by itself, while the last batches of this one are trained and validation runs.
+    A worker goes on with the next batches by itself while validation runs.
     """
 
-    def __init__(self, stream: Stream, per_epoch: int = sys.maxsize, start: int = 0) -> None:
+    def __init__(self, stream: Stream, start: int = 0) -> None:
         self.stream = stream
-        self.per_epoch = per_epoch
         self.start = start
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         worker = get_worker_info()
         readers = worker.num_workers if worker else 1
         reader = (self.start + (worker.id if worker else 0)) % readers
-        for epoch in count(self.start // self.per_epoch):
-            begin = epoch * self.per_epoch
-            own = range(begin + (reader - begin) % readers, begin + self.per_epoch, readers)
-            left = own[max(0, -(-(self.start - own.start) // readers)) :]
-            yield from islice(self.stream.batches(epoch, reader, readers, len(own) - len(left)), len(left))
+        number = self.start
+        while True:
+            segment = self.stream.segment(number, readers)
+            own = range(segment.start + (reader - segment.start) % readers, segment.stop, readers)
+            left = own[max(0, -(-(number - own.start) // readers)) :]
+            yield from islice(self.stream.batches(segment.start, reader, readers, len(own) - len(left)), len(left))
+            number = segment.stop
 
 
 class EpochLoader:
     """Epochs of ``steps`` optimizer steps, of ``batches_per_step`` batches each, the same on every rank.
 
-    The batches of an epoch depend on its number alone. So a resumed run leaves out the batches that it has already
-    seen, and continues with the same batches as an unbroken run. The last epoch ends after ``total_steps`` steps, so
-    that training ends with a validation. The workers live from the first epoch to the last.
+    An epoch is the time between two validations; the stream of batches goes on from one to the next. A resumed run
+    leaves out the batches that it has already seen, and continues with the same batches as an unbroken run. The last
+    epoch ends after ``total_steps`` steps, so that training ends with a validation. The workers live from the first
+    epoch to the last.
     """
 
     def __init__(
@@ -78,7 +85,7 @@ class EpochLoader:
             return
         if self._running is None:
             loader: DataLoader[torch.Tensor] = DataLoader(
-                Batches(self.stream, self.batches_per_epoch, self.batches),
+                Batches(self.stream, self.batches),
                 batch_size=None,
                 num_workers=self.num_workers,
                 pin_memory=self.pin_memory,

@@ -1,7 +1,9 @@
 """An endless stream of batches of patches from shards. The seed fixes it; each rank and worker has its own."""
 
+import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from itertools import count, islice
 from typing import NamedTuple
@@ -11,20 +13,23 @@ import torch
 
 from rnncodec.data.photos import decode, read_files, shorter_side
 from rnncodec.data.sampling import Sampler
-from rnncodec.data.schedule import value_at
 from rnncodec.errors import DataError, ImageError
 from rnncodec.pictures.pixels import Pixels
 
+SEGMENT = 8  # how many times the patches of all shuffle buffers a segment has
 EMPTY_PASSES = 10  # in a row, without a photo for a reader, before this is an error
 
 
 class PatchStream:
-    """Endless batches of patches, uint8 ``[batch_size / g², 3, g · patch_size, g · patch_size]``, where g is the value
-    of the schedule ``growth`` at this epoch of ``epochs``.
+    """Endless batches of patches, uint8 ``[batch_size / g², 3, g · patch_size, g · patch_size]``, where g is given by
+    ``growth``: a factor for each number of a batch from which it holds.
 
     Each consumer (a worker of a rank) reads its own share of the shards or, if there are fewer shards than consumers,
     its own share of the photos of each shard. A photo is decoded once for ``patches_per_photo`` patches. A buffer of
-    ``shuffle_buffer / g²`` patches mixes the patches of many photos. A broken photo, and a shard that is truncated or
+    ``shuffle_buffer / g²`` patches mixes the patches of many photos. It is filled at the start of each segment. A
+    segment ends where g changes, and after SEGMENT times as many patches as the buffers hold: so that few photos are
+    decoded for a buffer alone, and a run that is resumed need not look for its place from the beginning of training. It
+    does not depend on the steps between two validations. A broken photo, and a shard that is truncated or
     has vanished, gives a warning, is counted in `corrupt`, and is skipped.
     """
 
@@ -34,8 +39,7 @@ class PatchStream:
         *,
         sampler: Sampler,
         patch_size: int,
-        growth: Sequence[int],
-        epochs: int,
+        growth: dict[int, int],
         batch_size: int,
         patches_per_photo: int,
         shuffle_buffer: int,
@@ -48,7 +52,6 @@ class PatchStream:
         self.sampler = sampler
         self.patch_size = patch_size
         self.growth = growth
-        self.epochs = epochs
         self.batch_size = batch_size
         self.patches_per_photo = patches_per_photo
         self.shuffle_buffer = shuffle_buffer
@@ -63,18 +66,26 @@ class PatchStream:
         """The number of broken photos and shards so far, over all passes and workers of this rank."""
         return int(self._corrupt.item())
 
-    def batches(self, epoch: int, reader: int, readers: int, skip: int) -> Iterator[torch.Tensor]:
-        """The batches of one of the ``readers`` readers of this rank, without its first ``skip``.
+    def segment(self, batch: int, readers: int) -> range:
+        starts = [*sorted(self.growth), sys.maxsize]
+        part = bisect(starts, batch)
+        length = SEGMENT * -(-self.shuffle_buffer * readers // self.batch_size)
+        start = batch - (batch - starts[part - 1]) % length
+        return range(start, min(start + length, starts[part]))
+
+    def batches(self, start: int, reader: int, readers: int, skip: int) -> Iterator[torch.Tensor]:
+        """The batches of one of the ``readers`` readers of this rank in the segment from ``start`` on, without its
+        first ``skip``.
 
         The skipped batches are not decoded. All random choices are made as if they were, and only photos with patches
         in later batches are decoded. So the order of patches must not depend on what decoding finds: the patches of a
         broken photo have their places in the buffer, too. Where one of them is drawn, the next whole one is used.
         """
         consumer, consumers = self.rank * readers + reader, self.world_size * readers
-        rng = np.random.default_rng([self.seed, epoch, consumer])
-        factor = value_at(self.growth, epoch / self.epochs)
+        rng = np.random.default_rng([self.seed, start, consumer])
+        factor = self.growth[max(begin for begin in self.growth if begin <= start)]
         batch_size, buffer_size = self.batch_size // factor**2, -(-self.shuffle_buffer // factor**2)
-        places = self._places(epoch, consumer, consumers, self.patch_size * factor)
+        places = self._places(start, consumer, consumers, self.patch_size * factor)
 
         waiting = list(islice(places, buffer_size))
         for _ in range(skip):
@@ -94,13 +105,13 @@ class PatchStream:
                 batch[mirrored] = batch[mirrored, :, ::-1]
             yield torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
 
-    def _places(self, epoch: int, consumer: int, consumers: int, size: int) -> Iterator["_Place"]:
+    def _places(self, start: int, consumer: int, consumers: int, size: int) -> Iterator["_Place"]:
         """The places of the patches of this consumer's photos, in endless passes over them. Each pass has its own order
         of the shards. A consumer may have no photo in a pass, where the only shards of its share are broken."""
         empty = 0
         for number in count():
             found, corrupt = False, self.corrupt
-            order = np.random.default_rng([self.seed, epoch, number]).permutation(len(self.shards))
+            order = np.random.default_rng([self.seed, start, number]).permutation(len(self.shards))
             if by_shard := len(self.shards) >= consumers:
                 order = order[consumer::consumers]
             files = read_files(
@@ -115,7 +126,7 @@ class PatchStream:
                 except ImageError as error:
                     self._warn(error)
                     continue
-                rng = np.random.default_rng([self.seed, epoch, consumer, number, index])
+                rng = np.random.default_rng([self.seed, start, consumer, number, index])
                 photo = _Photo(name, content, partial(self._sample, size, rng), self._warn)
                 yield from (_Place(photo, patch) for patch in range(self.patches_per_photo))
                 found |= not photo.broken
