@@ -16,6 +16,10 @@ class ConfigurationError(RnncodecError, ValueError):
     exit_code = 2
 
 
+class PackageError(ConfigurationError):
+    """A network needs a package that is not allowed, or is not there."""
+
+
 class ImageError(RnncodecError):
     """An image cannot be read."""
 

@@ -394,7 +394,8 @@ def test_decoding_scales_with_the_residuals(tiny_config: CodecConfig, images: Te
         ({"priming": -1}, "priming"),
         ({"priming": 1.5}, "priming"),
         ({"diffusion": "some"}, "diffusion"),
-        ({"copies": 0}, "copies must be a whole number from 1 to 64"),
+        ({"decoder_cell": {"name": "gru", "copies": 2}}, "unknown options of decoder_cell gru: copies"),
+        ({"decoder_cell": {"_target_": "cell"}}, "decoder_cell: _target_ must be a class with its package, not cell"),
         ({"projections": 0}, "projections must be a whole number from 1 to 64"),
         ({"depth": 3, "colour": "no"}, "unknown model options: colour, depth"),
     ],
@@ -416,10 +417,15 @@ def test_a_config_with_an_option_left_out_names_it() -> None:
         CodecConfig.from_mapping(options)
 
 
-def test_copies_are_those_of_the_associative_lstm(images: Tensor) -> None:
-    codec = IterativeCodec(codec_config(decoder_cell="associative_lstm", width=0.03, copies=2))
+def test_copies_are_an_option_of_the_associative_lstm() -> None:
+    cell = {"name": "associative_lstm", "copies": 2}
+    codec = IterativeCodec(codec_config(decoder_cell=cell, width=0.03))
     _, (_, memory) = codec.decoder.cells[0](torch.zeros(1, codec.decoder.conv.channels, 2, 3), None)
     assert memory[0].shape[1] == 2
+    assert codec_config(decoder_cell=cell | {"copies": 4}) == codec_config(decoder_cell="associative_lstm")
+    for copies in (0, 65, True, "2"):
+        with pytest.raises(ConfigurationError, match="copies must be a whole number from 1 to 64"):
+            IterativeCodec(codec_config(decoder_cell=cell | {"copies": copies}, width=0.03))
 
 
 def test_the_default_values_of_a_config_are_those_of_train_py() -> None:

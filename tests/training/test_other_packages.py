@@ -1,10 +1,14 @@
 """Parts in a package of somebody's own, outside of the repository, with real runs of train.py."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from safetensors import safe_open
 
 from rnncodec.training.history import read_history
 from rnncodec.training.run.outcome import read_result
@@ -44,6 +48,58 @@ PACKAGE = {
             def val_dataloader(self) -> DataLoader:
                 return DataLoader(self.ramps(176, 2), 1)
         """,
+    "network.py": """
+        import torch
+        from torch import Tensor, nn
+        from rnncodec.network.binarizer import Binarizer
+
+
+        class Leaky(nn.Module):
+            def __init__(self, in_channels, channels, kernel, stride, hidden_kernel, leak: float) -> None:
+                super().__init__()
+                self.leak = leak
+                self.input_gates = nn.Conv2d(in_channels, channels, kernel, stride, padding=kernel // 2)
+                self.hidden_gates = nn.Conv2d(channels, channels, hidden_kernel, padding=hidden_kernel // 2, bias=False)
+
+            def forward(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+                new = self.input_gates(x).float()
+                if state is not None:
+                    new = self.leak * state + new + self.hidden_gates(state).float()
+                new = new.tanh()
+                return new.to(x.dtype), new
+
+
+        class Fading(nn.Module):
+            def __init__(self, share: float = 0.5) -> None:
+                super().__init__()
+                self.share = share
+
+            def gain(self, previous: Tensor, t: int | Tensor) -> Tensor:
+                return previous.new_ones(())
+
+            def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
+                return self.share * previous + decoded.float()
+
+
+        class Reversed(Binarizer):
+            def binarize(self, activations: Tensor) -> Tensor:
+                return torch.where(activations < 0, 1.0, -1.0).to(activations.dtype)
+        """,
+    "conf/model/leaky.yaml": """
+        defaults: [/base/model@_here_, _self_]
+        encoder_cell:
+          _target_: elsewhere.network.Leaky
+          leak: 0.9
+        decoder_cell:
+          _target_: elsewhere.network.Leaky
+          leak: 0.5
+        binarizer:
+          _target_: elsewhere.network.Reversed
+        """,
+    "conf/reconstruction/fading.yaml": """
+        _target_: elsewhere.network.Fading
+        share: 0.75
+        """,
     "conf/loss/charbonnier.yaml": """
         _target_: elsewhere.losses.Charbonnier
         epsilon: 0.01
@@ -74,7 +130,7 @@ def train(tmp_path: Path, shards_dir: Path) -> Trainer:
 
 def started(train: Trainer, *options: str) -> Path:
     """The folder of a run that is made with these options."""
-    done = train("hydra.searchpath=[pkg://elsewhere.conf]", *TINY, *options)
+    done = train(*options, "hydra.searchpath=[pkg://elsewhere.conf]", *TINY)
     assert done.returncode == 0, done.stderr
     return train.runs()[-1]
 
@@ -89,3 +145,47 @@ def test_data_and_a_loss_of_another_package_train_and_are_evaluated(train: Train
     assert history["train/patches"][3] == 8
     assert list(history["val/loss"]) == [3]  # after the last step, in the middle of an epoch of 6 batches
     assert "data/corrupt" not in history
+
+
+def rnncodec(train: Trainer, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "rnncodec.cli", *arguments]
+    return subprocess.run(command, env=train.environment | environment, capture_output=True, text=True, timeout=120)
+
+
+def test_cells_framework_and_binarizer_of_another_package_train_resume_export_and_code_files(
+    train: Trainer, tmp_path: Path, photos_dir: Path
+) -> None:
+    run = started(train, "model=leaky", "reconstruction=fading", "data=ramps", "evaluate_at_end=false")
+    done = train(f"resume={run}", "trainer.max_steps=6")
+    assert done.returncode == 0, done.stderr
+    result = read_result(run)
+    assert result is not None
+    assert result["steps"] == 6
+    shown = rnncodec(train, "info", "--model", str(run))
+    assert shown.returncode == 0, shown.stderr
+    assert "needs the package elsewhere" in shown.stdout
+    described = json.loads(rnncodec(train, "info", "--json", "--model", str(run)).stdout)
+    assert described["packages"] == ["elsewhere"]
+    weights = run / "weights.safetensors"
+    with safe_open(weights, framework="pt") as file:
+        config = json.loads(file.metadata()["config"])
+    assert config["decoder_cell"] == {"_target_": "elsewhere.network.Leaky", "leak": 0.5}
+    assert config["reconstruction"] == {"_target_": "elsewhere.network.Fading", "share": 0.75}
+    refused = rnncodec(train, "info", "--model", str(weights))
+    assert refused.returncode == 4
+    assert "needs elsewhere.network." in refused.stderr.replace("\n", " ")
+    assert "set RNNCODEC_PACKAGES=elsewhere" in " ".join(refused.stderr.split())
+    photo, coded, decoded = photos_dir / "photo-0.png", tmp_path / "photo.rnnc", tmp_path / "photo.png"
+    for arguments in (("compress", photo, "-o", coded), ("decompress", coded, "-o", decoded)):
+        done = rnncodec(train, *map(str, arguments), "--model", str(weights), RNNCODEC_PACKAGES="elsewhere")
+        assert done.returncode == 0, done.stderr
+    assert decoded.is_file()
+
+
+def test_parts_of_another_package_train_in_several_processes_in_a_multirun(train: Trainer) -> None:
+    options = ["reconstruction=fading", "data=ramps", "trainer=ddp_cpu", "evaluate_at_end=false"]
+    run = started(train, "-m", "model=leaky", *options)
+    result = read_result(run)
+    assert result is not None
+    assert result["steps"] == 4
+    assert read_history(run)["train/patches"][3] == 16

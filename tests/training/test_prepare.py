@@ -126,7 +126,7 @@ FITTING = {  # options, and those of ODD that they can work with
     "model.bits": [],
     "model.priming": ["0"],
     "model.diffusion": ["0"],
-    "model.copies": [],
+    "model.decoder_cell": [],
     "model.binarizer": [],
     "model.encoder_channels": [],
     "model.residual_normalization": ["true"],
@@ -249,6 +249,16 @@ def test_weights_of_another_network_are_refused(config, tiny_weights: Path, opti
     named = {"model=gru": "encoder_cell is residual_gru there and gru here", "model.width=0.06": "width is 0.03 there"}
     assert named.get(option, "reconstruction is additive there and one_shot here") in str(caught.value)
     assert "binarizer" not in str(caught.value)
+
+
+def test_cells_have_options_of_their_own(config) -> None:
+    codec = build_codec(config("model=lstm", "model.width=0.03", "model.decoder_cell={name:associative_lstm,copies:2}"))
+    assert [len(cell.permutations) for cell in codec.decoder.cells] == [2, 2, 2, 2]
+    older = config("model=associative_lstm", "model.width=0.03", "+model.copies=2")  # as in the config of an older run
+    assert build_codec(older).config.decoder_cell == codec.config.decoder_cell
+    for options, message in (("{name:gru,copies:2}", "unknown options"), ("{_target_:nothing.at.All}", "imported")):
+        with pytest.raises(RnncodecError, match=message):
+            build_codec(config(f"model.decoder_cell={options}"))
 
 
 def test_weights_trained_with_noise_go_on_deterministic_and_primed(

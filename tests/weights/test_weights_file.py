@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rnncodec.entropy.checkerboard_integers import CheckerboardContext
 from rnncodec.errors import ModelError
+from rnncodec.network import parts
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
 from rnncodec.weights.weights_file import half_holds, load_model, model_identity, save_model
@@ -58,7 +59,7 @@ def test_a_network_is_rebuilt_from_its_file_alone(weights: Path, tiny_codec: Ite
 def test_every_option_of_the_config_survives(tmp_path: Path) -> None:
     config = codec_config(
         encoder_cell="lstm",
-        decoder_cell="associative_lstm",
+        decoder_cell={"name": "associative_lstm", "copies": 2},
         encoder_channels=(8, 8, 16, 24),
         decoder_channels=(24, 16, 16, 8, 8),
         encoder_hidden_kernels=(3, 1, 1),
@@ -70,7 +71,6 @@ def test_every_option_of_the_config_survives(tmp_path: Path) -> None:
         residual_normalization=False,
         priming=3,
         diffusion=1,
-        copies=2,
     )
     save_model(fresh(config), tmp_path / "w.safetensors", {}, half=False)
     assert load_model(tmp_path / "w.safetensors").config == config
@@ -138,12 +138,77 @@ def test_identity_changes_with_the_config_even_if_all_weights_are_the_same(
 
 def test_options_added_later_leave_older_identities_as_they_are(tiny_codec: IterativeCodec) -> None:
     options = dataclasses.asdict(tiny_codec.config)
-    added = {"priming": 0, "diffusion": 0, "copies": 4, "projections": 1, "linear_path": False}
+    added = {"priming": 0, "diffusion": 0, "projections": 1, "linear_path": False}
     assert {name: options.pop(name) for name in added} == added
     digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
     for name, value in sorted(tiny_codec.state_dict().items()):
         digest.update(name.encode() + value.numpy().tobytes())
     assert model_identity(tiny_codec) == digest.digest()[:4]
+
+
+def test_copies_are_stored_where_older_files_have_them(tmp_path: Path) -> None:
+    cell = {"name": "associative_lstm", "copies": 2}
+    codec = fresh(codec_config(decoder_cell=cell, width=0.03))
+    save_model(codec, tmp_path / "w.safetensors", {}, half=False)
+    with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
+        stored = json.loads(file.metadata()["config"])
+    assert (stored["decoder_cell"], stored["copies"]) == ("associative_lstm", 2)
+    assert load_model(tmp_path / "w.safetensors").config == codec.config
+    both = fresh(codec_config(encoder_cell=cell, decoder_cell="associative_lstm", width=0.03))
+    save_model(both, tmp_path / "both.safetensors", {}, half=False)
+    assert load_model(tmp_path / "both.safetensors").config == both.config
+
+
+# Parts of other packages
+
+
+@pytest.fixture
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package whose import leaves a trace, with a reconstruction framework and something that is no module."""
+    package = f"stranger_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{package}.py").write_text(
+        "import pathlib\n"
+        "from rnncodec.network.reconstruction import Additive\n"
+        "pathlib.Path(__file__).with_name('imported').touch()\n"
+        "class Framework(Additive):\n    pass\n"
+        "def run(): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(parts, "_allowed", set())
+    return package
+
+
+def test_a_weights_file_imports_no_package_that_is_not_allowed(
+    other_package: str, tmp_path: Path, tiny_codec: IterativeCodec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stored(target: str, name: str) -> Path:
+        config = dataclasses.replace(tiny_codec.config, reconstruction={"_target_": target})
+        renamed = IterativeCodec(tiny_codec.config)
+        renamed.config = config
+        (tmp_path / name).mkdir()
+        save_model(renamed, tmp_path / name / "weights.safetensors", {}, half=False)
+        return tmp_path / name / "weights.safetensors"
+
+    path = stored(f"{other_package}.Framework", "run")
+    for given in (path, path.parent):
+        with pytest.raises(
+            ModelError, match=f"needs {other_package}.Framework .* set RNNCODEC_PACKAGES={other_package}"
+        ):
+            load_model(given)
+    (path.parent / "config.yaml").write_text(f"reconstruction:\n  _target_: {other_package}.Framework\n")
+    with pytest.raises(ModelError, match="RNNCODEC_PACKAGES"):
+        load_model(path)  # the file alone reads no config
+    assert not (tmp_path / "imported").exists()
+    assert load_model(path.parent).config.packages == [other_package]  # the folder of a run
+    assert (tmp_path / "imported").exists()
+    monkeypatch.setattr(parts, "_allowed", set())
+    monkeypatch.setenv("RNNCODEC_PACKAGES", f"another,{other_package}")
+    assert model_identity(load_model(path)) == model_identity(load_model(path.parent))
+    monkeypatch.delenv("RNNCODEC_PACKAGES")
+    assert type(load_model(path, packages=[other_package]).reconstruction).__name__ == "Framework"
+    for target, message in ((".run", "no class of modules"), (".Absent", "no class of modules"), ("x.y", "imported")):
+        with pytest.raises(ModelError, match=message):
+            load_model(stored(other_package + target, f"bad{target}"), packages=[other_package, f"{other_package}x"])
 
 
 # Context models

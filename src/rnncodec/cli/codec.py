@@ -296,8 +296,10 @@ def info(
         from rnncodec.network.cost import cost  # with torch, which files do not need
         from rnncodec.weights.weights_file import load_model
 
-        network = cost(load_model(model).config)
-        print(json.dumps({"model": model} | asdict(network)) if as_json else f"{model}: {network}")
+        config = load_model(model).config
+        needs = f"; needs the package {' and '.join(config.packages)}" if config.packages else ""
+        described = {"model": model} | asdict(cost(config)) | {"packages": config.packages}
+        print(json.dumps(described) if as_json else f"{model}: {cost(config)}{needs}")
 
     def show(source: str) -> None:
         described = describe(source, bitstream.Reader(read_chunks(source)).file())

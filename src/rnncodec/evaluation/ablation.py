@@ -19,7 +19,7 @@ from rnncodec.evaluation.rate_distortion import area, rate_at
 from rnncodec.evaluation.sources import differences, from_folders
 from rnncodec.evaluation.summary import ABSENT, markdown
 from rnncodec.network.codec import STRIDE
-from rnncodec.network.config import ADDED, CodecConfig
+from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import cost
 from rnncodec.training.run.folder import CONFIG, HISTORY
 
@@ -116,8 +116,8 @@ def read_run(folder: Path) -> Run:
         psnr_at_end = np.interp(RATES[-1], rates, psnr, np.nan, np.nan)
         rows.append([step + 1, seconds, *qualities, psnr_at_end, rate_at(points, TARGET), area(points, RATES[-1])])
     config = yaml.safe_load((folder / CONFIG).read_text())
-    reconstruction = {"reconstruction": config["reconstruction"]["name"]}
-    network = cost(CodecConfig.from_mapping({**ADDED, **config["model"], **reconstruction}))
+    options = {**ADDED, **config["model"], "reconstruction": config["reconstruction"]}
+    network = cost(CodecConfig.from_mapping(from_older(options)))
     rows = [[*row, network.encoder, network.decoder] for row in rows]
     return Run(str(config["group"]), source.options, np.array(rows, dtype=float))  # None becomes NaN
 

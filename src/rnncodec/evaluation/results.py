@@ -8,6 +8,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, astuple, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import torch
 
 from rnncodec.atomic_file import is_file_name, replacing
-from rnncodec.errors import DataError
+from rnncodec.errors import DataError, PackageError
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import DECODING_MACS, Curve, finite, mean_curve, read_curve, write_curve
 from rnncodec.evaluation.measure import Point
@@ -24,7 +25,7 @@ from rnncodec.evaluation.summary import Summary, point_table, summarize, summary
 from rnncodec.fileformat.bitstream import MAX_LAYERS
 from rnncodec.fileformat.json_input import read_json
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.config import ADDED, CodecConfig
+from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
 from rnncodec.network.options import is_whole
 from rnncodec.pictures.limits import MOST_EFFORT
@@ -89,13 +90,13 @@ class About:
     @property
     def cost(self) -> Cost:
         """The cost of the network."""
-        return cost(CodecConfig.from_mapping(ADDED | self.network))
+        return cost(CodecConfig.from_mapping(from_older(ADDED | self.network)))
 
     @property
     def parameters(self) -> int:
         """The number of weights of the network, without those of a context model."""
         with torch.device("meta"):
-            network = IterativeCodec(CodecConfig.from_mapping(ADDED | self.network))
+            network = IterativeCodec(CodecConfig.from_mapping(from_older(ADDED | self.network)))
         return sum(each.numel() for each in network.parameters())
 
     @property
@@ -154,7 +155,8 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
         title = CLASSICAL[codec].title if codec in CLASSICAL else f"rnncodec, model {about.identity}"
         curves.append(mean_curve(codec, f"{title}, {described}", [measurements[codec, photo] for photo in photos]))
     steps = curves[0].results["setting"]
-    curves[0].results[DECODING_MACS] = [about.cost.decoder * t for t in steps]
+    with suppress(PackageError):  # results are shown without the packages of the network
+        curves[0].results[DECODING_MACS] = [about.cost.decoder * t for t in steps]
     curves += anchors
     baseline = next((curve for curve in curves if curve.name == about.compare_to), None)
     return Evaluation(

@@ -103,7 +103,8 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         about = evaluation.about
         training = {name: value for name, value in about.training.items() if name != "options"}
         network = {name: value for name, value in about.network.items() if name != "reconstruction"}
-        named = {"reconstruction": {"name": about.network.get("reconstruction")}}
+        part = about.network.get("reconstruction")
+        named = {"reconstruction": part if isinstance(part, dict) else {"name": part}}
         options = flat({"model": network, "training": training, **named, **about.training.get("options", {})})
     if run:
         options |= flat({name: value for name, value in read_options(run / CONFIG).items() if name not in LEFT_OUT})

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.network.binarizer import BINARIZERS
-from rnncodec.network.cells import cell_named
+from rnncodec.network.cells import CELLS
 from rnncodec.network.config import CodecConfig
 from rnncodec.network.linear_path import LinearPath
+from rnncodec.network.parts import make
 from rnncodec.network.projection import Projection, own_index
 from rnncodec.network.reconstruction import RECONSTRUCTIONS
 from rnncodec.network.residual_normalization import ResidualNormalization, Unnormalized
@@ -50,13 +51,12 @@ class Encoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        cell = cell_named(config.encoder_cell, config.copies)
         channels = config.channels(config.encoder_channels)
         stride = STRIDE >> len(config.encoder_hidden_kernels)
         self.fold = max(1, stride // 2)
         self.conv = nn.Conv2d(3 * self.fold**2, channels[0], kernel_size=3, stride=stride // self.fold, padding=1)
         self.cells = nn.ModuleList(
-            cell(inputs, outputs, kernel=3, stride=2, hidden_kernel=hidden_kernel)
+            make(config.encoder_cell, CELLS, inputs, outputs, kernel=3, stride=2, hidden_kernel=hidden_kernel)
             for inputs, outputs, hidden_kernel in zip(
                 channels[:-1], channels[1:], config.encoder_hidden_kernels, strict=True
             )
@@ -89,12 +89,11 @@ class Decoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        cell = cell_named(config.decoder_cell, config.copies)
         channels = config.channels(config.decoder_channels)
         inputs = [channels[0], *(outputs // 4 for outputs in channels[1:])]
         self.conv = Projection(config.bits, channels[0], config.projections)
         self.cells = nn.ModuleList(
-            cell(inputs, outputs, kernel=3, stride=1, hidden_kernel=hidden_kernel)
+            make(config.decoder_cell, CELLS, inputs, outputs, kernel=3, stride=1, hidden_kernel=hidden_kernel)
             for inputs, outputs, hidden_kernel in zip(
                 inputs[:-1], channels[1:], config.decoder_hidden_kernels, strict=True
             )
@@ -142,9 +141,9 @@ class IterativeCodec(nn.Module):
         self.training_info: dict[str, Any] = {}  # how the weights were trained, if they come from a file
         self.context: Any = None  # the context model of its codes (`rnncodec.entropy.interface`), if their file has one
         self.encoder = Encoder(config)
-        self.binarizer = BINARIZERS[config.binarizer](self.encoder.out_channels, config.bits, config.projections)
+        self.binarizer = make(config.binarizer, BINARIZERS, self.encoder.out_channels, config.bits, config.projections)
         self.decoder = Decoder(config)
-        self.reconstruction = RECONSTRUCTIONS[config.reconstruction]()
+        self.reconstruction = make(config.reconstruction, RECONSTRUCTIONS)
         self.normalization = ResidualNormalization() if config.residual_normalization else Unnormalized()
 
     def iterate(self, images: Tensor, iterations: int) -> Iterator[tuple[Tensor, Tensor]]:

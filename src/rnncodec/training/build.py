@@ -16,7 +16,8 @@ from rnncodec.entropy.contexts import context_config
 from rnncodec.entropy.networks import NETWORKS, Network, dequantize
 from rnncodec.errors import ConfigurationError, RnncodecError
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.config import CodecConfig
+from rnncodec.network.config import CodecConfig, from_older
+from rnncodec.network.parts import allow
 from rnncodec.terminal import log
 from rnncodec.training.context_module import ContextModule
 from rnncodec.training.initial_weights import load_initial_weights
@@ -130,7 +131,10 @@ def build_codec(config: DictConfig) -> IterativeCodec:
         ConfigurationError: an option cannot work, or ``weights`` names another network.
     """
     model = cast(dict[str, Any], OmegaConf.to_container(config.model, resolve=True))
-    codec = IterativeCodec(CodecConfig.from_mapping({**model, "reconstruction": config.reconstruction.name}))
+    reconstruction = OmegaConf.to_container(config.reconstruction, resolve=True)
+    network = CodecConfig.from_mapping(from_older({**model, "reconstruction": reconstruction}))
+    allow(network.packages)  # the config of a run is a program
+    codec = IterativeCodec(network)
     if config.weights is not None:
         load_initial_weights(codec, config.weights)
     return codec

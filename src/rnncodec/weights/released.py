@@ -7,6 +7,7 @@ from safetensors import safe_open
 
 DEFAULT_MODEL = "light"
 RUN_WEIGHTS = "weights.safetensors"  # the file in the folder of a run
+RUN_CONFIG = "config.yaml"  # every option of the run, in the same folder
 
 
 def released_models() -> dict[str, Path]:

@@ -6,7 +6,7 @@ A file may also hold a context model of the network's codes. The names of its te
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,15 @@ from rnncodec.atomic_file import replacing
 from rnncodec.entropy.checkerboard_integers import TYPES
 from rnncodec.entropy.contexts import context_config, context_model, tensor_shapes
 from rnncodec.entropy.interface import ContextModel
-from rnncodec.errors import ConfigurationError, ModelError
+from rnncodec.errors import ConfigurationError, ModelError, PackageError
 from rnncodec.fileformat.bitstream import MAX_LAYERS, RAW
 from rnncodec.fileformat.json_input import parse_json
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.config import ADDED, CodecConfig
+from rnncodec.network.config import ADDED, CodecConfig, as_older, from_older
 from rnncodec.network.options import is_whole
+from rnncodec.network.parts import allow
 from rnncodec.weights.hub import download, is_on_hub
-from rnncodec.weights.released import DEFAULT_MODEL, RUN_WEIGHTS, released_models
+from rnncodec.weights.released import DEFAULT_MODEL, RUN_CONFIG, RUN_WEIGHTS, released_models
 
 FORMAT = "rnncodec-1"
 CONTEXT = "context."
@@ -71,15 +72,20 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
         save_file(tensors, temporary, metadata)
 
 
-def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> IterativeCodec:
+def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL, packages: Collection[str] = ()) -> IterativeCodec:
     """The network in a weights file, or the released one of that name, or that of a repository on the Hugging Face Hub
     (``hf://OWNER/NAME``, needs huggingface_hub), in eval mode, on the CPU, in float32.
 
     ``codec.training_info`` is the ``training`` that was given to `save_model`; ``codec.context`` is the context model
     in the file, or None.
 
+    Args:
+        packages: whose classes the file may name as parts of the network. Without them such a file is refused, unless
+            it is that of a run's folder, whose config names the class.
+
     Raises:
-        ModelError: no such file or name, or not a weights file of rnncodec, or its weights are not finite.
+        ModelError: no such file or name, or not a weights file of rnncodec, or its weights are not finite; or it needs
+            a package that is not allowed (`rnncodec.network.parts`).
         ConfigurationError: huggingface_hub is needed and missing.
     """
     path = find_model(path_or_name)
@@ -91,12 +97,25 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL) -> Iterativ
                 raise ModelError(
                     f"{path}: not weights of rnncodec, or of a newer version (format {metadata.get('format')})"
                 )
+            allow(packages)
             try:
-                return _network(file, metadata).eval()
+                config = CodecConfig.from_mapping(from_older(ADDED | stored_options(_values(metadata, "config"))))
+                allow(packages_of_run(Path(path_or_name), config))
+                return _network(file, config, metadata).eval()
+            except PackageError as error:
+                raise ModelError(f"{path}: {error}") from None
             except (KeyError, TypeError, ValueError, RuntimeError, ConfigurationError, ModelError) as error:
                 raise ModelError(f"{path}: its weights and its config do not fit together ({error})") from None
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({error})") from None
+
+
+def packages_of_run(folder: Path, config: CodecConfig) -> list[str]:
+    """Those packages of ``config`` that the run in ``folder`` names in its own config, which is a program already. None
+    if ``folder`` is no folder of a run."""
+    saved = folder / RUN_CONFIG
+    text = saved.read_text() if config.packages and saved.is_file() else ""
+    return [package for package in config.packages if f"_target_: {package}." in text]
 
 
 def check_lengths(path: Path) -> None:
@@ -109,14 +128,13 @@ def check_lengths(path: Path) -> None:
             raise ModelError(f"{path}: not a readable safetensors file (its {name} has {found:,} bytes, over {most:,})")
 
 
-def _network(file: Any, metadata: Mapping[str, str]) -> IterativeCodec:
-    """The network in an open weights ``file``. The names, types and shapes of all tensors are compared with the config
-    before memory is taken for any of them.
+def _network(file: Any, config: CodecConfig, metadata: Mapping[str, str]) -> IterativeCodec:
+    """The network of this ``config`` in an open weights ``file``. The names, types and shapes of all tensors are
+    compared with the config before memory is taken for any of them.
 
     Raises:
         KeyError, ValueError, ConfigurationError, ModelError: the file is not as `save_model` writes them.
     """
-    config = CodecConfig.from_mapping(ADDED | stored_options(_values(metadata, "config")))
     training = _values(metadata, "training")
     if not is_whole(training.get("iterations", 1), 1, MAX_LAYERS):
         raise ModelError(f"training.iterations must be a whole number from 1 to {MAX_LAYERS}")
@@ -212,7 +230,8 @@ def identities(codec: IterativeCodec) -> dict[int, bytes]:
 
 def _options(config: CodecConfig) -> str:
     """The config as JSON, as it is stored in the file and hashed for the identity."""
-    options = {name: value for name, value in asdict(config).items() if (name, value) not in ADDED.items()}
+    options = as_older(asdict(config))
+    options = {name: value for name, value in options.items() if (name, value) not in ADDED.items()}
     return json.dumps({STORED_OPTIONS.get(name, name): value for name, value in options.items()}, sort_keys=True)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils._pytree import tree_map
 
-from rnncodec.network.cells import CELLS, cell_named
+from rnncodec.network.cells import CELLS
 from rnncodec.network.cells.associative_lstm import AssociativeLSTM, bound
 
 IN, CHANNELS, COPIES = 3, 8, 4
@@ -19,7 +19,7 @@ BATCH, HEIGHT, WIDTH = 2, 8, 12
 def build(name: str, stride: int = 1, hidden_kernel: int = 3) -> nn.Module:
     """A cell with weights large enough to use the bends of its non-linearities."""
     torch.manual_seed(1)
-    cell = cell_named(name, COPIES)(IN, CHANNELS, kernel=3, stride=stride, hidden_kernel=hidden_kernel).double()
+    cell = CELLS[name](IN, CHANNELS, kernel=3, stride=stride, hidden_kernel=hidden_kernel).double()
     for parameter in cell.parameters():
         nn.init.normal_(parameter, std=0.3)
     return cell

@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rnncodec.errors import PackageError
 from rnncodec.evaluation.curves import DECODING_MACS, METRICS, Curve
 from rnncodec.evaluation.report.settings import settings
 from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, choose, ranked, view
@@ -117,9 +118,12 @@ def network_cells(source: Source) -> list[str]:
         return [ABSENT] * len(NETWORK)
     about = source.evaluation.about
     steps = about.training.get("steps")
+    try:
+        network = [f"{about.parameters / 1e6:.2f} M", f"{about.cost.encoder:.1f} / {about.cost.decoder:.1f}"]
+    except PackageError:  # parts of a package that is not imported for a report
+        network = [ABSENT, ABSENT]
     return [
-        f"{about.parameters / 1e6:.2f} M",
-        f"{about.cost.encoder:.1f} / {about.cost.decoder:.1f}",
+        *network,
         f"{steps:,}" if isinstance(steps, int) else ABSENT,
     ]
 

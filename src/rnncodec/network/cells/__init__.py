@@ -1,7 +1,7 @@
 """Recurrent convolutional cells: one file each, one contract.
 
-A cell is built as ``Cell(in_channels, channels, kernel, stride, hidden_kernel)`` and called as
-``cell(x, state) -> (output, state)``:
+A cell is built as ``Cell(in_channels, channels, kernel, stride, hidden_kernel)``, with its own options behind these,
+and called as ``cell(x, state) -> (output, state)``:
 
 - ``x``: ``[B, in_channels, H, W]``; ``output``: ``[B, channels, H / stride, W / stride]``.
 - ``state`` is None at the first iteration, and later what the cell returned at the iteration before. Only the cell
@@ -13,9 +13,6 @@ A cell is built as ``Cell(in_channels, channels, kernel, stride, hidden_kernel)`
 
 To add a cell, write a file beside these and name its class in ``CELLS``.
 """
-
-from collections.abc import Callable
-from functools import partial
 
 from torch import nn
 
@@ -33,12 +30,4 @@ CELLS: dict[str, type[nn.Module]] = {
     "associative_lstm": AssociativeLSTM,
 }
 
-
-def cell_named(name: str, copies: int) -> Callable[..., nn.Module]:
-    """The cell that ``CELLS`` has under ``name``, with the signature above. ``copies`` is used by the associative LSTM
-    alone."""
-    cell = CELLS[name]
-    return partial(cell, copies=copies) if cell is AssociativeLSTM else cell
-
-
-__all__ = ["CELLS", "GRU", "LSTM", "AssociativeLSTM", "MinimalGRU", "ResidualGRU", "cell_named"]
+__all__ = ["CELLS", "GRU", "LSTM", "AssociativeLSTM", "MinimalGRU", "ResidualGRU"]

@@ -9,7 +9,10 @@ import random
 import torch
 from torch import Tensor, nn
 
+from rnncodec.errors import ConfigurationError
 from rnncodec.network.cells.sums import summed, wide
+
+MOST_COPIES = 64
 
 
 def bound(real: Tensor, imaginary: Tensor) -> tuple[Tensor, Tensor]:
@@ -31,14 +34,19 @@ class AssociativeLSTM(nn.Module):
 
     Args:
         copies: N, how many copies the memory keeps. The interference falls as N grows, the time of a step rises.
+
+    Raises:
+        ConfigurationError: ``copies`` is not a whole number from 1 to MOST_COPIES.
     """
 
     permutations: Tensor
 
     def __init__(
-        self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int, copies: int
+        self, in_channels: int, channels: int, kernel: int, stride: int, hidden_kernel: int, copies: int = 4
     ) -> None:
         super().__init__()
+        if type(copies) is not int or not 1 <= copies <= MOST_COPIES:
+            raise ConfigurationError(f"copies must be a whole number from 1 to {MOST_COPIES}, not {copies}")
         half = channels // 2  # complex channels
         # Three real gates f, i, o and three complex vectors j, r_i, r_o.
         self.input_gates = nn.Conv2d(in_channels, 9 * half, kernel, stride, padding=kernel // 2)
