@@ -13,7 +13,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import rnncodec.training.launch.hydra_start  # noqa: F401
-from rnncodec.errors import RnncodecError
+from rnncodec.errors import RnncodecError, from_system
+from rnncodec.terminal import printable
 from rnncodec.training.launch.start import job, single, train_rank
 from rnncodec.training.process.ranks import adopt_srun, started_together
 
@@ -32,7 +33,9 @@ def main(config: DictConfig) -> float | None:
             return train_rank(config, folder, hydra_config.overrides.task)
         return single(config, folder, hydra_config.overrides.task)
     except RnncodecError as error:
-        raise CompactHydraException(str(error)) from None
+        raise CompactHydraException(printable(str(error))) from None
+    except OSError as error:  # a full disk, or a file that may not be read
+        raise CompactHydraException(printable(str(from_system(error)))) from None
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ def from_system(error: OSError) -> RnncodecError:
     users: the name of the file or folder, and the reason."""
     reason = error.strerror or str(error)
     message = reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
-    return OutputError(message) if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS) else InputError(message)
+    unwritable = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+    return OutputError(message) if error.errno in unwritable else InputError(message)
 
 
 class TrainingError(RnncodecError):

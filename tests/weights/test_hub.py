@@ -16,7 +16,7 @@ from PIL import Image
 import rnncodec
 from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.weights import hub
+from rnncodec.weights import hub, weights_file
 from rnncodec.weights.released import released_models
 from rnncodec.weights.weights_file import model_identity
 from tests.weights.hub_server import COMMIT, HubServer
@@ -129,6 +129,18 @@ def test_what_is_not_there_or_not_allowed_is_said_in_one_sentence(server: HubSer
     server.files["owner/foreign"] = {"model.safetensors": b"no safetensors"}
     with pytest.raises(ModelError, match="not a readable safetensors file"):
         rnncodec.load_model("hf://owner/foreign")
+
+
+def test_a_file_over_the_limit_is_not_downloaded(
+    server: HubServer, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["owner/large"] = {"model.safetensors": tiny_weights.read_bytes()}
+    monkeypatch.setattr(weights_file, "MOST_BYTES", len(tiny_weights.read_bytes()) - 1)
+    with pytest.raises(
+        ModelError, match=r"hf://owner/large: .* is not downloaded: it has [\d,]+ bytes"
+    ):
+        rnncodec.load_model("hf://owner/large")
+    assert server.downloads == 0
 
 
 def test_without_huggingface_hub_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from rnncodec.atomic_file import replacing
 from rnncodec.distortion.metrics import decibels
 from rnncodec.errors import DataError
 from rnncodec.evaluation.measure import Point
@@ -77,7 +78,8 @@ def means(images: Sequence[Sequence[Point]], field: str) -> list[float]:
 
 def write_curve(curve: Curve, path: Path) -> None:
     content = {"name": curve.name, "description": curve.description, "results": curve.results}
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_curve(path: Path) -> Curve:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from rnncodec.atomic_file import is_file_name, replacing
+from rnncodec.atomic_file import is_file_name, naming, replacing
 from rnncodec.errors import DataError, PackageError
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import DECODING_MACS, Curve, finite, mean_curve, read_curve, write_curve
@@ -170,7 +170,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     write_measurements(evaluation.about, evaluation.measurements, folder)
     for curve in evaluation.curves:
         write_curve(curve, folder / f"{curve.name}.json")
-    (folder / SUMMARY).write_text(summary_text(evaluation))
+    with replacing(folder / SUMMARY) as temporary:
+        temporary.write_text(summary_text(evaluation))
 
 
 def summary_text(evaluation: Evaluation) -> str:
@@ -255,7 +256,8 @@ def write_measurements(about: About, measurements: Measurements, folder: Path) -
 
 def append_measurement(about: About, key: tuple[str, str], points: list[Point], folder: Path) -> None:
     """Add one measurement to MEASUREMENTS."""
-    with (folder / MEASUREMENTS).open("a", newline="") as file:
+    path = folder / MEASUREMENTS
+    with naming(path), path.open("a", newline="") as file:
         file.write(_lines(about, key, points))
 
 

@@ -14,7 +14,7 @@ from rnncodec.data.codes import CodesDataModule
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.contexts import context_config
 from rnncodec.entropy.networks import NETWORKS, Network, dequantize
-from rnncodec.errors import ConfigurationError, RnncodecError
+from rnncodec.errors import ConfigurationError, RnncodecError, from_system
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig, from_older
 from rnncodec.network.parts import allow
@@ -39,6 +39,8 @@ def build(config: DictConfig, **options: Any) -> Any:
     except InstantiationException as error:
         if isinstance(error.__cause__, RnncodecError):
             raise error.__cause__ from None
+        if isinstance(error.__cause__, OSError):  # a full disk, or a file that may not be read
+            raise from_system(error.__cause__) from None
         raise ConfigurationError(str(error)) from None
 
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.data.identity import dataset_identity
-from rnncodec.errors import RnncodecError
+from rnncodec.errors import RnncodecError, from_system
 from rnncodec.network.cost import cost
 from rnncodec.terminal import log
 from rnncodec.training.build import build, build_trainer, build_training
@@ -130,7 +130,8 @@ def main() -> None:
             raise SystemExit(0) from None  # another code would be a failure to the first process
         say_stopped(folder, interruption.received, stopped.step)
         raise SystemExit(STOPPED) from None
-    except RnncodecError as error:
+    except (RnncodecError, OSError) as raised:  # an OSError is a full disk, or a file that may not be read
+        error = from_system(raised) if isinstance(raised, OSError) else raised
         write_failure(folder, str(error))
         raise SystemExit(f"{error}") from None
     except Exception as error:

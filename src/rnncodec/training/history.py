@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from rnncodec.atomic_file import replacing
+from rnncodec.atomic_file import naming, replacing
 from rnncodec.training.run.folder import HISTORY
 
 Row = dict[str, str]  # the columns of one line: "step", and logged values by their names
@@ -49,7 +49,7 @@ class HistoryLogger(Logger):
             before = list(read_rows(self.path))
             self.columns = list(dict.fromkeys([*self.columns, *row]))
             self._write(before)
-        with self.path.open("a", newline="") as file:
+        with naming(self.path), self.path.open("a", newline="") as file:
             self._writer(file).writerow(row)
 
     def _write(self, rows: list[Row]) -> None:

@@ -193,7 +193,7 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
     """The path of a weights file, from a path, a run's folder, the name of released weights, or that of a repository on
     the Hugging Face Hub, whose file is downloaded."""
     if is_on_hub(path_or_name):
-        return download(str(path_or_name))
+        return download(str(path_or_name), MOST_BYTES)
     path = Path(path_or_name)
     try:
         if path.is_dir():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from rnncodec.atomic_file import replacing
 from rnncodec.evaluation.curves import METRICS, Curve
 from rnncodec.evaluation.rate_distortion import LIMIT
 from rnncodec.evaluation.summary import PUBLISHED
@@ -34,5 +35,6 @@ def write_plots(curves: Sequence[tuple[str, Curve]], folder: Path) -> list[Path]
         axes.legend(fontsize="small")
         for ending in ("png", "svg"):
             written.append(folder / f"{metric}.{ending}")
-            figure.savefig(written[-1], dpi=200)
+            with replacing(written[-1]) as temporary:
+                figure.savefig(temporary, dpi=200, format=ending)
     return written
