@@ -1,12 +1,14 @@
 """The context models as networks, which are trained, by name.
 
-A network is an nn.Module with the attribute ``config``. It maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits
-of P(bit = 1), of the same shape. Each logit may depend only on bits that are coded earlier. With a second argument
-``start`` it gives the logits from this iteration on.
+A network is an nn.Module that maps codes ``[T, B, bits, h, w]`` in {-1, +1} to the logits of P(bit = 1), of the same
+shape. Each logit may depend only on bits that are coded earlier. With a second argument ``start`` it gives the logits
+from this iteration on. Those of rnncodec have the attribute ``config``.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from torch import nn
 
 from rnncodec.entropy.binary_rnn import BinaryRNN
 from rnncodec.entropy.checkerboard import Checkerboard
@@ -20,7 +22,7 @@ from rnncodec.entropy.quantization import (
 )
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
 
-Network = Checkerboard | RecurrentCheckerboard | BinaryRNN
+Network = nn.Module
 
 
 class NetworkKind(NamedTuple):
@@ -39,9 +41,16 @@ NETWORKS = {
 }
 
 
+def name_of(network: Network) -> str | None:
+    """The name of a network's kind; None for one of another package."""
+    return next((name for name, kind in NETWORKS.items() if kind.network is type(network)), None)
+
+
 def codes_files(network: Network) -> bool:
-    """Whether `quantize` makes a context model of networks of this kind; else they only measure bits."""
-    return NETWORKS[network.config.name].quantize is not None
+    """Whether `quantize` makes a context model of networks of this kind; else, and in other packages, they only measure
+    bits."""
+    name = name_of(network)
+    return name is not None and NETWORKS[name].quantize is not None
 
 
 def quantize(network: Network) -> ContextModel | None:
@@ -50,8 +59,9 @@ def quantize(network: Network) -> ContextModel | None:
     Raises:
         ModelError: the weights are so large that sums of them would not be exact.
     """
-    kind = NETWORKS[network.config.name]
-    return None if kind.quantize is None else kind.quantize(network)
+    name = name_of(network)
+    kind = None if name is None else NETWORKS[name]
+    return None if kind is None or kind.quantize is None else kind.quantize(network)
 
 
 def dequantize(context: ContextModel) -> Network:

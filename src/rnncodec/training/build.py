@@ -9,6 +9,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment, TorchEla
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.data.datamodule import PatchDataModule
@@ -122,7 +123,8 @@ def build_codec_module(config: DictConfig) -> CodecModule:
 def build_context_module(config: DictConfig, codec: IterativeCodec) -> ContextModule:
     """The module that trains a context model of the codes of ``codec``."""
     context, optimizer = build_context(config, codec), build(config.optimizer)
-    return ContextModule(context, optimizer, warmup_steps=config.warmup_steps, final_lr=config.final_lr)
+    options = {name: config[name] for name in ("iterations", "warmup_steps", "final_lr")}
+    return ContextModule(context, optimizer, **options)
 
 
 def build_codec(config: DictConfig) -> IterativeCodec:
@@ -142,6 +144,14 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     return codec
 
 
+def build_network(config: DictConfig, shape: dict[str, int]) -> Network:
+    """A context model of another package, with random weights."""
+    network = build(config, **shape)
+    if not isinstance(network, nn.Module):
+        raise ConfigurationError(f"{config._target_} makes no module of torch")
+    return network
+
+
 def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
     """A new context model for the codes of ``codec``, with random weights, or with those of the context model that
     comes with ``weights``, if this has the same options.
@@ -152,8 +162,12 @@ def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
     """
     options = cast(dict[str, Any], OmegaConf.to_container(config.context, resolve=True))
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
-    wanted = context_config(options | shape)
     weights = config.get("weights")
+    if "_target_" in options:
+        if weights is not None and trains_context(config):
+            raise ConfigurationError(f"weights={weights} cannot be those of {config.context._target_}")
+        return build_network(config.context, shape)
+    wanted = context_config(options | shape)
     start = load_model(weights).context if weights is not None else None
     if start is not None and start.config == wanted:
         return dequantize(start).train().requires_grad_(True)

@@ -27,6 +27,7 @@ class ContextModule(L.LightningModule):
     …, the share of the raw bits that the context model saves in a file of t layers.
 
     Args:
+        iterations: of the codes.
         optimizer: a function from the parameters to the optimizer.
         warmup_steps, final_lr: see `warmup_cosine`.
     """
@@ -36,6 +37,7 @@ class ContextModule(L.LightningModule):
         model: Network,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         *,
+        iterations: int,
         warmup_steps: int,
         final_lr: float,
     ) -> None:
@@ -44,7 +46,7 @@ class ContextModule(L.LightningModule):
         self.optimizer = optimizer
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
-        self.iterations = model.config.iterations
+        self.iterations = iterations
 
     def training_step(self, codes: Tensor, batch_idx: int) -> Tensor:
         bits = bits_per_bit(self.model, codes)

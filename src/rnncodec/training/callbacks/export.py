@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from omegaconf import OmegaConf
 
-from rnncodec.entropy.networks import Network, codes_files, quantize
+from rnncodec.entropy.networks import Network, codes_files, name_of, quantize
 from rnncodec.errors import RnncodecError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.precision import round_weights
@@ -66,7 +66,8 @@ class ExportWeights(L.Callback):
         path = self._export(trainer, pl_module)
         network = self._context(pl_module)
         if network is not None and not codes_files(network):
-            log.print(f"{path} is without the context model: {network.config.name} codes no files", soft_wrap=True)
+            kind = name_of(network) or type(network).__name__
+            log.print(f"{path} is without the context model: {kind} codes no files", soft_wrap=True)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 import wandb
