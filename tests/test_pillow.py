@@ -253,3 +253,17 @@ def test_opening_a_file_does_not_load_torch(photo: Image.Image, save: Any, tmp_p
     command = [sys.executable, "-c", program, str(tmp_path / "photo.rnnc")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout == "(60, 70) RGB ['xmp'] False\n", done.stderr
+
+
+class Endless(io.BytesIO):
+    """A file that zeros without end follow."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        assert size >= 0, "it never ends"
+        return super().read(size).ljust(size, b"\0")
+
+
+def test_what_follows_a_file_without_end_is_not_read(photo: Image.Image, save: Any) -> None:
+    image = Image.open(Endless(save(photo)), formats=["RNNC"])
+    assert image.size == photo.size

@@ -14,7 +14,7 @@ from rnncodec.coding.targets import Target
 from rnncodec.errors import FormatError, ImageError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA
-from rnncodec.pictures.limits import MAX_PIXELS, too_large
+from rnncodec.pictures.limits import MAX_PIXELS, MAX_PIXELS_OF_ALL_LAYERS, too_large
 from rnncodec.pictures.pillow_metadata import as_info, metadata_of, picture_of
 from rnncodec.pictures.pixels import open_image, to_pixels_and_alpha
 from rnncodec.pictures.tiles import Region
@@ -139,10 +139,13 @@ def decompress_layers(
     *,
     model: str | os.PathLike[str] | None = None,
     device: str = "cpu",
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int = MAX_PIXELS_OF_ALL_LAYERS,
 ) -> Iterator[Image.Image]:
     """Yields the picture after each layer of an ``.rnnc`` file whose bytes arrive in ``chunks``, as from a network.
     Each picture is decoded as soon as its layer is whole. Other arguments are those of `decompress`.
+
+    The network's states of the whole picture are kept from one layer to the next. So the memory grows with the picture,
+    and the default of ``max_pixels`` is a quarter of that of `decompress`.
 
     If the file ends early or is damaged, there are fewer pictures, and a warning. The pictures are without metadata
     and alpha, which come last.

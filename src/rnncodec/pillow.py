@@ -24,6 +24,7 @@ from __future__ import annotations  # Pillow has a type that exists only in its 
 import io
 import os
 import warnings
+from functools import partial
 from typing import IO
 
 from PIL import Image, ImageFile
@@ -37,6 +38,7 @@ from rnncodec.pictures.pillow_metadata import as_info, picture_of
 MODEL: str | os.PathLike[str] | None = None
 DEVICE = "cpu"
 
+CHUNK = 1 << 16  # bytes that are read at a time
 FORMAT, SUFFIX, MIME = "RNNC", ".rnnc", "image/x-rnnc"
 OPTIONS = ("iterations", "bpp", "max_bytes", "psnr", "ms_ssim", "quality", "effort", "model", "device", "max_pixels")
 COLOURS = (KEY, "gamma", "chromaticity")  # other names of colours in the info of an image
@@ -51,8 +53,9 @@ class RnncImageFile(ImageFile.ImageFile):
 
     def _open(self) -> None:
         assert self.fp is not None
+        chunks = iter(partial(self.fp.read, CHUNK), b"")  # no more than the file needs: what follows may have no end
         try:
-            self._file = bitstream.read(self.fp.read())
+            self._file = bitstream.Reader(chunks).file()
         except FormatError as error:
             raise SyntaxError(str(error)) from None  # Pillow tries its other formats
         self._size = (self._file.header.width, self._file.header.height)

@@ -17,6 +17,7 @@ import rnncodec
 from rnncodec.cli import files
 from rnncodec.cli.files import check_output, write_output
 from rnncodec.errors import InputError, OutputError
+from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import srgb_profile
 
 
@@ -403,3 +404,19 @@ def test_commands_without_a_network_do_not_load_torch(
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
     assert done.returncode == exit_code, done.stderr
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_truncate_reads_no_more_of_a_pipe_than_the_file(tmp_path: Path) -> None:
+    header = bitstream.Header(b"anon", bitstream.RAW, 32, 16, 32, 3)
+    content = bitstream.write(header, [bytes(header.raw_size)] * 3)
+    (tmp_path / "a.rnnc").write_bytes(content)
+    endless = subprocess.Popen(["cat", tmp_path / "a.rnnc", "/dev/zero"], stdout=subprocess.PIPE)
+    command = [sys.executable, "-m", "rnncodec.cli", "truncate", "-", "--max-bytes", "50", "-o", "-"]
+    try:
+        done = subprocess.run(command, stdin=endless.stdout, capture_output=True, timeout=60)
+    finally:
+        endless.kill()
+        endless.communicate()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == bitstream.truncate(content, 50)

@@ -42,13 +42,21 @@ def test_small_files_that_claim_much_are_refused_before_the_work_and_name_the_op
     data = bitstream.write(header, [b""] * layers)
     for decompress in (
         rnncodec.decompress,
-        lambda data, **options: next(rnncodec.decompress_layers([data], **options)),
+        lambda data, **options: next(rnncodec.decompress_layers([data], max_pixels=MAX_PIXELS, **options)),
     ):
         started = time.process_time()
         with pytest.raises(FormatError, match=message) as refused:
             decompress(data, model=context_weights)
         assert "--max-pixels" in str(refused.value)
         assert time.process_time() - started < 2.0
+
+
+def test_the_limit_is_lower_where_the_states_of_all_tiles_are_kept(context_weights: Path) -> None:
+    model = TorchCodec(rnncodec.load_model(context_weights))
+    header = bitstream.Header(model.identity, model.coder, 10_000, 5_000, model.bits, 1)
+    data = bitstream.write(header, [b""])
+    with pytest.raises(FormatError, match=r"more than the limit of 44,739,242 pixels; .* max_pixels="):
+        next(rnncodec.decompress_layers([data], model=context_weights))
 
 
 def test_the_limits_are_raised_in_proportion_and_layers_that_are_not_wanted_do_not_count(context_weights: Path) -> None:

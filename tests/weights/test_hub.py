@@ -136,9 +136,7 @@ def test_a_file_over_the_limit_is_not_downloaded(
 ) -> None:
     server.files["owner/large"] = {"model.safetensors": tiny_weights.read_bytes()}
     monkeypatch.setattr(weights_file, "MOST_BYTES", len(tiny_weights.read_bytes()) - 1)
-    with pytest.raises(
-        ModelError, match=r"hf://owner/large: .* is not downloaded: it has [\d,]+ bytes"
-    ):
+    with pytest.raises(ModelError, match=r"hf://owner/large: .* is not downloaded: it has [\d,]+ bytes"):
         rnncodec.load_model("hf://owner/large")
     assert server.downloads == 0
 

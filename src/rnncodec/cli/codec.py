@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -258,10 +259,16 @@ def truncate(
     """
 
     def convert(source: str, target: str, step: Step) -> Converted:
-        content = read_input(source)
-        kept = bitstream.truncate(content, max_bytes, strip)
+        read = []
+
+        def counted() -> Iterator[bytes]:
+            for chunk in read_chunks(source):
+                read.append(len(chunk))
+                yield chunk
+
+        kept = bitstream.truncated(bitstream.Reader(counted()).file(), max_bytes, strip)
         layers = len(bitstream.read(kept).layers)
-        return Converted(kept, f"{len(content):,} → {len(kept):,} bytes, {layers} layers")
+        return Converted(kept, f"{sum(read):,} → {len(kept):,} bytes, {layers} layers")
 
     convert_all(files, output, Kind(SUFFIX, is_ours, begins_as_ours), overwrite, lambda: convert, keep_time)
 

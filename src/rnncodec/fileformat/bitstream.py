@@ -249,7 +249,11 @@ def truncate(content: bytes, max_bytes: int, strip: bool = False) -> bytes:
         FormatError: not an ``.rnnc`` file, or it has no whole layer.
         ConfigurationError: the first layer and the metadata do not fit.
     """
-    file = read(content)
+    return truncated(read(content), max_bytes, strip)
+
+
+def truncated(file: File, max_bytes: int, strip: bool = False) -> bytes:
+    """As `truncate`, of a file that was parsed."""
     if not file.layers:
         raise FormatError(f"nothing can be kept: {file.damage}")
     blocks = [(kind, each) for kind, each in file.blocks if kind == ALPHA or not strip]

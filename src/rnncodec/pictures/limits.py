@@ -11,6 +11,10 @@ MOST_EFFORT = 3  # the highest level of the search in `rnncodec.coding.code_sear
 # the network's memory for one tile.
 MAX_PIXELS = 178_956_970
 
+# The limit where the picture after each layer is shown: the network's states of all tiles are kept, which take several
+# times the memory of the picture.
+MAX_PIXELS_OF_ALL_LAYERS = MAX_PIXELS // 4
+
 BLOCK = 16  # pixels on a side of a block; one position of the codes stands for it
 LAYERS = 16  # of the largest picture that is allowed; networks are trained for no more
 
