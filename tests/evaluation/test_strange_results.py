@@ -68,6 +68,18 @@ def test_odd_measurements_are_refused(copied: Path, value: str) -> None:
         read_evaluation(copied)
 
 
+@pytest.mark.parametrize("line", [1, 2])
+@pytest.mark.parametrize("column", ["ms_ssim", "ssimulacra2"])
+def test_a_value_that_an_image_has_at_some_settings_only_is_refused(copied: Path, column: str, line: int) -> None:
+    lines = (copied / MEASUREMENTS).read_text().splitlines()
+    cells = lines[line].split(",")
+    cells[lines[0].split(",").index(column)] = ""
+    lines[line] = ",".join(cells)
+    (copied / MEASUREMENTS).write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=f"a value of {column} at some settings only"):
+        read_evaluation(copied)
+
+
 def test_lines_that_are_cut_off_or_missing_are_refused(copied: Path) -> None:
     content = (copied / MEASUREMENTS).read_text()
     lines = content.splitlines(keepends=True)

@@ -243,7 +243,7 @@ def read_about(folder: Path) -> About | None:
 
 
 COLUMNS = ["codec", "image", "sha256", *(field.name for field in fields(Point))]
-OPTIONAL = ("ms_ssim", "ssimulacra2")  # of these an image may have no value
+OPTIONAL = ("ms_ssim", "ssimulacra2")  # of these an image may have no value, at any setting
 
 
 def write_measurements(about: About, measurements: Measurements, folder: Path) -> None:
@@ -287,6 +287,10 @@ def read_measurements(folder: Path) -> Measurements:
             if values["bpp"] <= 0:
                 raise ValueError(f"a file of {values['bpp']} bits a pixel")
             measurements.setdefault(key, []).append(Point(**values))
+        for points in measurements.values():
+            for name in OPTIONAL:
+                if len({getattr(point, name) is None for point in points}) > 1:
+                    raise ValueError(f"an image has a value of {name} at some settings only")
     except FileNotFoundError:
         return {}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
