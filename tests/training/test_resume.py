@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.training.history import read_history
+from rnncodec.training.launch import start
 from rnncodec.training.launch.start import locked, single
 from rnncodec.training.process.interruption import STOPPED, interruption
 from rnncodec.training.run.checkpoints import AtomicCheckpoints, newest, steps_in
@@ -111,6 +112,23 @@ def test_run_that_another_process_trains_keeps_its_options(train: Callable[..., 
     with locked(folder), pytest.raises(RnncodecError, match="is being trained by another process"):
         train("trainer.max_steps=9", resume=True)
     assert snapshot(folder) == before
+
+
+def test_run_that_two_processes_train_is_not_resumed_meanwhile(
+    train: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[int] = []
+
+    def resume_meanwhile(folder: Path, processes: int) -> None:
+        before = snapshot(folder)
+        with pytest.raises(RnncodecError, match="is being trained by another process"):
+            train("trainer.max_steps=9", resume=True)
+        assert snapshot(folder) == before
+        refused.append(processes)
+
+    monkeypatch.setattr(start, "fit_apart", resume_meanwhile)
+    train("trainer.devices=2")
+    assert refused == [2]
 
 
 @pytest.mark.parametrize("place", ["step", "validation"])
