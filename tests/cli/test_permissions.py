@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_weights: Path) -> Itera
     """A folder that everybody may look into: ``open`` may be written to; ``closed`` holds the same files, and may not
     be looked into; of ``files`` none may be read, and nothing may be written beside them."""
     base = tmp_path_factory.mktemp("place")
-    for folder in [base, *base.parents[:2]]:  # pytest keeps them to itself
+    below = Path(tempfile.gettempdir())
+    for folder in [base, *(each for each in base.parents if below in each.parents)]:  # pytest keeps them to itself
         folder.chmod(0o755)
     kept = base / "files"
     kept.mkdir()

@@ -32,6 +32,9 @@ class ValidateEveryEpoch(L.Callback):
 
     def on_train_batch_start(self, trainer: L.Trainer, *_: Any) -> None:
         trainer.val_check_batch = self.batches
+        # Lightning counts the steps that loggers write after a validation. A checkpoint that was saved in a validation
+        # has one too few, and all values of a run that is resumed from it would be logged one step too early.
+        trainer.fit_loop.epoch_loop._batches_that_stepped = trainer.global_step
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
