@@ -417,7 +417,7 @@ def test_caches_of_other_pages_of_the_origin_are_kept(site: Site) -> None:
     other.goto(f"{address}/onnxruntime-license.txt")
     other.evaluate("names => Promise.all(names.map(name => caches.open(name)))", [*kept, older])
     page = site.open()
-    page.wait_for_function("navigator.serviceWorker.controller !== null", timeout=30_000)
+    assert eventually(lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
     names = set(page.evaluate("caches.keys()"))
     assert names > set(kept)
     assert older not in names
@@ -456,7 +456,7 @@ def test_page_works_without_a_network_once_it_is_loaded(site: Site, data: bytes)
     page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
     loaded = site.server.requests.count("ort-wasm-simd-threaded.wasm.gz")
     assert loaded == 1
-    page.wait_for_function("navigator.serviceWorker.controller !== null", timeout=30_000)
+    assert eventually(lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
     site.context.set_offline(True)
     page.reload()
     page.wait_for_selector("body[data-ready]", timeout=60_000)
