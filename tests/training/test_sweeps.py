@@ -197,7 +197,7 @@ def test_preempted_job_of_slurm_saves_returns_to_the_queue_and_goes_on(
     subprocess.run(["scancel", "--signal=USR2", "--name=rnncodec"], env=environment, check=True)
     wait_for((job / RESULT).is_file)
     (printed,) = sweep.glob(".submitit/*/*_0_log.out")
-    assert "stopped by SIG" in printed.read_text()
+    assert "stopped by SIGUSR2 after step" in printed.read_text()
     assert "Requeued" in printed.read_text()
     assert_equal_weights(job, unbroken)
 
