@@ -13,7 +13,8 @@ from rnncodec.training.run.outcome import write_result
 def job(folder: Path, loss: float, rate: float, **options: Any) -> tuple[Path, dict[str, Any]]:
     folder.mkdir()
     write_result(folder, 100, {"val/loss": loss, "eval/validation/bpp_at_0.90": rate}, pruned=False)
-    return folder, {"loss._target_": "rnncodec.distortion.losses.L1", "name": folder.name, **options}
+    own = {"name": folder.name, "folder": str(folder)}
+    return folder, {"loss._target_": "rnncodec.distortion.losses.L1", **own, **options}
 
 
 def shown(options: dict[Path, dict[str, Any]]) -> list[list[str]]:

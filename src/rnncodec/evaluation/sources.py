@@ -16,19 +16,7 @@ from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
 from rnncodec.terminal import log
 from rnncodec.training.history import read_history
 from rnncodec.training.run.folder import CONFIG, FAILURE, LOCK, OUTPUT
-
-LEFT_OUT = (
-    "folder",
-    "run_id",
-    "outputs",
-    "name",
-    "group",
-    "tags",
-    "job_type",
-    "choices",
-    "resume",
-    "resources",
-)  # options that say nothing about the method
+from rnncodec.training.run.options import says_method, single_options
 
 UNKNOWN = "–"
 
@@ -105,9 +93,9 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         network = {name: value for name, value in about.network.items() if name != "reconstruction"}
         part = about.network.get("reconstruction")
         named = {"reconstruction": part if isinstance(part, dict) else {"name": part}}
-        options = flat({"model": network, "training": training, **named, **about.training.get("options", {})})
+        options = texts({"model": network, "training": training, **named, **about.training.get("options", {})})
     if run:
-        options |= flat({name: value for name, value in read_options(run / CONFIG).items() if name not in LEFT_OUT})
+        options |= {name: text for name, text in texts(read_options(run / CONFIG)).items() if says_method(name)}
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
     training = finite_history(run) if run else {}
     return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, training)
@@ -145,15 +133,9 @@ def finite_history(run: Path) -> Series:
     }
 
 
-def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested options as ``{"a.b": "value"}``."""
-    found: dict[str, str] = {}
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        elif not str(name).endswith(("folder", "dirpath", "save_dir")) and "${" not in str(value):  # another option's
-            found[f"{prefix}{name}"] = str(value)
-    return found
+def texts(options: Mapping[str, Any]) -> dict[str, str]:
+    """Nested options as texts, by their full names. Those that refer to another option are left out."""
+    return {name: str(value) for name, value in single_options(options).items() if "${" not in str(value)}
 
 
 def differences(sources: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:

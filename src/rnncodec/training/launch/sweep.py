@@ -2,7 +2,7 @@
 
 import atexit
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
@@ -15,6 +15,7 @@ from rnncodec.terminal import Terminal
 from rnncodec.training.launch.sweep_results import results_table
 from rnncodec.training.process.hangup import survive_hangup
 from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.options import single_options
 from rnncodec.training.run.outcome import read_result, state
 from rnncodec.training.run.saved_config import load_config
 
@@ -49,7 +50,7 @@ def print_table(sweep: Path) -> None:
         table.add_row(escape(folder.name), kind, escape(detail))
     console = Terminal()
     console.print(table)
-    results = results_table({folder: single_options(load_config(folder)) for folder in states if holds_run(folder)})
+    results = results_table({folder: saved_options(folder) for folder in states if holds_run(folder)})
     if results is not None:
         console.print(results)
     console.print(f"Sweep:   {sweep}", soft_wrap=True, highlight=False)
@@ -84,7 +85,7 @@ def check_same(config: DictConfig, folder: Path) -> None:
     Raises:
         ConfigurationError: names the options that are different.
     """
-    asked, saved = single_options(config), single_options(load_config(folder))
+    asked, saved = single_options(resolved(config)), saved_options(folder)
     different = [
         name
         for name in sorted(asked.keys() | saved.keys())
@@ -97,17 +98,11 @@ def check_same(config: DictConfig, folder: Path) -> None:
         )
 
 
-def single_options(config: DictConfig) -> dict[str, Any]:
-    """The single options of ``config`` by their full names, but for those that name its folder."""
-    values: dict[str, Any] = {}
-    content = OmegaConf.to_container(config, resolve=True)
+def saved_options(folder: Path) -> dict[str, Any]:
+    """The single options of the run in ``folder``."""
+    return single_options(resolved(load_config(folder)))
 
-    def collect(value: Any, name: str) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                collect(inner, f"{name}.{key}" if name else str(key))
-        elif not name.endswith((".folder", ".dirpath", ".save_dir", ".id")):
-            values[name] = value
 
-    collect(content, "")
-    return values
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """``config`` as a plain dictionary, with the values of all references."""
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))

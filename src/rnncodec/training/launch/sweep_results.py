@@ -7,10 +7,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from rnncodec.training.run.options import says_method
 from rnncodec.training.run.outcome import read_result
 
 SEED = ("seed", "data.seed")
-UNSAID = ("name", "group", "tags", "choices", "run_id", "outputs", "resume", "resources", "trial")
 FIGURES = {  # by their names in result.json: the heading, and the decimals
     "eval/validation/bpp_at_0.90": ("bpp at 0.90", 3),
     "eval/validation/bpp_at_0.95": ("bpp at 0.95", 3),
@@ -56,7 +56,7 @@ def differences(options: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         name
         for name in names
-        if name not in SEED and name.split(".")[0] not in UNSAID and len({str(each.get(name)) for each in options}) > 1
+        if name not in SEED and says_method(name) and len({str(each.get(name)) for each in options}) > 1
     ]
 
 
