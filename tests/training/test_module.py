@@ -84,7 +84,13 @@ def test_validation_measures_in_full_precision(tiny_codec: IterativeCodec, shard
     torch.testing.assert_close(run.callback_metrics["val/ms_ssim_t01"], measured, rtol=0, atol=1e-6)
 
 
-def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("curriculum", "expected"),
+    [([1, 2, 4], [1, 1, 2, 2, 4, 4]), ([[1, 1, 4], 4], [1, 1, 4, 4, 4, 4]), ([[2, 4]], [2, 4, 2, 4, 2, 4])],
+)
+def test_a_curriculum_trains_fewer_iterations_at_first_or_in_turns(
+    shards_dir: Path, monkeypatch: pytest.MonkeyPatch, curriculum: list[int | list[int]], expected: list[int]
+) -> None:
     trained = []
     forward = IterativeCodec.forward
 
@@ -98,10 +104,10 @@ def test_a_curriculum_trains_fewer_iterations_at_first(shards_dir: Path, monkeyp
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
         steps_per_epoch=6, val_crop=176, val_photos=1, num_workers=0,
     )  # fmt: skip
-    learner = module(IterativeCodec(codec_config(width=0.03)), iterations=4, curriculum=[1, 2, 4])
+    learner = module(IterativeCodec(codec_config(width=0.03)), iterations=4, curriculum=curriculum)
     run = trainer(max_steps=6)
     run.fit(learner, datamodule=data)
-    assert trained == [1, 1, 2, 2, 4, 4]
+    assert trained == expected
     assert "val/psnr_t04" in run.callback_metrics
 
 
@@ -281,6 +287,8 @@ def test_frozen_parts_keep_their_weights_and_the_others_learn(tiny_codec: Iterat
     ("options", "named"),
     [
         ({"curriculum": [2, 5]}, "curriculum"),
+        ({"curriculum": [[2, 5], 4]}, "curriculum"),
+        ({"curriculum": [[], 4]}, "curriculum"),
         ({"iteration_decay": 0.0}, "iteration_decay"),
         ({"rate_weight": [0.1, -0.5]}, "rate_weight"),
         ({"frozen": ["decoder", "cells"]}, "frozen"),

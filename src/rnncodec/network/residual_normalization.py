@@ -30,7 +30,8 @@ class ResidualNormalization(nn.Module):
     @torch.no_grad()
     def update(self, residuals: Tensor) -> None:
         """Move the estimates towards the RMS of ``residuals`` ``[T, B, 3, H, W]``, those of iterations 1 to T, on
-        all ranks together.
+        all ranks together. Iterations that were never trained have the estimate of the last one that was; those after T
+        that were trained in an earlier step keep theirs.
 
         Raises:
             ValueError: T is larger than CAPACITY.
@@ -42,8 +43,10 @@ class ResidualNormalization(nn.Module):
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(mean_square)
             mean_square /= distributed.get_world_size()
+        last, later = self.rms[iterations - 1].clone(), self.rms[iterations:]
+        untrained = later == last  # compared on the device, which a step must not wait for
         self.rms[:iterations].lerp_(mean_square.sqrt(), MOMENTUM)
-        self.rms[iterations:] = self.rms[iterations - 1]
+        later.copy_(torch.where(untrained, self.rms[iterations - 1], later))
 
 
 class Unnormalized(nn.Module):

@@ -21,6 +21,7 @@ from rnncodec.network.config import CodecConfig, from_older
 from rnncodec.network.parts import allow
 from rnncodec.terminal import log
 from rnncodec.training.context_module import ContextModule
+from rnncodec.training.curriculum import Curriculum
 from rnncodec.training.initial_weights import load_initial_weights
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import resolve_compile
@@ -76,7 +77,7 @@ def build_trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list
     strategy: Any = "auto"
     if processes > 1:
         # With one iteration (two for a context model) some convolutions of the states get no gradient.
-        fewest = min([config.iterations, *(config.get("curriculum") or ())])
+        fewest = Curriculum(config.get("curriculum"), config.iterations).fewest
         strategy = DDPStrategy(find_unused_parameters=fewest <= 2)
         if is_first():
             log.print(shares(config, processes), soft_wrap=True)

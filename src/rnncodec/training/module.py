@@ -16,8 +16,8 @@ from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import STRIDE, IterativeCodec
-from rnncodec.network.options import is_whole
 from rnncodec.terminal import log
+from rnncodec.training.curriculum import Curriculum
 from rnncodec.training.learning_rate import scheduled, take_options
 
 PARTS = ("encoder", "binarizer", "decoder")
@@ -47,8 +47,9 @@ class CodecModule(L.LightningModule):
     Args:
         context: if given, ``train/bits_t01`` … and ``val/bits_t01`` …, the cost in bits of each bit, are logged too.
         optimizer: a function from the parameters to the optimizer.
-        curriculum: a schedule of the number of iterations: one entry for each of equally long parts of the training.
-        rate_weight: a schedule of the weight of the rate term, in the same way.
+        curriculum: how many iterations each step trains, see `Curriculum`.
+        rate_weight: a schedule of the weight of the rate term: one entry for each of equally long parts of the
+            training.
         rate_plateau, rate_power: see above. The rate has the full weight up to iteration ``rate_plateau``.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
@@ -67,7 +68,7 @@ class CodecModule(L.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         *,
         iterations: int,
-        curriculum: Sequence[int] | None,
+        curriculum: Sequence[int | Sequence[int]] | None,
         iteration_decay: float,
         rate_weight: Sequence[float],
         rate_plateau: float,
@@ -84,7 +85,7 @@ class CodecModule(L.LightningModule):
         self.context = context
         self.optimizer = optimizer
         self.iterations = iterations
-        self.curriculum = list(curriculum or [iterations])
+        self.curriculum = Curriculum(curriculum, iterations)
         self.iteration_decay = iteration_decay
         self.rate_weight = rate_weight
         self.rate_plateau = rate_plateau
@@ -94,10 +95,6 @@ class CodecModule(L.LightningModule):
         self.seed = seed
         self.compiled = compile
         self._started: float | None = None  # until the first step is done
-        if not all(is_whole(n, 1, iterations) for n in self.curriculum):
-            raise ConfigurationError(
-                f"curriculum needs whole numbers from 1 to iterations={iterations}, not {curriculum}"
-            )
         if not (isinstance(iteration_decay, int | float) and 0 < iteration_decay < math.inf):
             raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
         if not rate_weight or any(
@@ -129,7 +126,7 @@ class CodecModule(L.LightningModule):
 
     def training_step(self, images: Tensor, batch_idx: int) -> Tensor:
         progress = self.global_step / self.trainer.max_steps
-        iterations = value_at(self.curriculum, progress)
+        iterations = self.curriculum.at(self.global_step, self.trainer.max_steps)
         codes, reconstructions = self.codec(images, iterations)
         losses = self.loss(reconstructions, images)
         t = torch.arange(iterations, device=losses.device)
