@@ -21,7 +21,8 @@ from rnncodec.entropy.interface import Codes, ContextModel
 from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.pictures.pixels import find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import read_pixels
 from rnncodec.weights.weights_file import load_model
 
 SHOWN = (1, 2, 4, 8, 16)  # layers

@@ -24,7 +24,8 @@ from rnncodec.entropy.interface import ONE, Codes, ContextModel, replay
 from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.networks import NETWORKS, Network
 from rnncodec.fileformat import bitstream
-from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import Pixels, read_pixels
 from rnncodec.weights.released import DEFAULT_MODEL
 from rnncodec.weights.weights_file import load_model
 

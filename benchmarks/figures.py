@@ -27,7 +27,8 @@ from rnncodec.evaluation.measurement import Options, evaluate
 from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.fileformat import bitstream
-from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import Pixels, read_pixels
 from rnncodec.terminal import log, progress
 from rnncodec.weights.released import DEFAULT_MODEL
 

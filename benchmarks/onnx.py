@@ -27,7 +27,8 @@ from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.export.onnx import export
 from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.network.precision import fastest
-from rnncodec.pictures.pixels import find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import read_pixels
 from rnncodec.weights.released import DEFAULT_MODEL
 from rnncodec.weights.weights_file import load_model
 

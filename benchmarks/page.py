@@ -36,7 +36,8 @@ from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.export.onnx import export
 from rnncodec.export.web import write_page
 from rnncodec.fileformat import bitstream
-from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import Pixels, read_pixels
 from rnncodec.weights.released import DEFAULT_MODEL
 from rnncodec.weights.weights_file import load_model
 

@@ -32,7 +32,8 @@ from rnncodec.coding.targets import Target, bits_per_pixel
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.classical import classical
 from rnncodec.fileformat import bitstream
-from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import Pixels, read_pixels
 from rnncodec.weights.released import released_models
 
 LAYERS = (1, 2, 4, 8)

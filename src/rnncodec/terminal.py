@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -25,6 +26,11 @@ class Terminal(Console):
 
 
 log = Terminal(stderr=True, highlight=False)
+
+
+def say_left_out(line: str) -> None:
+    """Say in a line which files of a folder a command leaves out."""
+    log.print(f"[yellow]left out[/] {escape(line)}", soft_wrap=True)
 
 
 def progress() -> Progress:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from rnncodec.evaluation.measurement import evaluate
-from rnncodec.pictures.pixels import find_images
+from rnncodec.pictures.folders import find_images
 from tests.defaults import evaluation_options
 
 

@@ -26,7 +26,8 @@ from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_mea
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
 from rnncodec.fileformat import bitstream
-from rnncodec.pictures.pixels import find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import read_pixels
 from tests.defaults import evaluation_options
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import records
@@ -146,9 +147,13 @@ def test_broken_images_are_left_out_and_small_ones_have_no_ms_ssim(
 
     Image.new("RGB", (300, 160)).save(images / "small.png")
     Image.new("RGB", (300, 4)).save(images / "line.png")
+    (images / "notes.txt").write_text("a file of another kind")
+    (images / "more").mkdir()
     done = evaluate("baselines=[jpeg]", f"folder={tmp_path / 'x'}", "workers=1")
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("broken.png") == 1
+    assert f"left out 1 folder, such as {images / 'more'}" in done.stderr
+    assert f"left out 1 .txt file, such as {images / 'notes.txt'}" in done.stderr
     assert "300×4 pixels; the measures need 8 a side" in done.stderr
     assert "2 of 5 images could not be measured" in done.stdout
     evaluation = read_evaluation(tmp_path / "x")

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.markup import escape
-
 from rnncodec.atomic_file import shortened
 from rnncodec.cli.files import STANDARD_INPUT, STANDARD_OUTPUT, check_input, check_output, fail, run_each
 from rnncodec.errors import InputError, OutputError
 from rnncodec.pictures.folders import files_below, left_out
-from rnncodec.terminal import log
+from rnncodec.terminal import say_left_out
 
 SUFFIX = ".rnnc"
 LONGEST_NAME = 255  # bytes, on most file systems
@@ -93,7 +91,7 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
         known = set(paths)
         others = [path for path in found if path not in known and path.suffix.lower() != kind.suffix]
         for line in left_out(others):
-            log.print(f"[yellow]left out[/] {escape(line)}", soft_wrap=True)
+            say_left_out(line)
         plan.left_out += sum(not path.name.startswith(".") for path in others)
         if not paths and failed == plan.failed:
             raise InputError("no file in this folder can be an input")

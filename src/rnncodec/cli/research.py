@@ -13,7 +13,7 @@ from rnncodec.cli.app import app
 from rnncodec.cli.files import check_output, write_output
 from rnncodec.cli.options import Overwrite
 from rnncodec.errors import ConfigurationError
-from rnncodec.terminal import log, progress
+from rnncodec.terminal import log, progress, say_left_out
 
 
 @app.command()
@@ -60,7 +60,7 @@ def shards(
             jobs=jobs,
             part=(int(numbers[1]), int(numbers[2])),
             on_image=on_image,
-            on_left_out=lambda line: log.print(f"[yellow]left out[/] {escape(line)}", soft_wrap=True),
+            on_left_out=say_left_out,
         )
     log.print(
         f"{out}: {manifest.photos} images in {len(manifest.shards)} shards; "

@@ -17,8 +17,8 @@ from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evalu
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.evaluation.summary import TARGETS, marked_area, notes
 from rnncodec.evaluation.tracking import log_evaluation
-from rnncodec.pictures.pixels import find_images
-from rnncodec.terminal import Terminal, log, progress
+from rnncodec.pictures.folders import find_images
+from rnncodec.terminal import Terminal, log, progress, say_left_out
 from rnncodec.training.run.folder import CONFIG
 
 SAMPLES = "samples"
@@ -44,7 +44,7 @@ def evaluate_and_print(config: DictConfig) -> Path:
     Raises:
         RnncodecError: see `rnncodec.evaluation.measurement.evaluate`.
     """
-    images = sample_images() if config.images == SAMPLES else find_images(Path(config.images))
+    images = sample_images() if config.images == SAMPLES else find_images(Path(config.images), say_left_out)
     name = config.name or Path(config.model).resolve().with_suffix("").name
     if not is_file_name(name):
         raise ConfigurationError(

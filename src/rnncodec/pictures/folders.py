@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from rnncodec.errors import DataError
+from rnncodec.pictures.pixels import is_image_name
 from rnncodec.pictures.plugins import plugin_for_name
 
 
@@ -34,6 +36,28 @@ def files_below(folder: Path, on_error: Callable[[Path, str], None]) -> list[Pat
             else:
                 found.append(entry)
     return sorted(found)
+
+
+def find_images(folder: Path, on_left_out: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """The images in ``folder``, sorted by name; without those in folders below it. ``on_left_out`` is called with a
+    line on the folders, and on the other files of each ending.
+
+    Raises:
+        DataError: there is no image, or ``folder`` cannot be listed.
+    """
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: this folder cannot be read: {error.strerror}") from None
+    folders = [path for path in entries if path.is_dir()]
+    images = [path for path in entries if is_image_name(path) and path not in folders]
+    if folders:
+        on_left_out(f"{len(folders):,} folder{'s' if len(folders) > 1 else ''}, such as {folders[0]}")
+    for line in left_out(path for path in entries if path not in folders and path not in images):
+        on_left_out(line)
+    if not images:
+        raise DataError(f"no images in {folder}")
+    return images
 
 
 def left_out(paths: Iterable[Path]) -> list[str]:

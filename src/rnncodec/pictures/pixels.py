@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from rnncodec.errors import DataError, ImageError
+from rnncodec.errors import ImageError
 from rnncodec.pictures.colour_tags import KEY, colour_codes
 from rnncodec.pictures.colours import profile_of, srgb_profile, to_srgb
 from rnncodec.pictures.limits import MAX_PIXELS, too_large
@@ -193,11 +193,3 @@ def is_image_name(path: str | os.PathLike[str]) -> bool:
     """Whether Pillow can open files with the ending of this name."""
     register_plugins()
     return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN
-
-
-def find_images(folder: Path) -> list[Path]:
-    """The images in ``folder``, sorted by name. Raises DataError if there is none."""
-    paths = sorted(path for path in folder.iterdir() if is_image_name(path)) if folder.is_dir() else []
-    if not paths:
-        raise DataError(f"no images in {folder}")
-    return paths
