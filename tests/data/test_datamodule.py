@@ -52,6 +52,19 @@ def test_accumulated_batches_count_as_one_step(module_of: Callable[..., PatchDat
     assert [len(list(loader)) for _ in range(2)] == [6, 0]  # an epoch of four steps ends with the third
 
 
+def test_smooth_patches_are_in_their_places_when_a_run_goes_on(module_of: Callable[..., PatchDataModule]) -> None:
+    whole, resumed = module_of(smooth=0.5, patch_size=48), module_of(smooth=0.5, patch_size=48)
+    for module in (whole, resumed):
+        attach_trainer(module, max_steps=6)
+    loader, later = whole.train_dataloader(), resumed.train_dataloader()
+    batches = [batch for _ in range(2) for batch in loader]
+    flat = [bool((patch == patch[:, :1, :1]).all()) for batch in batches for patch in batch]
+    assert any(flat)
+    assert not all(flat)
+    later.load_state_dict({"batches": 4})
+    assert all(torch.equal(one, other) for one, other in zip(batches[4:], later, strict=True))
+
+
 @pytest.mark.filterwarnings("ignore:skipped")
 def test_broken_photos_are_counted(module_of: Callable[..., PatchDataModule], shards_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.tar").write_bytes(b"broken")
@@ -117,6 +130,8 @@ def test_small_and_broken_validation_photos_are_left_out(
     ("option", "value"),
     [
         ("sampling", "greedy"),
+        ("smooth", 1.5),
+        ("smooth", True),
         ("patch_size", 0),
         ("patch_size", 40),
         ("growth", []),

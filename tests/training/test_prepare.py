@@ -118,6 +118,7 @@ FITTING = {  # options, and those of ODD that they can work with
     "data.shuffle_buffer": [],
     "data.steps_per_epoch": [],
     "data.sampling": [],
+    "data.smooth": ["0"],
     "data.flip": ["true"],
     "data.val_photos": [],
     "data.val_crop": [],

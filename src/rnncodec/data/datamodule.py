@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 
 import lightning as L
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 from rnncodec.data.loader import EpochLoader
 from rnncodec.data.photos import read_photos
 from rnncodec.data.sampling import SAMPLERS
+from rnncodec.data.smooth import smooth_patches
 from rnncodec.data.stream import PatchStream
 from rnncodec.data.urls import expand_shards
 from rnncodec.errors import ConfigurationError, DataError
@@ -39,6 +41,7 @@ class PatchDataModule(L.LightningDataModule):
             as many pixels as before.
         patches_per_photo: how many patches are taken from a photo each time it is decoded.
         sampling: ``random`` or ``high_entropy``, see `rnncodec.data.sampling`.
+        smooth: the share of patches that are replaced by smooth ones, see `rnncodec.data.smooth`.
         shuffle_buffer: the size, in patches, of the buffer that mixes the patches of many photos.
         steps_per_epoch: steps between two validations. The data goes on from one to the next.
         val_photos: the largest number of photos for validation.
@@ -57,6 +60,7 @@ class PatchDataModule(L.LightningDataModule):
         batch_size: int,
         patches_per_photo: int,
         sampling: str,
+        smooth: float = 0.0,  # in runs of before there was none
         flip: bool,
         shuffle_buffer: int,
         steps_per_epoch: int,
@@ -78,6 +82,8 @@ class PatchDataModule(L.LightningDataModule):
             raise ConfigurationError(f"data.flip must be true or false, not {flip}")
         if sampling not in SAMPLERS:
             raise ConfigurationError(f"unknown data.sampling '{sampling}'; choose from {', '.join(SAMPLERS)}")
+        if isinstance(smooth, bool) or not (isinstance(smooth, int | float) and 0 <= smooth <= 1):
+            raise ConfigurationError(f"data.smooth must be from 0 to 1, not {smooth}")
         if patch_size < STRIDE or patch_size % STRIDE:
             raise ConfigurationError(f"data.patch_size must be a multiple of {STRIDE}, not {patch_size}")
         if val_crop < SMALLEST_CROP or val_crop % STRIDE:
@@ -105,6 +111,7 @@ class PatchDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.patches_per_photo = patches_per_photo
         self.sampling = sampling
+        self.smooth = smooth
         self.flip = flip
         self.shuffle_buffer = shuffle_buffer
         self.steps_per_epoch = steps_per_epoch
@@ -120,9 +127,10 @@ class PatchDataModule(L.LightningDataModule):
         epochs, parts = -(-trainer.max_steps // self.steps_per_epoch), len(self.growth)
         batches_per_epoch = self.steps_per_epoch * trainer.accumulate_grad_batches
         starts = (-(-part * epochs // parts) * batches_per_epoch for part in range(parts))
+        sampler = SAMPLERS[self.sampling]
         self.stream = PatchStream(
             self.train_shards,
-            sampler=SAMPLERS[self.sampling],
+            sampler=partial(smooth_patches, sampler, self.smooth) if self.smooth else sampler,
             patch_size=self.patch_size,
             growth=dict(zip(starts, self.growth, strict=True)),
             batch_size=self.batch_size,
