@@ -13,7 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 import rnncodec.training.launch.hydra_start  # noqa: F401
-from rnncodec.coding.interruption import ended_by_signals
+from rnncodec.coding.signals import ended_by_signals
 from rnncodec.errors import RnncodecError, from_system
 from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 from rnncodec.terminal import printable

@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.config import BinaryRNNConfig, CheckerboardConfig, RecurrentCheckerboardConfig
-from rnncodec.evaluation.measurement import Options
+from rnncodec.evaluation.measurement import EvaluationOptions
 from rnncodec.network.config import CodecConfig
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -48,8 +48,8 @@ def patches(train: str, val: str, **changes: Any) -> PatchDataModule:
     return PatchDataModule(train, val, **(values("base/data.yaml") | {"seed": 0} | changes))
 
 
-def evaluation_options(model: Path, images: list[Path], **changes: Any) -> Options:
+def evaluation_options(model: Path, images: list[Path], **changes: Any) -> EvaluationOptions:
     """By one process, without baselines."""
     options: dict[str, Any] = {"iterations": None, "baselines": (), "anchors": None, "compare_to": "jpeg"}
     options |= {"dataset": "two", "name": "tiny", "workers": 1, "device": "cpu"}
-    return Options(str(model), images, **(options | changes))
+    return EvaluationOptions(str(model), images, **(options | changes))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rnncodec.atomic_file import replacing
-from rnncodec.coding.interruption import ended_by_signals
+from rnncodec.coding.signals import ended_by_signals
 from rnncodec.coding.workers import Workers
 
 SECONDS = 60

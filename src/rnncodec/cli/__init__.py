@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from rnncodec.cli import codec, export, research
 from rnncodec.cli.app import app
-from rnncodec.coding.interruption import ended_by_signals
+from rnncodec.coding.signals import ended_by_signals
 from rnncodec.errors import RnncodecError, from_system
 from rnncodec.terminal import log
 

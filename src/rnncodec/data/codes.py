@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rnncodec.data.datamodule import MOST, PatchDataModule
+from rnncodec.data.eight_bits import from_eight_bits
 from rnncodec.data.loader import Batches, EpochLoader
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import IterativeCodec
@@ -73,8 +74,7 @@ class CodesDataModule(L.LightningDataModule):
         """The codes of images, uint8 ``[B, 3, H, W]``, on the CPU."""
         assert self.trainer is not None
         device = self.trainer.strategy.root_device
-        images = (images.to(device).float() / 255.0).to(memory_format=torch.channels_last)
-        return self.codec.to(device).encode(images, self.iterations).cpu()
+        return self.codec.to(device).encode(from_eight_bits(images.to(device)), self.iterations).cpu()
 
     def _shown(self, batches: Iterator[Tensor], total: int) -> Iterator[Tensor]:
         assert self.trainer is not None

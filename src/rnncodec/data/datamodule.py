@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from rnncodec.data.eight_bits import from_eight_bits
 from rnncodec.data.loader import EpochLoader
 from rnncodec.data.photos import read_photos
 from rnncodec.data.sampling import SAMPLERS
@@ -178,7 +179,7 @@ class PatchDataModule(L.LightningDataModule):
         return torch.from_numpy(pixels[top : top + height, left : left + width].copy()).permute(2, 0, 1)
 
     def on_after_batch_transfer(self, batch: Tensor, dataloader_idx: int) -> Tensor:
-        return (batch.float() / 255.0).to(memory_format=torch.channels_last)  # loaders yield bytes, to move less
+        return from_eight_bits(batch)  # loaders yield bytes, to move less
 
     @property
     def corrupt(self) -> int:

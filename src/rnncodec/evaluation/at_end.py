@@ -10,7 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from rnncodec.data.datamodule import PatchDataModule
-from rnncodec.evaluation.measurement import Options, evaluate
+from rnncodec.data.eight_bits import to_eight_bits
+from rnncodec.evaluation.measurement import EvaluationOptions, evaluate
 from rnncodec.evaluation.tracking import log_evaluation, scalars
 from rnncodec.training.loggers import RunLogger
 
@@ -32,7 +33,7 @@ class EvaluateAtEnd(L.Callback):
         results = self.folder / "evaluations" / "validation"
         shutil.rmtree(results, ignore_errors=True)  # the results of earlier weights, if a finished run was resumed
         evaluation = evaluate(
-            Options(
+            EvaluationOptions(
                 model=str(self.folder),
                 images=self._save_pictures(trainer, results / "photos"),
                 dataset="validation",
@@ -70,4 +71,4 @@ def pictures(data: L.LightningDataModule) -> Iterator[Tensor]:
         return
     for batch in data.val_dataloader():
         images = data.on_after_batch_transfer(data.on_before_batch_transfer(batch, 0), 0)
-        yield from (images.clamp(0.0, 1.0) * 255.0).round().byte().cpu()
+        yield from to_eight_bits(images).cpu()

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from rnncodec.atomic_file import is_file_name
 from rnncodec.errors import ConfigurationError, RnncodecError, from_system
-from rnncodec.evaluation.measurement import Options, evaluate
+from rnncodec.evaluation.measurement import EvaluationOptions, evaluate
 from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
@@ -51,7 +51,7 @@ def evaluate_and_print(config: DictConfig) -> Path:
             f"name={name} names the files of the results: it cannot have slashes or control characters, nor be longer "
             "than 200 characters; to choose their folder, use folder=…"
         )
-    options = Options(
+    options = EvaluationOptions(
         model=str(config.model),
         images=images,
         dataset=set_name(Path(config.images).resolve().name, images),
@@ -98,7 +98,7 @@ def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
     return instantiate(config.logger, id=None, name=name, save_dir=str(folder))
 
 
-def results_folder(config: DictConfig, options: Options) -> Path:
+def results_folder(config: DictConfig, options: EvaluationOptions) -> Path:
     """The folder of the results: inside the run whose weights are measured, else under ``config.outputs``. Its name
     holds that of the photos, with their hash, and the options that change the numbers, so that measurements of
     different things never meet."""

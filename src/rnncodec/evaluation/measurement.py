@@ -37,7 +37,7 @@ from rnncodec.pictures.pixels import Pixels, read_pixels
 
 
 @dataclass(frozen=True)
-class Options:
+class EvaluationOptions:
     """The options of an evaluation.
 
     Args:
@@ -81,7 +81,7 @@ class Job:
     effort: int
 
 
-def evaluate(options: Options, folder: Path, on_progress: Callable[[int, int, str], object]) -> Evaluation:
+def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[int, int, str], object]) -> Evaluation:
     """Measure everything that is not measured yet in ``folder``, and write the results there.
 
     ``on_progress(done, total, complaint)`` is called after each job. The complaint says why an image could not be
@@ -151,7 +151,7 @@ def earlier_in_words(count: int, total: int, before: About | None, now: About) -
     return f"{count} of {total} measurements are from an earlier call{by}"
 
 
-def check(options: Options) -> About:
+def check(options: EvaluationOptions) -> About:
     """Check the options, and describe the evaluation. Raises RnncodecError if an option has a wrong value."""
     ours = load_torch_codec(options.model, options.device)
     if options.workers is not None and options.workers < 1:
@@ -191,7 +191,7 @@ def check_names(names: list[str], anchors: list[Curve]) -> None:
         raise ConfigurationError(f"curves need names of their own, not {', '.join(names)}; choose another name=…")
 
 
-def outcomes(jobs: list[Job], options: Options) -> Generator[tuple[Job, list[Point] | str], None, None]:
+def outcomes(jobs: list[Job], options: EvaluationOptions) -> Generator[tuple[Job, list[Point] | str], None, None]:
     """Yields the jobs as they finish, each with its Points, or with a message if its image cannot be measured.
 
     Raises:

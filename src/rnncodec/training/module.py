@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from rnncodec.data.eight_bits import to_eight_bits
 from rnncodec.data.schedule import value_at
 from rnncodec.distortion.metrics import ms_ssim, psnr
 from rnncodec.entropy.cross_entropy import bits_per_bit
@@ -166,7 +167,7 @@ class CodecModule(L.LightningModule):
 
     def validation_step(self, images: Tensor, batch_idx: int) -> None:
         codes, reconstructions = self.codec(images, self.iterations)
-        pixels = (reconstructions.clamp(0.0, 1.0) * 255.0).round()
+        pixels = to_eight_bits(reconstructions).float()
         values = {"val/loss": self.loss(reconstructions, images).mean()}
         with torch.autocast(self.device.type, enabled=False):  # MS-SSIM's convolutions would run in bf16
             for name, metric in (("psnr", psnr), ("ms_ssim", ms_ssim)):

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from rnncodec.data.eight_bits import to_eight_bits
 from rnncodec.pictures.pixels import Pixels, amplified_residual
 
 
@@ -19,4 +20,4 @@ def strip(image: Tensor, reconstructions: Tensor) -> Image.Image:
 
 
 def _pixels(image: Tensor) -> Pixels:
-    return (image.clamp(0.0, 1.0) * 255.0).round().byte().permute(1, 2, 0).cpu().numpy()
+    return to_eight_bits(image).permute(1, 2, 0).cpu().numpy()
