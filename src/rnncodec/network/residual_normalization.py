@@ -7,7 +7,9 @@ improves on the one before from the start.
 """
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from rnncodec.network.ranks import mean_over_ranks
 
 CAPACITY = 64  # the most iterations that can be trained; later iterations use the scale of the last trained one
 MOMENTUM = 0.02  # of the running estimate, which averages about 50 steps
@@ -39,10 +41,7 @@ class ResidualNormalization(nn.Module):
         iterations = len(residuals)
         if iterations > CAPACITY:
             raise ValueError(f"residual normalization trains at most {CAPACITY} iterations, not {iterations}")
-        mean_square = residuals.float().square().mean(dim=(1, 2, 3, 4))
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(mean_square)
-            mean_square /= distributed.get_world_size()
+        mean_square = mean_over_ranks(residuals.float().square().mean(dim=(1, 2, 3, 4)))
         last, later = self.rms[iterations - 1].clone(), self.rms[iterations:]
         untrained = later == last  # compared on the device, which a step must not wait for
         self.rms[:iterations].lerp_(mean_square.sqrt(), MOMENTUM)

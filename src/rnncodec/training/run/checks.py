@@ -23,6 +23,7 @@ REAL = {  # the same, for numbers that need not be whole
     "final_lr": (0.0, 1.0),
     "rate_plateau": (1.0, float(CAPACITY)),
     "rate_power": (0.0, 4.0),
+    "rate_slope": (0.0, 1.0),
     "optimizer.lr": (1e-12, 1e3),
     "callbacks.average.decay": (0.0, 1.0),
     "trainer.gradient_clip_val": (1e-12, 1e12),
