@@ -1,5 +1,6 @@
 """What the processes of a training learn together: the scales of residuals, and the slopes that weigh the rate."""
 
+import math
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ def update_on_a_rank(rank: int, folder: str) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     normalization, slopes = ResidualNormalization(), RateSlope(torch.ones(2), momentum=1.0)
     normalization.update(torch.full((2, 1, 3, 16, 16), [3.0, 4.0][rank]))
-    slopes.update(torch.tensor([0.0, [-1.0, -4.0][rank]]), torch.tensor([0.0, [1.0, 3.0][rank]]))
+    slopes.update(torch.tensor([0.0, [-1.0, -4.0][rank]]), torch.tensor([1.0, [1.0, 3.0][rank]]))
     torch.save((normalization.scales(), slopes.weights()), f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
@@ -25,4 +26,4 @@ def test_scales_and_slopes_are_of_the_batches_of_all_ranks(tmp_path: Path) -> No
     assert torch.equal(weights, second[1])
     rms = ((3.0**2 + 4.0**2) / 2) ** 0.5
     torch.testing.assert_close(scales, torch.full_like(scales, 0.25 + MOMENTUM * (rms - 0.25)))
-    torch.testing.assert_close(weights, torch.full((2,), 2.5 / 2.0))
+    torch.testing.assert_close(weights, torch.full((2,), 2.5 / math.log(3.0)))

@@ -239,7 +239,8 @@ def test_rate_weights_follow_the_slopes_of_the_steps_before(images: torch.Tensor
         total = torch.stack([d + w * sum(bits[: t + 1]) for t, (d, w) in enumerate(zip(loss, weights, strict=True))])
         torch.testing.assert_close(logged["train/loss"], total.mean())
         for t in range(trained - 1):
-            ratio = (loss[t] - loss[t + 1]) / bits[t + 1] * (t + 1)
+            rate = sum(bits[: t + 1])
+            ratio = (loss[t] - loss[t + 1]) / (rate * torch.log1p(bits[t + 1] / rate)) * (t + 1)
             slopes[t] = float(ratio.clamp(1 / 8, 8)) / (t + 1)
         slopes[2] = slopes[1] * 2 / 3
 

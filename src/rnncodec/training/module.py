@@ -142,14 +142,14 @@ class CodecModule(L.LightningModule):
         self.log_dict(by_iteration("train/loss", losses.detach()))
         if self.context is not None:
             self.context.requires_grad_(False)
-            rates = bits_per_bit(self.context, codes).cumsum(0)
+            rates = bits_per_bit(self.context, codes)
             self.context.requires_grad_(True)
             fall = self.fall if self.rate_slope is None else self.rate_slope.weights()
             rate_weights = value_at(self.rate_weight, progress) * fall[:iterations]
             if self.rate_slope is not None:
                 self.log_dict(by_iteration("train/rate_weight", rate_weights))
                 self.rate_slope.update(losses.detach(), rates.detach())
-            losses = losses + rate_weights * rates
+            losses = losses + rate_weights * rates.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss.detach())
         if self.context is None:
