@@ -1,18 +1,22 @@
 import pytest
+import skimage.data
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pytorch_msssim import ssim as reference_ssim
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
-from rnncodec.distortion.losses import HVS, L1, L2, MSSSIM, Decibels, L1AndMSSSIM, SSIMWeightedL1
+from rnncodec.distortion.losses import HVS, L1, L2, MSSSIM, SSIMULACRA2, Decibels, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.distortion.losses.weighted import dissimilarity
 from rnncodec.distortion.metrics import ms_ssim, psnr_hvs
+from rnncodec.distortion.ssimulacra2 import ssimulacra2
 from tests.defaults import CONF
 
 LOSSES = {path.stem: instantiate(OmegaConf.load(path)) for path in (CONF / "loss").glob("*.yaml")} | {
     "l1_ms_ssim, falling": L1AndMSSSIM(share=0.84, fall=0.8),
     "decibels, hvs": Decibels(share=0.9, fall=0.9, hvs=0.5),
+    "decibels, ssimulacra2": Decibels(share=0.5, fall=0.9, hvs=0.5, ssimulacra2=0.3),
 }
 
 
@@ -51,6 +55,68 @@ def test_the_weights_of_ssim_weighted_l1_agree_with_an_independent_ssim() -> Non
     weights = dissimilarity(reconstructions, images)[..., 5:-5, 5:-5]  # where the window needs no mirrored pixels
     expected = torch.stack([(1 - reference_ssim(x, images, data_range=1.0)) / 2 for x in reconstructions])
     torch.testing.assert_close(weights.mean(dim=(1, 2, 3, 4)), expected, rtol=0, atol=1e-4)
+
+
+def damaged(image: Tensor) -> dict[str, Tensor]:
+    """Copies of ``image`` ``[1, 3, H, W]`` in [0, 1], each damaged in another way, as 8-bit pixels in [0, 1]."""
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(2))
+    blurred = nn.functional.avg_pool2d(image, 5, stride=1, padding=2, count_include_pad=False)
+    copies = {
+        "noise": image + 0.05 * noise,
+        "blur": blurred,
+        "sharper": image + 1.5 * (image - blurred),
+        "brighter": image + 0.06,
+        "colour": image * torch.tensor([1.1, 1.0, 0.9])[:, None, None],
+        "blocks": nn.functional.interpolate(nn.functional.avg_pool2d(image, 8), scale_factor=8, mode="nearest"),
+        "levels": (image * 9).round() / 9,
+    }
+    return {name: (255 * copy).round().clamp(0, 255) / 255 for name, copy in copies.items()}
+
+
+@pytest.fixture(scope="module")
+def photo() -> Tensor:
+    """A photo of 256×256 pixels, ``[1, 3, 256, 256]`` in [0, 1], whose darkest pixels are black."""
+    pixels = torch.from_numpy(skimage.data.astronaut()[:512:2, :512:2].copy())
+    return (pixels.permute(2, 0, 1)[None] / 255.0).contiguous()
+
+
+def test_the_loss_is_the_score_that_is_measured(photo: Tensor) -> None:
+    for name, copy in damaged(photo).items():
+        measured = ssimulacra2(255 * copy, 255 * photo)
+        found = 100 - 100 * float(SSIMULACRA2()(copy[None], photo))
+        assert found == pytest.approx(measured, abs=1e-3), name
+
+
+def test_the_loss_of_patches_follows_the_score_of_the_whole_photo(photo: Tensor) -> None:
+    patches = photo.unfold(2, 64, 64).unfold(3, 64, 64).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+    scores, losses = [], []
+    for copy in damaged(photo).values():
+        parts = copy.unfold(2, 64, 64).unfold(3, 64, 64).permute(0, 2, 3, 1, 4, 5).flatten(0, 2)
+        scores.append(ssimulacra2(255 * copy, 255 * photo))
+        losses.append(float(SSIMULACRA2()(parts[None], patches)))
+    assert spearmanr(scores, losses).statistic < -0.9
+
+
+@pytest.mark.parametrize("loss", [SSIMULACRA2(), Decibels(share=0.5, fall=1.0, hvs=0.5, ssimulacra2=0.5)])
+@pytest.mark.parametrize("side", [16, 64])
+def test_gradients_are_finite_for_equal_and_for_impossible_pictures(loss: nn.Module, side: int) -> None:
+    _, images = pictures(side)
+    black = torch.zeros_like(images)
+    for shown, original in ((images, images), (black, black), (images - 0.8, images), (3 * images, images)):
+        shown = shown[None].clone().requires_grad_()
+        loss(shown, original).sum().backward()
+        assert shown.grad is not None
+        assert shown.grad.isfinite().all()
+
+
+def test_a_step_against_the_gradient_raises_the_score(photo: Tensor) -> None:
+    for name, copy in damaged(photo).items():
+        shown = copy[None].clone().requires_grad_()
+        before = SSIMULACRA2()(shown, photo)
+        before.sum().backward()
+        assert shown.grad is not None
+        after = SSIMULACRA2()(shown.detach() - 0.3 / 255 * shown.grad.sign(), photo)
+        assert float(after) < float(before), name
 
 
 def test_errors_where_structure_is_lost_count_more() -> None:
@@ -106,6 +172,13 @@ def test_decibels_are_between_the_logarithms_of_their_parts() -> None:
     l2, structure = L2()(reconstructions, images).log(), MSSSIM()(reconstructions, images).log()
     shifting = Decibels(share=0.5, fall=0.5, hvs=0)(reconstructions, images)
     torch.testing.assert_close(shifting, torch.stack([(structure + l2)[0] / 2, structure[1] / 4 + 3 * l2[1] / 4]))
+
+
+def test_decibels_with_a_share_of_ssimulacra2_are_between_both() -> None:
+    reconstructions, images = pictures(32)
+    plain, visible = Decibels(share=0.5, fall=0.5, hvs=0.3), SSIMULACRA2()(reconstructions, images).log()
+    found = Decibels(share=0.5, fall=0.5, hvs=0.3, ssimulacra2=0.25)(reconstructions, images)
+    torch.testing.assert_close(found, 0.75 * plain(reconstructions, images) + 0.25 * visible)
 
 
 def test_decibels_count_the_same_gain_alike_however_small_the_error() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from rnncodec.distortion.losses import L1, L2, MSSSIM, L1AndMSSSIM, SSIMWeightedL1
+from rnncodec.distortion.losses import L1, L2, MSSSIM, SSIMULACRA2, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.training.callbacks import AverageWeights, StepProgressBar, TrainingClock
@@ -51,7 +51,7 @@ def learner(loss: nn.Module, **options: Any) -> CodecModule:
 
 @pytest.mark.parametrize(
     "loss",
-    [L1(), L2(), MSSSIM(), L1AndMSSSIM(share=0.84, fall=0.8), SSIMWeightedL1()],
+    [L1(), L2(), MSSSIM(), SSIMULACRA2(), L1AndMSSSIM(share=0.84, fall=0.8), SSIMWeightedL1()],
     ids=lambda loss: type(loss).__name__,
 )
 def test_only_the_first_step_makes_tensors_elsewhere(loss: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:

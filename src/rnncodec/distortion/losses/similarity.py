@@ -1,17 +1,22 @@
 """Structural similarity for losses: differentiable, for all iterations at once, and fast on a CPU.
 
 Measurements use torchmetrics (`rnncodec.distortion.metrics`); the tests compare the two. There the window is a
-depthwise convolution, which is slow on CPUs. Here a blur is two matrix products, and the statistics of the image are
-computed once for all iterations.
+depthwise convolution, which is slow on CPUs. Here patches are blurred by matrix products, and the statistics of the
+image are computed once for all iterations.
 """
 
+import math
 from functools import cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from rnncodec.distortion.blur import blur
+
 WINDOW, SIGMA = 11, 1.5
+GAUSSIAN = tuple(math.exp(-((at - WINDOW // 2) ** 2) / (2 * SIGMA**2)) for at in range(WINDOW))
+TAPS = tuple(value / sum(GAUSSIAN) for value in GAUSSIAN)
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang, Simoncelli, Bovik 2003, from fine to coarse
 C1, C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 SMALLEST = 1e-4  # the least value of a factor of MS-SSIM, and of a mean dissimilarity
@@ -21,10 +26,10 @@ def similarity(reconstructions: Tensor, images: Tensor) -> tuple[Tensor, Tensor]
     """The two factors of SSIM (Wang et al. 2004), luminance and contrast · structure, at each position where the window
     lies inside the image: ``[T, B, 3, H - 10, W - 10]`` each."""
     x, y = reconstructions, images
-    mean_x, mean_y = blur(x), blur(y)
-    variance_x = blur(x * x) - mean_x**2
-    variance_y = blur(y * y) - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
+    mean_x, mean_y = smooth(x), smooth(y)
+    variance_x = smooth(x * x) - mean_x**2
+    variance_y = smooth(y * y) - mean_y**2
+    covariance = smooth(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
     structure = (2 * covariance + C2) / (variance_x + variance_y + C2)
     return luminance, structure
@@ -59,18 +64,6 @@ def halve(x: Tensor) -> Tensor:
     return functional.avg_pool2d(x.flatten(0, -4), 2).unflatten(0, x.shape[:-3])
 
 
-def blur(x: Tensor) -> Tensor:
-    """``x`` ``[…, H, W]`` convolved with a Gaussian window, without padding: ``[…, H - 10, W - 10]``."""
-    rows, columns = (band(side, x.dtype, x.device) for side in x.shape[-2:])
-    return rows.T @ x @ columns
-
-
-@cache
-@torch.inference_mode(False)
-def band(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The matrix ``[side, side - 10]`` by which a row of pixels is multiplied to blur it. It is made once for each size
-    and device."""
-    window = torch.exp(-((torch.arange(WINDOW) - WINDOW // 2) ** 2) / (2 * SIGMA**2))
-    at = torch.arange(side)[:, None] - torch.arange(side - WINDOW + 1)
-    inside = (at >= 0) & (at < WINDOW)
-    return torch.where(inside, window[at.clamp(0, WINDOW - 1)] / window.sum(), 0.0).to(device, dtype)
+def smooth(x: Tensor) -> Tensor:
+    """``x`` ``[…, C, H, W]`` convolved with a Gaussian window, without padding: ``[…, C, H - 10, W - 10]``."""
+    return blur(x, TAPS, 0)
