@@ -1,93 +1,248 @@
-"""Tables of sweeps, from folders such as multiruns leave."""
+"""The page of ablations, from folders such as multiruns leave."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import bjontegaard
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from rnncodec.cli import app
 from rnncodec.errors import DataError
-from rnncodec.evaluation.ablation import ablations, insert
+from rnncodec.evaluation.ablation.page import ablations, insert
+from rnncodec.evaluation.measure import Point
+from rnncodec.evaluation.results import About, complete, write_evaluation
+from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.config import CodecConfig
 from rnncodec.network.cost import cost
 from tests.defaults import codec_config
 
+ITERATIONS, STEPS = 4, 200
+RAW = 64 / 256  # bits a pixel of an iteration
+WIDTHS = {"residual_gru": 0.06, "lstm": 0.09}
+RATES = [0.2, 0.4, 0.6, 0.8]  # of the real files
+SIMILARITIES = [0.86, 0.93, 0.96, 0.985]
+NOISE = [22.0, 25.0, 27.0, 29.0]
+WITHOUT_FILES = [0.8, 0.9, 0.95, 0.98]  # MS-SSIM of the last validation
 
-def write_run(folder: Path, rows: list[tuple[int, float, float]], **options: object) -> None:
-    """A run of two iterations of 64 bits, ¼ and ½ bpp; ``rows`` hold the logged step, the seconds, and the MS-SSIM of
-    the first iteration, from which the second's is 0.1 more."""
+
+def network(cell: str) -> CodecConfig:
+    """The shape of the network of a run with this cell."""
+    return codec_config(bits=64, encoder_cell=cell, decoder_cell=cell, width=WIDTHS[cell])
+
+
+def points(factor: float) -> list[Point]:
+    """Real files that take ``factor`` times RATES."""
+    measured = enumerate(zip(RATES, SIMILARITIES, NOISE, strict=True), start=1)
+    return [Point(t, 100, factor * r, psnr, ms_ssim, 30.0, None, 1.0, 1.0) for t, (r, ms_ssim, psnr) in measured]
+
+
+def write_run(folder: Path, name: str, factor: float, seconds: float, finished: bool = True, **changes: Any) -> None:
+    """A run whose files take ``factor`` times RATES. It had validations after half and after all of its CPU
+    ``seconds``."""
     folder.mkdir(parents=True)
-    model = asdict(codec_config(bits=64, width=0.06))
-    reconstruction = {"name": model.pop("reconstruction")}
-    config = {"group": "cells", "seed": 0, "model": model, "reconstruction": reconstruction, **options}
-    (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    names = ["step", "train/seconds", "train/loss", "val/loss"]
-    names += [f"val/{metric}_t{t:02d}" for metric in ("ms_ssim", "psnr") for t in (1, 2)]
-    lines = [",".join(names)]
-    for step, seconds, ms_ssim in rows:
-        lines.append(f"{step},{seconds},0.5,,,,,")
-        lines.append(f"{step},{seconds},,0.4,{ms_ssim},{ms_ssim + 0.1},20,22")
+    config = network(changes.pop("cell", "residual_gru"))
+    model = {key: value for key, value in asdict(config).items() if key != "reconstruction"}
+    saved = {
+        "name": name, "group": "cells", "seed": 0, "iterations": ITERATIONS, "data": {"seed": "${seed}"},
+        "trainer": {"max_steps": STEPS}, "widths": WIDTHS,
+        "model": model | {"width": "${widths.${model.encoder_cell}}"}, "reconstruction": {"name": "additive"},
+        "choices": {"model": config.encoder_cell},
+    } | changes  # fmt: skip
+    (folder / "config.yaml").write_text(yaml.safe_dump(saved))
+    names = [f"t{t:02d}" for t in range(1, ITERATIONS + 1)]
+    columns = ["step", "train/loss", "val/loss", "train/seconds", "train/cpu_seconds"]
+    columns += [f"val/{metric}_{each}" for metric in ("ms_ssim", "psnr", "bits") for each in names]
+    lines = [",".join(columns), f"{STEPS // 2 - 1},0.5" + "," * (len(columns) - 2)]
+    for part, lost in ((0.5, 0.1), (1.0, 0.0))[: 2 if finished else 1]:
+        qualities = [*(value - lost for value in WITHOUT_FILES), *NOISE]
+        cells = [int(part * STEPS) - 1, "", 0.4, 9e9, part * seconds, *qualities, *([factor] * ITERATIONS)]
+        lines.append(",".join(map(str, cells)))
     (folder / "history.csv").write_text("\n".join(lines) + "\n")
+    if not finished:
+        return
+    (folder / "result.json").write_text(json.dumps({"steps": STEPS, "pruned": False, "metrics": {}}))
+    for dataset in ("validation", "kodak"):
+        images = {f"{dataset}.png": (dataset[0] * 64)}
+        about = About(
+            folder.name, "", "00000000", json.loads(json.dumps(asdict(config))), {"steps": STEPS}, ITERATIONS, images,
+            dataset, ["jpeg"], "jpeg",
+        )  # fmt: skip
+        measured = {(codec, photo): points(factor) for codec in (folder.name, "jpeg") for photo in images.values()}
+        (folder / "evaluations" / dataset).mkdir(parents=True)
+        write_evaluation(complete(about, measured, []), folder / "evaluations" / dataset)
+
+
+def write_multirun(folder: Path, task: list[str], params: dict[str, str] | None = None) -> None:
+    overrides = {"hydra": ["hydra.mode=MULTIRUN", "hydra.sweep.dir=/somewhere"], "task": task}
+    sweeper = {"_target_": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "params": params}
+    (folder / "multirun.yaml").write_text(yaml.safe_dump({"hydra": {"overrides": overrides, "sweeper": sweeper}}))
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    """Two cells, the first with two seeds; the second takes twice the time."""
+    """Two cells, the first with two seeds. The second is wider, takes 10 % fewer bits and twice the time."""
     folder = tmp_path / "sweep"
-    write_run(folder / "0-gru", [(99, 10.0, 0.70), (199, 20.0, 0.84)], cell="gru")
-    write_run(folder / "10-lstm", [(99, 20.0, 0.60), (199, 40.0, 0.70)], cell="lstm")
-    write_run(folder / "2-gru", [(99, 11.0, 0.70), (199, 22.0, 0.80)], cell="gru", seed=1)
-    hydra = {"overrides": {"hydra": ["hydra.mode=MULTIRUN"], "task": ["cell=gru,lstm", "model.bits=[6 4]"]}}
-    (folder / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
+    write_run(folder / "0-gru", "gru-0", 1.0, 100)
+    write_run(folder / "10-lstm", "lstm-0", 0.9, 200, cell="lstm")
+    write_run(folder / "2-gru", "gru-1", 1.1, 110, seed=1)
+    write_multirun(folder, ["cell=gru,lstm", "model.bits=[6 4]"])
     return folder
 
 
-def test_settings_are_compared_at_equal_steps_and_at_equal_time(sweep: Path) -> None:
-    text = ablations([sweep])["cells"]
-    assert "    python train.py -m cell=gru,lstm 'model.bits=[6 4]'\n" in text
-    steps, time = text.split("After 200 steps of training:")[1].split("After 20 seconds of training:")
-    network = cost(codec_config(bits=64, width=0.06))
-    operations = f"{network.encoder:.1f}", f"{network.decoder:.1f}"
-    gru = ["gru", "2", "21 ± 1", "0.8200 ± 0.0200", "0.9200 ± 0.0200", "–", "–", "0.450 ± 0.050", "0.7800 ± 0.0175"]
-    assert rows(steps) == [
-        ["cell", "seeds", "seconds", *QUALITIES],
-        [*gru, *operations],
-        ["lstm", "1", "40", "0.7000", "0.8000", "–", "–", "–", "0.6750", *operations],
-    ]
-    assert [row[:5] for row in rows(time)] == [
-        ["cell", "seeds", "steps", *QUALITIES[:2]],
-        ["gru", "2", "191 ± 9", "0.8109 ± 0.0291", "0.9109 ± 0.0291"],
-        ["lstm", "1", "100", "0.6000", "0.7000"],
-    ]
-
-
-QUALITIES = [
-    "MS-SSIM at 0.25 bpp", "MS-SSIM at 0.5 bpp", "MS-SSIM at 1 bpp", "PSNR at 1 bpp", "bpp at 0.90", "area to 1 bpp",
-    "encoder, kMAC a pixel", "decoder, kMAC a pixel",
-]  # fmt: skip
-
-
 def rows(text: str) -> list[list[str]]:
-    """The cells of the Markdown table in ``text``, without the rule below the headings."""
-    found = [[cell.strip() for cell in line[1:-1].split("|")] for line in text.splitlines() if line.startswith("|")]
+    """The cells of the first Markdown table in ``text``, without the rule below the headings."""
+    lines = text[text.index("|") :].split("\n\n")[0].splitlines()
+    found = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line.startswith("|")]
     return [found[0], *found[2:]]
 
 
+RESULTS = ["bpp at 0.90", "bpp at 0.95", "bpp at 0.98", "BD-rate, MS-SSIM (%)", "BD-rate, PSNR (%)"]
+COSTS = ["kMAC a pixel and iteration", "parameters (M)", "CPU seconds"]
+
+
+def bd_rate(factor: float, qualities: list[float]) -> str:
+    """That of files that take ``factor`` times RATES, against the mean of the two seeds of `sweep`."""
+    own, mean = ([scale * rate for rate in RATES] for scale in (factor, 1.05))
+    return f"{bjontegaard.bd_rate(mean, qualities, own, qualities, method='akima'):+.1f}"
+
+
+def test_real_files_are_compared_at_equal_steps(sweep: Path) -> None:
+    text = ablations([sweep]).texts["cells"]
+    assert "    python train.py -m cell=gru,lstm 'model.bits=[6 4]'\n" in text
+    assert "Partial" not in text
+    kodak = text.split("Real files of 1 photos (kodak-")[1].split("\n\n")
+    assert "after 200 steps. BD-rates are against gru-0 (2 seeds)." in kodak[0]
+    headings, gru, lstm = rows(kodak[1])
+    assert headings == ["model", "seeds", *RESULTS, *COSTS]  # the widths follow from the cells
+    at_90 = RATES[0] + (RATES[1] - RATES[0]) * (0.90 - 0.86) / (0.93 - 0.86)
+    columns = dict(zip(headings, gru, strict=True))
+    assert columns["model"] == "residual_gru"
+    assert columns["seeds"] == "2"
+    assert columns["bpp at 0.90"] == f"{1.05 * at_90:.3f} ± {0.05 * at_90:.3f}"
+    low, high = (float(bd_rate(factor, SIMILARITIES)) for factor in (1.0, 1.1))
+    assert columns["BD-rate, MS-SSIM (%)"] == f"{(low + high) / 2:+.1f} ± {(high - low) / 2:.1f}"
+    assert columns["CPU seconds"] == "105 ± 5"
+    counted = cost(network("residual_gru"))
+    assert columns["kMAC a pixel and iteration"] == f"{counted.encoder + counted.decoder:.1f}"
+    parameters = sum(weight.numel() for weight in IterativeCodec(network("residual_gru")).parameters())
+    assert columns["parameters (M)"] == f"{parameters / 1e6:.2f}"
+    columns = dict(zip(headings, lstm, strict=True))
+    assert columns["model"] == "lstm"
+    assert columns["bpp at 0.90"] == f"{0.9 * at_90:.3f}"
+    assert columns["BD-rate, MS-SSIM (%)"] == bd_rate(0.9, SIMILARITIES)
+    assert columns["BD-rate, PSNR (%)"] == bd_rate(0.9, NOISE)
+    assert columns["CPU seconds"] == "200"
+    assert "Real files of 1 photos (validation-" in text
+
+
+def test_validations_are_compared_at_equal_cpu_seconds(sweep: Path) -> None:
+    text = ablations([sweep]).texts["cells"].split("In training, after 100 CPU seconds")[1]
+    headings, gru, lstm = rows(text)
+    assert headings[-5:] == RESULTS
+    # 100 s are the end of the first run, and 45 of the 55 s between the two validations of its other seed, whose
+    # context model says that a bit costs 1.1 bits
+    lost = 0.1 * (1 - 45 / 55)
+    rates = [2 * RAW, 1.1 * RAW * (2 + lost / (0.95 - 0.90))]
+    assert gru[headings.index("seeds")] == "2"
+    assert gru[-5] == f"{sum(rates) / 2:.3f} ± {(rates[1] - rates[0]) / 2:.3f}"
+    assert lstm[headings.index("seeds")] == "1"
+    assert lstm[-5:-2] == ["–"] * 3  # its first validation, where MS-SSIM ends at 0.88
+
+
+def test_networks_that_are_not_equally_large_are_named(sweep: Path) -> None:
+    first, second = (cost(network(cell)) for cell in WIDTHS)
+    counts = [ITERATIONS * (each.encoder + each.decoder) for each in (first, second)]
+    text = ablations([sweep]).texts["cells"]
+    assert f"{min(counts):.0f} to {max(counts):.0f} kMAC a pixel" in text
+    assert "**not equal operations**" in text
+    (sweep / "10-lstm" / "result.json").unlink()
+    assert f"All iterations take {counts[0]:.0f} kMAC a pixel." in ablations([sweep]).texts["cells"]
+
+
+def test_a_study_that_is_not_finished_names_what_is_left_out(sweep: Path) -> None:
+    write_run(sweep / "3-lstm", "lstm-1", 0.9, 200, finished=False, cell="lstm", seed=1)
+    write_multirun(sweep, ["seed=0,1,2"], {"cell": "gru,lstm,minimal_gru", "seed": "7"})
+    text = ablations([sweep], against="lstm-1").texts["cells"]
+    assert "**Partial: 3 of 9 runs are finished.** Left out: lstm-1 (step 100 of 200), 5 that have not begun." in text
+    assert "There are no BD-rates yet: lstm-1" in text
+    headings, *settings = rows(text)
+    assert {row[headings.index("BD-rate, PSNR (%)")] for row in settings} == {"–"}
+    for job in sweep.glob("*/result.json"):
+        job.unlink()
+    page = ablations([sweep])
+    assert "0 of 9 runs are finished" in page.texts["cells"]
+    assert "|" not in page.texts["cells"]
+    assert not page.figures
+
+
+def test_files_of_earlier_weights_and_unfinished_evaluations_do_not_count(
+    sweep: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (sweep / "10-lstm" / "result.json").write_text(json.dumps({"steps": 300, "pruned": False, "metrics": {}}))
+    (sweep / "0-gru" / "evaluations" / "kodak" / "per_image.csv").unlink()
+    text = ablations([sweep]).texts["cells"]
+    headings, gru, lstm = rows(text.split("(kodak-")[1])
+    assert gru[headings.index("seeds")] == "1"
+    assert lstm[headings.index("bpp at 0.90")] == "–"
+    assert "not finished" in capsys.readouterr().err.replace("\n", " ")
+
+
 def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_path: Path) -> None:
-    write_run(tmp_path / "more" / "0-lstm", [(199, 44.0, 0.72)], cell="lstm", seed=1)
-    hydra = {"overrides": {"hydra": [], "task": ["cell=lstm", "seed=1"]}}
-    (tmp_path / "more" / "multirun.yaml").write_text(yaml.safe_dump({"hydra": hydra}))
-    text = ablations([sweep, tmp_path / "more"])["cells"]
+    write_run(tmp_path / "more" / "0-lstm", "lstm-1", 0.8, 220, cell="lstm", seed=1)
+    write_multirun(tmp_path / "more", ["cell=lstm", "seed=1"])
+    text = ablations([sweep, tmp_path / "more"]).texts["cells"]
     assert "python train.py -m cell=lstm seed=1\n" in text
-    assert "| lstm | 2 | 42 ± 2 | 0.7100 ± 0.0100 |" in text
+    headings, _, lstm = rows(text)
+    assert lstm[headings.index("seeds")] == "2"
+    assert lstm[headings.index("CPU seconds")] == "210 ± 10"
 
 
-def test_rates_of_a_run_with_a_rate_term_are_cross_entropies(sweep: Path) -> None:
-    log = sweep / "10-lstm" / "history.csv"
-    names, *lines = log.read_text().splitlines()
-    log.write_text("\n".join([f"{names},val/bits_t01,val/bits_t02", *(f"{line},0.5,1.5" for line in lines), ""]))
-    steps, _ = ablations([sweep])["cells"].split("After 20 seconds of training:")
-    # at 1/8 and 1/2 bpp, instead of 1/4 and 1/2
-    assert rows(steps)[2][:9] == ["lstm", "1", "40", "0.7333", "0.8000", "–", "–", "–", "0.7250"]
+def test_the_base_is_a_row_of_the_other_groups_and_chosen_files_stand_for_their_options(
+    sweep: Path, tmp_path: Path
+) -> None:
+    losses = {"l1": {"_target_": "rnncodec.distortion.losses.L1"}, "mix": {"_target_": "my.Mix", "share": 0.5}}
+    for job, (loss, options) in enumerate(losses.items()):
+        changed = {"group": "losses", "loss": options, "choices": {"model": "residual_gru", "loss": loss}}
+        write_run(tmp_path / "losses" / f"{job}-{loss}", loss, 0.9 + job / 10, 90, iterations=4 - job, **changed)
+    write_multirun(tmp_path / "losses", ["loss=l1,mix"])
+    for job in sweep.glob("*/config.yaml"):
+        job.write_text(job.read_text() + "loss: {_target_: my.Loss}\n")
+    text = ablations([sweep, tmp_path / "losses"], base="gru-1", against="lstm-0").texts["losses"]
+    assert "BD-rates are against lstm-0." in text
+    headings, *settings = rows(text)
+    assert headings[:3] == ["loss", "iterations", "seeds"]
+    assert [row[:3] for row in settings] == [["–", "4", "2"], ["l1", "4", "1"], ["mix", "3", "0"]]
+
+
+def test_names_of_no_run_and_of_several_settings_are_refused(sweep: Path) -> None:
+    with pytest.raises(DataError, match="no run is named other; there are gru-0, gru-1, lstm-0"):
+        ablations([sweep], against="other")
+    write_run(sweep / "4-lstm", "gru-0", 0.9, 200, cell="lstm", seed=5)
+    with pytest.raises(DataError, match="2 different runs are named gru-0"):
+        ablations([sweep], base="gru-0")
+
+
+def test_the_command_keeps_prose_and_writes_the_same_bytes_again(sweep: Path, tmp_path: Path) -> None:
+    document = tmp_path / "docs" / "page.md"
+    document.parent.mkdir()
+    document.write_text(
+        "# Page\n\n## Cells\n\nby hand\n\n<!-- rnncodec ablation: cells -->\nold\n<!-- end -->\n\nthe end\n"
+    )
+    assert CliRunner().invoke(app, ["ablation", str(sweep), "-o", str(document)]).exit_code == 0
+    text = document.read_text()
+    assert text.startswith("# Page\n\n## Cells\n\nby hand\n\n<!-- rnncodec ablation: cells -->\n\n    python train.py")
+    assert text.endswith("<!-- end -->\n\nthe end\n")
+    assert "(figures/ablation-cells.svg)" in text
+    figure = document.parent / "figures" / "ablation-cells.svg"
+    before = figure.read_bytes()
+    assert before.count(b'id="line2d_') > 0
+    assert CliRunner().invoke(app, ["ablation", str(sweep), "-o", str(document)]).exit_code == 0
+    assert document.read_text() == text
+    assert figure.read_bytes() == before
 
 
 def test_document_keeps_the_text_around_the_tables() -> None:
@@ -108,6 +263,7 @@ def test_folders_that_are_no_sweeps_are_refused(sweep: Path) -> None:
         ablations([sweep / "0-gru"])
     with pytest.raises(DataError, match="same options and the same seed"):
         ablations([sweep, sweep])
-    (sweep / "10-lstm" / "history.csv").unlink()
-    with pytest.raises(DataError, match="no validation is in"):
-        ablations([sweep])
+    (sweep.parent / "empty").mkdir()
+    write_multirun(sweep.parent / "empty", [])
+    with pytest.raises(DataError, match="there is no run in it"):
+        ablations([sweep.parent / "empty"])

@@ -14,9 +14,9 @@ from PIL import Image
 from rnncodec.cli import app
 from rnncodec.errors import DataError
 from rnncodec.evaluation.report.page import render, report_curves, worst_in_words
-from rnncodec.evaluation.report.settings import settings
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share
 from rnncodec.evaluation.results import read_evaluation
+from rnncodec.evaluation.settings import settings
 from rnncodec.evaluation.sources import differences, read_sources
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels, amplified_residual

@@ -121,16 +121,16 @@ def test_run_leaves_weights_checkpoints_picture_and_an_offline_wandb_run(train: 
 
 def test_multirun_with_two_processes_a_job_leaves_one_folder_a_job(train: Trainer) -> None:
     done = train(
-        "-m", *TINY, "model=lstm,gru", "+sweep=priming", "trainer=ddp_cpu", "trainer.devices=2", "rate_weight=[0.05]",
-        "hydra.sweeper.params={model.priming: 0, model.diffusion: 0}",
+        "-m", *TINY, "model=lstm,gru", "+sweep=architectures", "trainer=ddp_cpu", "trainer.devices=2",
+        "rate_weight=[0.05]", "reconstruction=additive",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "sync_dist" not in done.stderr  # Lightning's warning of values that ranks do not share
     runs = train.runs()
-    assert [run.name for run in runs] == ["0-priming-0-diffusion-0-0", "1-priming-0-diffusion-0-0"]
+    assert [run.name for run in runs] == ["0-lstm-additive-0", "1-gru-additive-0"]
     assert [OmegaConf.load(run / "config.yaml").model.encoder_cell for run in runs] == ["lstm", "gru"]
     assert all((run / "weights.safetensors").is_file() for run in runs)
-    assert all(OmegaConf.load(run / "config.yaml").group == "priming" for run in runs)
+    assert all(OmegaConf.load(run / "config.yaml").group == "architectures" for run in runs)
     assert all(rnncodec.load_model(run).training_info["world_size"] == 2 for run in runs)
     assert all(len(list(run.glob("wandb/offline-run-*"))) == 1 for run in runs)
     (sweep,) = (train.outputs / "sweeps").iterdir()

@@ -1,26 +1,93 @@
-"""The experiment that compares cells does so at equal operations."""
+"""The study that docs/ABLATIONS.md is the page of: it compares at equal operations, and its command lines are those of
+train.py."""
 
+import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 import rnncodec.training.run.resolvers  # noqa: F401
+from rnncodec.network.codec import STRIDE
 from rnncodec.network.config import CodecConfig
 from rnncodec.network.cost import cost
+from rnncodec.training.build import build_codec_module
 
-CONF = Path(__file__).parents[2] / "conf"
+ROOT = Path(__file__).parents[2]
 CELLS = ("gru", "lstm", "residual_gru", "minimal_gru", "associative_lstm")
 
 
-def operations(cell: str) -> float:
+def composed(overrides: list[str]) -> DictConfig:
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return compose("train", overrides)
+
+
+def operations(config: DictConfig) -> float:
     """kMAC a pixel and iteration, of encoder and decoder together."""
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        model = compose("train", ["experiment=study", f"model={cell}"]).model
-    counted = cost(CodecConfig.from_mapping(dict(model) | {"reconstruction": "additive"}))
+    counted = cost(CodecConfig.from_mapping(dict(config.model) | {"reconstruction": config.reconstruction.name}))
     return counted.encoder + counted.decoder
 
 
+@pytest.fixture(scope="module")
+def those_of_gru() -> float:
+    return operations(composed(["experiment=study"]))
+
+
 @pytest.mark.parametrize("cell", CELLS)
-def test_cells_take_equal_operations(cell: str) -> None:
-    assert operations(cell) == pytest.approx(operations("gru"), rel=0.05)
+def test_cells_take_equal_operations(cell: str, those_of_gru: float) -> None:
+    assert operations(composed(["experiment=study", f"model={cell}"])) == pytest.approx(those_of_gru, rel=0.05)
+
+
+def command_lines() -> list[list[str]]:
+    """The options of each command of the page that trains the study."""
+    page = (ROOT / "docs" / "ABLATIONS.md").read_text()
+    by_hand = re.sub(r"<!-- rnncodec ablation: .*?<!-- end -->", "", page, flags=re.DOTALL)
+    unfolded = by_hand.replace("\\\n", " ")
+    (best,) = re.findall(r'^    BEST="(.*)"$', unfolded, re.MULTILINE)
+    lines = re.findall(r"^    python train\.py -m (.*)$", unfolded, re.MULTILINE)
+    return [shlex.split(line.replace("$BEST", best)) for line in lines]
+
+
+def jobs(options: list[str]) -> list[list[str]]:
+    """The options of each job of a multirun, without those of Hydra."""
+    own = [option for option in options if not option.startswith("hydra.")]
+    (batch,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(own), None)
+    return [list(job) for job in batch]
+
+
+@pytest.mark.parametrize("options", command_lines(), ids=lambda options: " ".join(options[3:6]))
+def test_command_lines_of_the_page_train_at_equal_operations_an_iteration(
+    options: list[str], those_of_gru: float
+) -> None:
+    config = composed(jobs(options)[-1])
+    assert build_codec_module(config).context is not None
+    assert config.group is not None
+    assert config.iterations * config.model.bits == 8 * 32
+    assert config.model.projections <= config.iterations
+    assert operations(config) == pytest.approx(those_of_gru, rel=0.1)
+
+
+def rate_weights(options: list[str]) -> list[tuple[float, list[float]]]:
+    """The bits a pixel after each iteration, and the weights of a bit a pixel in its loss in each part of the run."""
+    config: Any = composed(jobs(options)[0])
+    raw = config.model.bits / STRIDE**2
+    return [
+        (t * raw, [w / max(1, t / config.rate_plateau) ** config.rate_power / raw for w in config.rate_weight])
+        for t in range(1, config.iterations + 1)
+    ]
+
+
+def test_a_bit_weighs_the_same_in_more_or_fewer_iterations() -> None:
+    base = dict(rate_weights(["experiment=study"]))
+    changed = [options for options in command_lines() if "group=bits" in options]
+    assert len(changed) == 2
+    for options in changed:
+        same = [(rate, weights) for rate, weights in rate_weights(options) if rate in base]
+        assert len(same) >= 4
+        for rate, weights in same:
+            assert weights == pytest.approx(base[rate])

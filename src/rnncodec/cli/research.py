@@ -113,22 +113,41 @@ def report(
 def ablation(
     sweeps: Annotated[list[Path], typer.Argument(metavar="SWEEP...", help="Folders of multiruns.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The document. Its other text is kept.")],
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The run that BD-rates are computed against. Default: the first of each table."
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The run that other groups start from: a row of their tables, too."),
+    ] = None,
 ) -> None:
-    """Compare the runs of sweeps in tables, at equal steps and at equal time, in a Markdown document.
+    """Compare the finished runs of sweeps in a Markdown document: tables at equal steps and at equal CPU seconds, and
+    figures.
 
-    Runs of one group are in one table. Runs that differ only in the seed are in one row.
+    Runs of one group are in one table, and runs that differ only in the seed in one row. Each group has its place
+    between two marks; a new one is added at the end. The figures are written into the folder figures beside the
+    document. Runs that are not finished are named.
 
     Examples:
 
         rnncodec ablation outputs/sweeps/* -o docs/ABLATIONS.md
+
+        rnncodec ablation outputs/sweeps/* -o docs/ABLATIONS.md --against gru-additive-0 --base gru-one_shot-0
     """
     with extra("evaluate"):
-        from rnncodec.evaluation.ablation import ablations, insert
+        from rnncodec.evaluation.ablation.page import FIGURES, ablations, insert
 
-    texts = ablations(sweeps)
-    document = output.read_text() if output.exists() else "# Ablations\n"
-    write_output(str(output), insert(texts, document).encode())
-    log.print(f"{output}: {', '.join(texts)}", soft_wrap=True)
+        page = ablations(sweeps, against, base)
+        document = output.read_text() if output.exists() else "# Ablations\n"
+        document = insert(page.texts, document)
+        for name, draw in page.figures.items():
+            draw(output.parent / FIGURES / name)
+            log.print(f"{output.parent / FIGURES / name}", soft_wrap=True)
+    write_output(str(output), document.encode())
+    log.print(f"{output}: {', '.join(page.texts)}", soft_wrap=True)
 
 
 @contextmanager

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rnncodec.errors import PackageError
 from rnncodec.evaluation.curves import DECODING_MACS, METRICS, Curve
-from rnncodec.evaluation.report.settings import settings
 from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, choose, ranked, view
 from rnncodec.evaluation.results import Evaluation
+from rnncodec.evaluation.settings import settings
 from rnncodec.evaluation.sources import Series, Source, differences
 from rnncodec.evaluation.summary import ABSENT, PUBLISHED, cells, headings, notes, summarize
 

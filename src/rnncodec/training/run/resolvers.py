@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -30,18 +29,12 @@ def choices() -> dict[str, str]:
     return {group: str(name) for group, name in chosen.items() if name is not None and "/" not in group}
 
 
-def join(values: Sequence[Any] | None) -> str:
-    """The ``values`` of a list with dashes between them, for the name of a run."""
-    return "-".join(map(str, values or ()))
-
-
 def in_path(name: Any) -> str:
     """``name`` as a part of the name of one folder: a slash in it would make folders within each other."""
     return str(name).replace("/", "-").replace(os.sep, "-")
 
 
 OmegaConf.register_new_resolver("in_path", in_path, replace=True)
-OmegaConf.register_new_resolver("join", join, replace=True)
 OmegaConf.register_new_resolver("choices", choices, replace=True)
 OmegaConf.register_new_resolver("either", lambda first, second: first or second, replace=True)
 OmegaConf.register_new_resolver("gpus", gpus, replace=True)

@@ -1,4 +1,4 @@
-"""The settings that a report compares: runs that differ only in their seed are one."""
+"""The settings that reports and tables compare: runs that differ only in their seed are one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,12 +28,7 @@ class Setting:
     @property
     def curve(self) -> Curve | None:
         """The mean of the curves at each layer."""
-        curves = [source.curve for source in self.sources if source.curve]
-        if not curves:
-            return None
-        keys = [key for key in curves[0].results if all(key in curve.results for curve in curves)]
-        results = {key: mean_rows([curve.results[key] for curve in curves]) for key in keys}
-        return Curve(self.name, curves[0].description, results)
+        return mean_of_curves(self.name, [source.curve for source in self.sources if source.curve])
 
     @property
     def training(self) -> Series:
@@ -48,6 +43,15 @@ class Setting:
             }
             for name in names
         }
+
+
+def mean_of_curves(name: str, curves: Sequence[Curve]) -> Curve | None:
+    """The mean of ``curves`` at each layer, of the results that all of them have. None if there are no curves."""
+    if not curves:
+        return None
+    keys = [key for key in curves[0].results if all(key in curve.results for curve in curves)]
+    results = {key: mean_rows([curve.results[key] for curve in curves]) for key in keys}
+    return Curve(name, curves[0].description, results)
 
 
 def mean_rows(rows: Sequence[Sequence[float]]) -> list[float]:

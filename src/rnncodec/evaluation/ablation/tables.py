@@ -1,0 +1,153 @@
+"""Tables of settings: one row for each, the mean over its seeds ± half their range."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from rnncodec.evaluation.ablation.runs import Run
+from rnncodec.evaluation.curves import Curve
+from rnncodec.evaluation.settings import mean_of_curves, method
+from rnncodec.evaluation.sources import UNKNOWN
+from rnncodec.evaluation.summary import ABSENT, TARGETS, Summary, markdown, summarize
+
+EQUAL = 0.1  # networks whose operations lie no farther apart than this are compared at equal operations
+
+CurveOf = Callable[[Run], Curve | None]  # the curve of a run in a table, or None if it has none there
+
+COSTS: dict[str, tuple[int, Callable[[Run], float]]] = {  # headings, their decimals, and the values of a run
+    "kMAC a pixel and iteration": (1, lambda run: run.operations),
+    "parameters (M)": (2, lambda run: run.cost.parameters / 1e6),
+    "CPU seconds": (0, lambda run: run.cpu_seconds),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The finished runs that differ only in the seed."""
+
+    runs: list[Run]
+
+    @property
+    def first(self) -> Run:
+        return self.runs[0]
+
+    def curve(self, curve_of: CurveOf) -> Curve | None:
+        """The mean of the curves of the seeds."""
+        return mean_of_curves(self.first.name, [curve for run in self.runs if (curve := curve_of(run))])
+
+
+def settings(runs: Sequence[Run]) -> list[Setting]:
+    """The settings of ``runs``, in their order."""
+    found: dict[frozenset[tuple[str, str]], list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.setting, []).append(run)
+    return [Setting(seeds) for seeds in found.values()]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The ``settings`` that are compared, and the one that BD-rates are computed ``against``, which need not be among
+    them. None if it is not finished."""
+
+    settings: list[Setting]
+    against: Setting | None
+
+    @cached_property
+    def options(self) -> dict[str, list[str]]:
+        """The options that differ between the settings, with the value of each; of a single setting its name. The file
+        that was chosen from a folder of ``conf/`` stands for all options that follow from it."""
+        runs = [setting.first for setting in self.settings]
+        choices = differing([run.choices for run in runs])
+        chosen: dict[str, list[str]] = {}
+        others: dict[str, list[str]] = {}
+        for name, values in differing([method(run.options) for run in runs]).items():
+            part = name.partition(".")[0]
+            if part in choices and len({*zip(choices[part], values, strict=True)}) == len({*choices[part]}):
+                chosen[part] = choices[part]
+            else:
+                others[name.removesuffix("._target_").removesuffix(".name")] = [short(value) for value in values]
+        return chosen | others or {"run": [run.name for run in runs]}
+
+    @property
+    def labels(self) -> list[str]:
+        """The values of the options of each setting, in words."""
+        return [", ".join(values) for values in zip(*self.options.values(), strict=True)]
+
+    def table(self, curve_of: CurveOf, costs: Sequence[str]) -> str:
+        """The table of the curves that ``curve_of`` gives, with the columns ``costs`` of COSTS at its end."""
+        baseline = self.against.curve(curve_of) if self.against else None
+        headings = [
+            *self.options,
+            "seeds",
+            *(f"bpp at {target:.2f}" for target in TARGETS),
+            "BD-rate, MS-SSIM (%)",
+            "BD-rate, PSNR (%)",
+            *costs,
+        ]
+        values = zip(*self.options.values(), strict=True)
+        return markdown(
+            headings,
+            [
+                [*own, *cells(setting, baseline, curve_of, costs)]
+                for own, setting in zip(values, self.settings, strict=True)
+            ],
+        )
+
+    def operations_in_words(self) -> str:
+        """Whether the networks are compared at equal operations."""
+        counts = [setting.first.operations * setting.first.iterations for setting in self.settings]
+        apart = max(counts) / min(counts) - 1
+        verdict = "equal operations" if apart <= EQUAL else "**not equal operations**"
+        return (
+            f"All iterations take {min(counts):.0f} to {max(counts):.0f} kMAC a pixel, {apart:.1%} apart: {verdict}."
+            if apart
+            else f"All iterations take {counts[0]:.0f} kMAC a pixel."
+        )
+
+
+def differing(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The options that are not the same in all of ``options``, with their values; one that a run lacks is UNKNOWN
+    there."""
+    names = dict.fromkeys(name for each in options for name in each)
+    values = {name: [each.get(name, UNKNOWN) for each in options] for name in names}
+    return {name: row for name, row in values.items() if len({*row}) > 1}
+
+
+def short(value: str) -> str:
+    """The value of an option; of a class only its name."""
+    return value.rpartition(".")[2] if value.startswith("rnncodec.") else value
+
+
+def cells(setting: Setting, baseline: Curve | None, curve_of: CurveOf, costs: Sequence[str]) -> list[str]:
+    """The number of seeds with a curve, what the curves give, and what the networks cost."""
+    curves = [curve for run in setting.runs if (curve := curve_of(run))]
+    rows = np.array([figures(summarize(curve, baseline)) for curve in curves], dtype=float)  # None becomes NaN
+    rates = [spread(column, *style) for column, style in zip(rows.T, STYLES, strict=True)] if curves else []
+    spent = [spread(np.array([COSTS[cost][1](run) for run in setting.runs]), COSTS[cost][0]) for cost in costs]
+    return [str(len(curves)), *(rates or [ABSENT] * len(STYLES)), *spent]
+
+
+def figures(summary: Summary) -> list[float | None]:
+    """The rates and the BD-rates of a summary."""
+    bd_rates = (summary.bd_ms_ssim, summary.bd_psnr)
+    return [*summary.rates, *(bd_rate.percent if bd_rate else None for bd_rate in bd_rates)]
+
+
+STYLES = [*[(3, "")] * len(TARGETS), (1, "+"), (1, "+")]  # the decimals and the sign of each of the figures
+
+
+def spread(values: np.ndarray, decimals: int, sign: str = "") -> str:
+    """The mean of the values, ± half their range; ABSENT if a run has no value."""
+    if np.isnan(values).any():
+        return ABSENT
+    mean = f"{values.mean():{sign}.{decimals}f}"
+    return f"{mean} ± {np.ptp(values) / 2:.{decimals}f}" if np.ptp(values) > 0 else mean
+
+
+def equal_seconds(settings: Sequence[Setting]) -> float:
+    """The CPU seconds that the shortest of the runs took; NaN if no run measured them."""
+    taken = [run.cpu_seconds for setting in settings for run in setting.runs if not math.isnan(run.cpu_seconds)]
+    return min(taken, default=math.nan)
