@@ -23,7 +23,7 @@ from rnncodec.coding.torch_codec import TorchCodec, load_torch_codec
 from rnncodec.distortion.metrics import as_tensor, ms_ssim
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import METRICS, Curve
-from rnncodec.evaluation.measurement import Options, evaluate
+from rnncodec.evaluation.measurement import EvaluationOptions, evaluate
 from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.samples import sample_images
 from rnncodec.fileformat import bitstream
@@ -75,7 +75,7 @@ def measured(photos: Path | None, model: str, ours: TorchCodec, folder: Path) ->
             bar.update(task, completed=done, total=total)
 
         evaluation = evaluate(
-            Options(
+            EvaluationOptions(
                 model=model,
                 images=images,
                 dataset=set_name(name, images),

@@ -55,7 +55,9 @@ def test_curves_are_drawn_the_same_every_time(tmp_path: Path) -> None:
 def test_the_figures_are_there_and_small_and_shown() -> None:
     folder = Path("docs/figures")
     made = {path.name: path.stat().st_size for path in folder.iterdir()}
-    assert made.keys() == {"curves.svg", "crop.jpg", "layers.jpg"}
-    assert sum(made.values()) < 500_000
+    of_runs = {name for name in made if name.startswith("ablation-")}  # by rnncodec ablation
+    assert made.keys() - of_runs == {"curves.svg", "crop.jpg", "layers.jpg"}
+    assert sum(size for name, size in made.items() if name not in of_runs) < 500_000
+    assert all(made[name] < 200_000 for name in of_runs)
     shown = "".join(path.read_text() for path in (Path("README.md"), *Path("docs").glob("*.md")))
     assert all(f"figures/{name}" in shown for name in made)
