@@ -16,7 +16,8 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from rnncodec.evaluation.summary import markdown
-from rnncodec.pictures.pixels import find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import read_pixels
 from rnncodec.weights.weights_file import load_model
 
 LOSSES = ("l1", "l2", "l1_ms_ssim", "ms_ssim")  # in conf/loss; the others are logarithms, or weighted

@@ -28,7 +28,8 @@ from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.rate_distortion import LIMIT
 from rnncodec.evaluation.sources import read_sources
 from rnncodec.evaluation.summary import ABSENT, markdown
-from rnncodec.pictures.pixels import Pixels, find_images, read_pixels
+from rnncodec.pictures.folders import find_images
+from rnncodec.pictures.pixels import Pixels, read_pixels
 
 # The rows of the paper: its best network that was trained on 32×32 patches, and JPEG 4:2:0, both on Kodak.
 BEST = {"MS-SSIM": 1.8098, "PSNR-HVS": 53.15}

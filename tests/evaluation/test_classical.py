@@ -1,7 +1,8 @@
 import io
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from rnncodec.errors import ConfigurationError
 from rnncodec.evaluation.classical import CLASSICAL, classical
@@ -53,3 +54,11 @@ def test_jpeg_2000_has_its_colour_transform(photos: list[Pixels]) -> None:
 def test_unknown_baseline_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="unknown baseline 'gif'; choose from jpeg"):
         classical("gif")
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSICAL if name.startswith("jpeg") and name != "jpeg2000"])
+def test_jpeg_files_of_noise_are_written(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ImageFile, "MAXBLOCK", 1 << 16)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    for setting in CLASSICAL[name].settings:
+        assert CLASSICAL[name].decode(CLASSICAL[name].encode(noise, setting)).shape == noise.shape

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from rnncodec.errors import ConfigurationError
 from rnncodec.pictures.pixels import Pixels
@@ -41,14 +41,21 @@ class ClassicalCodec:
     def encode(self, pixels: Pixels, setting: float) -> bytes:
         """The file of ``pixels``, uint8 ``[H, W, 3]``."""
         self.check()
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, self.format, **self.options(setting))
-        return buffer.getvalue()
+        return written(pixels, self.format, **self.options(setting))
 
     def decode(self, content: bytes) -> Pixels:
         """The pixels of a file."""
         self.check()
         return np.asarray(Image.open(io.BytesIO(content), formats=[self.format]).convert("RGB"))
+
+
+def written(pixels: Pixels, format: str, **options: Any) -> bytes:
+    """The file that Pillow writes of ``pixels``, uint8 ``[H, W, 3]``."""
+    # An optimised JPEG file must fit into Pillow's buffer, and that of noise is larger than Pillow expects.
+    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, pixels.size)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format, **options)
+    return buffer.getvalue()
 
 
 PLUGIN = "pillow_jxl"

@@ -1,7 +1,6 @@
 """The photos of the report: after each layer, beside JPEG files of the same size and of the same quality."""
 
 import base64
-import io
 from bisect import bisect_left
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -10,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from rnncodec.coding.targets import bits_per_pixel
 from rnncodec.coding.torch_codec import TorchCodec, load_torch_codec
 from rnncodec.distortion import ssimulacra2
 from rnncodec.distortion.metrics import SMALLEST_SIDE, as_tensor, ms_ssim, psnr
 from rnncodec.errors import ConfigurationError, DataError, RnncodecError
-from rnncodec.evaluation.classical import CLASSICAL
+from rnncodec.evaluation.classical import CLASSICAL, written
 from rnncodec.evaluation.measure import BEST, each_layer
 from rnncodec.evaluation.photo_set import UNREADABLE, content_hash
 from rnncodec.evaluation.results import Evaluation
@@ -203,9 +201,7 @@ def size_in_words(size: int) -> str:
 
 def as_url(pixels: Pixels, quality: int = 93) -> str:
     """A picture as a data URL: a JPEG without chroma subsampling, of a quality at which losses are not visible."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:4:4", optimize=True)
-    return file_url(buffer.getvalue())
+    return file_url(written(pixels, "JPEG", quality=quality, subsampling="4:4:4", optimize=True))
 
 
 def file_url(content: bytes) -> str:
