@@ -146,7 +146,7 @@ def conventions_text(found: Mapping[tuple[str, str, str], list[float]], photos: 
 
 
 def cell(value: float, name: str, measure: str) -> str:
-    return f"{value:.{DECIMALS[measure]}f} ({deviation(value, measure):+.1%})"
+    return f"{value:.{DECIMALS[measure]}f} ({100 * deviation(value, measure):+.1f} %)"
 
 
 def deviation(value: float, measure: str) -> float:

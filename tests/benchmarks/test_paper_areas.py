@@ -30,7 +30,7 @@ def test_the_nearest_convention_is_named() -> None:
         measured[..., column] = JPEG[measure] / 2
     measured[..., 3] = 0.5
     text = conventions_text(areas(measured), 2)
-    assert "1.7998 (+0.0%)" in text
+    assert "1.7998 (+0.0 %)" in text
     assert "Nearest to both numbers of the paper: from 0 bpp, at the first point's quality, the mean curve" in text
     assert text.count("| from (0, 0) |") == 2 * len(TABLES)
 

@@ -142,7 +142,7 @@ def describe(group: Group, comparison: Comparison, against: str | None) -> str:
     steps = steps_in_words(comparison)
     for photos in photo_sets(comparison):
         of_photos = partial(real, photos=photos)
-        parts.append(f"Real files of {photos}, {steps}.{reference}\n\n{comparison.table(of_photos, list(COSTS))}")
+        parts.append(f"Real files of {photos}, {steps}.{reference}\n\n{comparison.table(of_photos, COSTS)}")
     parts.append(at_equal_seconds(comparison, reference))
     if photo_sets(comparison):
         alternative = f"MS-SSIM and PSNR against bits per pixel, and MS-SSIM against operations, of {group.name}"
@@ -186,7 +186,7 @@ def at_equal_seconds(comparison: Comparison, reference: str) -> str:
     moment = equal_seconds([*comparison.settings, *anchor])
     if math.isnan(moment):
         return ""
-    table = comparison.table(lambda run: run.at(moment), [])
+    table = comparison.table(lambda run: run.at(moment), {"steps": (0, lambda run: run.steps_at(moment))})
     return f"In training, after {moment:,.0f} CPU seconds: validation photos, without files.{reference}\n\n{table}"
 
 

@@ -38,8 +38,8 @@ class Run:
     ``conf/``; the ``steps`` that it took, its ``iterations``, and the ``cost`` of its network.
 
     ``evaluations`` are of real files, by the name of the photos. ``seconds`` ``[V]`` are the CPU seconds of training at
-    each validation, and ``validations`` ``[V, 3, T]`` the bits per pixel, the MS-SSIM and the PSNR of each iteration
-    then. Runs of a version that did not measure CPU seconds have no validations.
+    each validation, ``validated`` ``[V]`` its steps, and ``validations`` ``[V, 3, T]`` the bits per pixel, the MS-SSIM
+    and the PSNR of each iteration then. Runs of a version that did not measure CPU seconds have no validations.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Run:
     cost: Cost
     evaluations: dict[str, Evaluation]
     seconds: np.ndarray
+    validated: np.ndarray
     validations: np.ndarray
 
     @cached_property
@@ -71,6 +72,12 @@ class Run:
     def cpu_seconds(self) -> float:
         """All CPU seconds of training; NaN if they were not measured."""
         return float(self.seconds[-1]) if len(self.seconds) else math.nan
+
+    def steps_at(self, seconds: float) -> float:
+        """The steps after so many CPU seconds of training, linear between validations; NaN where `at` is None."""
+        if not len(self.seconds):
+            return math.nan
+        return float(np.interp(seconds, self.seconds, self.validated, math.nan, math.nan))
 
     def at(self, seconds: float) -> Curve | None:
         """The curve of the validation photos after so many CPU seconds of training, linear between validations. None if
@@ -154,7 +161,7 @@ def read_run(folder: Path) -> Run | Unfinished:
         logged = [step + 1 for values in history.values() for step in values]
         return Unfinished(name, group, max(logged, default=0), int(config["trainer"]["max_steps"]))
     network = network_config(folder)
-    seconds, validations = in_training(history, network.bits / STRIDE**2)
+    seconds, validated, validations = in_training(history, network.bits / STRIDE**2)
     return Run(
         name,
         group,
@@ -165,6 +172,7 @@ def read_run(folder: Path) -> Run | Unfinished:
         cost(network),
         real_files(folder, result["steps"], int(config["iterations"])),
         seconds,
+        validated,
         validations,
     )
 
@@ -176,10 +184,10 @@ def network_config(folder: Path) -> CodecConfig:
     return CodecConfig.from_mapping(from_older({**ADDED, **cast(dict[str, Any], model), "reconstruction": part}))
 
 
-def in_training(history: dict[str, dict[int, float]], raw: float) -> tuple[np.ndarray, np.ndarray]:
-    """The CPU seconds ``[V]`` and the rates and qualities ``[V, 3, T]`` of each validation in the ``history`` of a run
-    whose raw bits of one iteration are ``raw`` bits a pixel. Rates are the cost of the codes under the context model of
-    the rate term; without a rate term they are those of raw bits."""
+def in_training(history: dict[str, dict[int, float]], raw: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The CPU seconds ``[V]``, the steps ``[V]``, and the rates and qualities ``[V, 3, T]`` of each validation in the
+    ``history`` of a run whose raw bits of one iteration are ``raw`` bits a pixel. Rates are the cost of the codes under
+    the context model of the rate term; without a rate term they are those of raw bits."""
     names = [f"t{t:02d}" for t in takewhile(lambda t: f"val/psnr_t{t:02d}" in history, count(1))]
     clock = history.get(CLOCK, {})
     steps = [step for step in history.get("val/loss", {}) if step in clock]
@@ -188,7 +196,7 @@ def in_training(history: dict[str, dict[int, float]], raw: float) -> tuple[np.nd
         bits = [history.get(f"val/bits_{name}", {}).get(step, 1.0) for name in names]
         qualities = [[history[f"val/{metric}_{name}"].get(step, math.nan) for name in names] for metric in QUALITIES]
         rows.append([(raw * np.cumsum(bits)).tolist(), *qualities])
-    return np.array([clock[step] for step in steps]), np.array(rows)
+    return np.array([clock[step] for step in steps]), np.array(steps) + 1, np.array(rows)
 
 
 QUALITIES = ("ms_ssim", "psnr")  # of a validation, in the order of `Run.validations`

@@ -17,7 +17,9 @@ EQUAL = 0.1  # networks whose operations lie no farther apart than this are comp
 
 CurveOf = Callable[[Run], Curve | None]  # the curve of a run in a table, or None if it has none there
 
-COSTS: dict[str, tuple[int, Callable[[Run], float]]] = {  # headings, their decimals, and the values of a run
+Costs = Mapping[str, tuple[int, Callable[[Run], float]]]  # headings, their decimals, and the value of a run
+
+COSTS: Costs = {
     "kMAC a pixel and iteration": (1, lambda run: run.operations),
     "parameters (M)": (2, lambda run: run.cost.parameters / 1e6),
     "CPU seconds": (0, lambda run: run.cpu_seconds),
@@ -76,8 +78,8 @@ class Comparison:
         """The values of the options of each setting, in words."""
         return [", ".join(values) for values in zip(*self.options.values(), strict=True)]
 
-    def table(self, curve_of: CurveOf, costs: Sequence[str]) -> str:
-        """The table of the curves that ``curve_of`` gives, with the columns ``costs`` of COSTS at its end."""
+    def table(self, curve_of: CurveOf, costs: Costs) -> str:
+        """The table of the curves that ``curve_of`` gives, with the columns ``costs`` at its end."""
         baseline = self.against.curve(curve_of) if self.against else None
         headings = [
             *self.options,
@@ -100,12 +102,11 @@ class Comparison:
         """Whether the networks are compared at equal operations."""
         counts = [setting.first.operations * setting.first.iterations for setting in self.settings]
         apart = max(counts) / min(counts) - 1
+        if not apart:
+            return f"All iterations together take {counts[0]:.0f} kMAC a pixel."
         verdict = "equal operations" if apart <= EQUAL else "**not equal operations**"
-        return (
-            f"All iterations take {min(counts):.0f} to {max(counts):.0f} kMAC a pixel, {apart:.1%} apart: {verdict}."
-            if apart
-            else f"All iterations take {counts[0]:.0f} kMAC a pixel."
-        )
+        span = f"{min(counts):.0f} to {max(counts):.0f} kMAC a pixel, {100 * apart:.1f} % apart"
+        return f"All iterations together take {span}: {verdict}."
 
 
 def differing(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
@@ -121,12 +122,12 @@ def short(value: str) -> str:
     return value.rpartition(".")[2] if value.startswith("rnncodec.") else value
 
 
-def cells(setting: Setting, baseline: Curve | None, curve_of: CurveOf, costs: Sequence[str]) -> list[str]:
+def cells(setting: Setting, baseline: Curve | None, curve_of: CurveOf, costs: Costs) -> list[str]:
     """The number of seeds with a curve, what the curves give, and what the networks cost."""
     curves = [curve for run in setting.runs if (curve := curve_of(run))]
     rows = np.array([figures(summarize(curve, baseline)) for curve in curves], dtype=float)  # None becomes NaN
     rates = [spread(column, *style) for column, style in zip(rows.T, STYLES, strict=True)] if curves else []
-    spent = [spread(np.array([COSTS[cost][1](run) for run in setting.runs]), COSTS[cost][0]) for cost in costs]
+    spent = [spread(np.array([value(run) for run in setting.runs]), decimals) for decimals, value in costs.values()]
     return [str(len(curves)), *(rates or [ABSENT] * len(STYLES)), *spent]
 
 
