@@ -259,12 +259,26 @@ def test_document_keeps_the_text_around_the_tables() -> None:
         insert({"cells": ""}, document.replace("<!-- end -->", ""))
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("result.json", "{"), ("config.yaml", "name: x\n"), ("config.yaml", "[1]"), ("history.csv", "step,a\nx,1\n")],
+)
+def test_files_that_are_not_those_of_a_run_are_named(sweep: Path, name: str, content: str) -> None:
+    (sweep / "0-gru" / name).write_text(content)
+    with pytest.raises(DataError, match="0-gru"):
+        ablations([sweep])
+
+
 def test_folders_that_are_no_sweeps_are_refused(sweep: Path) -> None:
     with pytest.raises(DataError, match=r"it has no multirun\.yaml"):
         ablations([sweep / "0-gru"])
     with pytest.raises(DataError, match="same options and the same seed"):
         ablations([sweep, sweep])
     (sweep.parent / "empty").mkdir()
+    for content in ("{}", "hydra: {overrides: {hydra: [], task: ['a=[']}, sweeper: {_target_: x.BasicSweeper}}"):
+        (sweep.parent / "empty" / "multirun.yaml").write_text(content)
+        with pytest.raises(DataError, match="not that of a multirun"):
+            ablations([sweep.parent / "empty"])
     write_multirun(sweep.parent / "empty", [])
     with pytest.raises(DataError, match="there is no run in it"):
         ablations([sweep.parent / "empty"])

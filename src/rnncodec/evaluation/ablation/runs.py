@@ -11,7 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve
@@ -23,6 +25,7 @@ from rnncodec.network.codec import STRIDE
 from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
 from rnncodec.terminal import log
+from rnncodec.training.launch.sweep import jobs
 from rnncodec.training.run.folder import CONFIG
 from rnncodec.training.run.outcome import read_result
 from rnncodec.training.run.saved_config import load_config
@@ -117,25 +120,33 @@ def read_sweep(folder: Path) -> Sweep:
     """The runs in the folder of a multirun. Raises DataError if ``folder`` is none, or holds no run."""
     if not (folder / SWEEP).is_file():
         raise DataError(f"{folder}: not the folder of a multirun: it has no {SWEEP}")
-    hydra = read_options(folder / SWEEP)["hydra"]
-    options = [option for option in hydra["overrides"]["hydra"] if not option.startswith(OF_A_MACHINE)]
-    command = shlex.join(["python", "train.py", "-m", *hydra["overrides"]["task"], *options])
-    jobs = sorted((path.parent for path in folder.glob(f"*/{CONFIG}")), key=number)
-    if not jobs:
+    try:
+        command, most = multirun(read_options(folder / SWEEP)["hydra"])
+    except (KeyError, TypeError, AttributeError, HydraException) as error:
+        raise DataError(f"{folder / SWEEP}: not that of a multirun ({error!r})") from None
+    runs = [checked_run(job) for job in jobs(folder) if (job / CONFIG).is_file()]
+    if not runs:
         raise DataError(f"{folder}: there is no run in it")
-    runs = [read_run(job) for job in jobs]
     return Sweep(
         command,
         [run for run in runs if isinstance(run, Run)],
         [run for run in runs if isinstance(run, Unfinished)],
-        max(0, job_count(hydra) - len(jobs)),
+        max(0, most - len(runs)),
     )
 
 
-def number(job: Path) -> int:
-    """The number of a job, at the beginning of its folder's name."""
-    first = job.name.partition("-")[0]
-    return int(first) if first.isdigit() else 0
+def checked_run(folder: Path) -> Run | Unfinished:
+    """The run in ``folder``. Raises DataError if its files are not those of a run."""
+    try:
+        return read_run(folder)
+    except (KeyError, TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
+        raise DataError(f"{folder}: its files are not those of a run ({error!r})") from None
+
+
+def multirun(hydra: dict[str, Any]) -> tuple[str, int]:
+    """The command that started a multirun with the options ``hydra``, and the number of its jobs; see `job_count`."""
+    options = [option for option in hydra["overrides"]["hydra"] if not option.startswith(OF_A_MACHINE)]
+    return shlex.join(["python", "train.py", "-m", *hydra["overrides"]["task"], *options]), job_count(hydra)
 
 
 def job_count(hydra: dict[str, Any]) -> int:
@@ -152,7 +163,7 @@ def job_count(hydra: dict[str, Any]) -> int:
 
 
 def read_run(folder: Path) -> Run | Unfinished:
-    """The run in ``folder``. Raises DataError if its files cannot be read."""
+    """The run in ``folder``, whose files may be anybody's."""
     config = read_options(folder / CONFIG)
     name, group = str(config.get("name", folder.name)), str(config.get("group"))
     history = finite_history(folder)
