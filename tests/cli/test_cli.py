@@ -19,12 +19,12 @@ from rnncodec.cli.files import check_output, write_output
 from rnncodec.errors import InputError, OutputError
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import srgb_profile
+from tests.commands import Command
 
 
 def run(*arguments: object, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "rnncodec.cli", *map(str, arguments)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
-    return subprocess.run(command, input=content, capture_output=True, timeout=120, env=environment)
+    return Command("-m", "rnncodec.cli", *arguments, environment=environment, content=content).wait(120, text=False)
 
 
 @pytest.fixture(scope="module")

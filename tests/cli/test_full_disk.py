@@ -13,6 +13,7 @@ from PIL import Image
 
 from rnncodec.atomic_file import naming
 from rnncodec.cli import main
+from tests.commands import Command
 from tests.fuzz.seeds import make_evaluation
 
 ROOT = Path(__file__).parents[2]
@@ -93,13 +94,8 @@ def test_programs_of_research_name_the_file_that_does_not_fit(
     }[program]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     ours = {"RNNCODEC_OUTPUTS": str(disk / "outputs"), "RNNCODEC_DATA": str(shards_dir), "HOME": str(inputs)}
-    done = subprocess.run(
-        [sys.executable, str(ROOT / program), *options],
-        env=kept | ours | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    environment = kept | ours | {"PYTHONPATH": str(ROOT / "src")}
+    done = Command(ROOT / program, *options, environment=environment).wait()
     shutil.rmtree(disk / "outputs")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -28,6 +27,7 @@ from rnncodec.evaluation.tracking import scalars
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.folders import find_images
 from rnncodec.pictures.pixels import read_pixels
+from tests.commands import Command
 from tests.defaults import evaluation_options
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import records
@@ -64,28 +64,13 @@ def evaluate(tmp_path: Path, tiny_weights: Path, images: Path) -> Evaluate:
     ) -> subprocess.CompletedProcess[str]:
         """Runs evaluate.py. It and its workers receive the signal ``number`` when ``signal_when()``."""
         flags_first = sorted([*common, *options], key=lambda option: not option.startswith("-"))
-        command = [sys.executable, str(ROOT / "evaluate.py"), *flags_first]
-        process = subprocess.Popen(
-            command,
-            env=kept | ours | environment,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        with process:
-            try:
-                while signal_when is not None and process.poll() is None:
-                    if signal_when():
-                        os.killpg(process.pid, number)
-                        break
-                    time.sleep(0.02)
-                out, err = process.communicate(timeout=240)
-            except BaseException:
-                process.kill()
-                raise
-        return subprocess.CompletedProcess(command, process.returncode, out, err)
+        command = Command(ROOT / "evaluate.py", *flags_first, environment=kept | ours | environment, folder=tmp_path)
+        while signal_when is not None and command.poll() is None:
+            if signal_when():
+                os.killpg(command.pid, number)
+                break
+            time.sleep(0.02)
+        return command.wait()
 
     return start
 
@@ -271,7 +256,7 @@ def test_measurements_of_another_codec_are_not_mixed_in(tmp_path: Path, tiny_wei
 def test_wrong_option_of_the_command_ends_in_one_message(evaluate: Evaluate, tmp_path: Path) -> None:
     done = evaluate("images=nowhere", f"folder={tmp_path / 'x'}")
     assert done.returncode != 0
-    assert "no images in nowhere" in done.stderr
+    assert "nowhere: this folder cannot be read: No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from textwrap import dedent
 
@@ -12,6 +11,7 @@ from safetensors import safe_open
 
 from rnncodec.training.history import read_history
 from rnncodec.training.run.outcome import read_result
+from tests.commands import Command
 from tests.training.test_runs import OURS, Trainer
 
 PACKAGE = {
@@ -177,8 +177,7 @@ def test_context_model_of_another_package_measures_bits_in_the_rate_term_and_alo
 
 
 def rnncodec(train: Trainer, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "rnncodec.cli", *arguments]
-    return subprocess.run(command, env=train.environment | environment, capture_output=True, text=True, timeout=120)
+    return Command("-m", "rnncodec.cli", *arguments, environment=train.environment | environment).wait()
 
 
 def test_cells_framework_and_binarizer_of_another_package_train_resume_export_and_code_files(

@@ -17,6 +17,7 @@ from rnncodec.evaluation.results import read_evaluation
 from rnncodec.training.history import read_history
 from rnncodec.training.run.outcome import read_result
 from rnncodec.weights.weights_file import model_identity
+from tests.commands import Command
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import history, records
 
@@ -53,10 +54,17 @@ class Trainer:
         }
 
     def __call__(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.start(*options, **environment).wait()
+
+    def start(self, *options: str, **environment: str) -> Command:
+        return Command(ROOT / "train.py", *options, environment=self.environment | environment)
+
+    def cold(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """With packages that have not been imported before."""
         command = [sys.executable, str(ROOT / "train.py"), *options]
         return subprocess.run(
             command,
-            env=self.environment | environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -201,7 +209,7 @@ def test_finished_run_goes_on_with_more_steps_and_csv_needs_no_wandb(train: Trai
     (tmp_path / "absent").mkdir()
     (tmp_path / "absent" / "wandb.py").write_text("raise ImportError('not installed')\n")
     train.environment["PYTHONPATH"] = f"{tmp_path / 'absent'}{os.pathsep}{OURS}"
-    done = train(*TINY, "logger=csv")
+    done = train.cold(*TINY, "logger=csv")
     assert done.returncode == 0, done.stderr
     (run,) = train.runs()
     damage(run / "checkpoints" / "last.ckpt")

@@ -22,7 +22,7 @@ from rnncodec.training.run.outcome import read_result, write_failure, write_resu
 from rnncodec.training.search.search import PICTURE, STUDY, TRIALS, Search, distribution
 from rnncodec.training.search.study import open_study
 from tests.training.test_runs import ROOT, Trainer
-from tests.training.test_sweeps import SWEPT, has_checkpoint, start, wait_for
+from tests.training.test_sweeps import SWEPT, has_checkpoint, wait_for
 
 PARAMS = {"optimizer.lr": "tag(log, interval(1e-4, 1e-1))", "model.bits": "range(1, 9)", "loss": "l1,l2"}
 
@@ -143,7 +143,7 @@ def test_killed_search_goes_on(tmp_path: Path, shards_dir: Path) -> None:
         "hydra.sweeper.startup=2", f"hydra.sweep.dir={folder}",
     ]  # fmt: skip
     options.remove("warmup_steps=1")  # which is searched
-    first = start(train, *options)
+    first = train.start(*options)
     wait_for(lambda: has_checkpoint(folder / "1-trial"))
     first.kill()
     first.wait()

@@ -44,15 +44,6 @@ def train(tmp_path: Path, shards_dir: Path) -> Trainer:
     return Trainer(tmp_path, shards_dir)
 
 
-def start(train: Trainer, *options: str, terminal: int | None = None, **environment: str) -> subprocess.Popen[bytes]:
-    """Starts train.py, with ``terminal`` in a session of its own."""
-    streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal} if terminal is not None else {}
-    command = [sys.executable, str(ROOT / "train.py"), *options]
-    if terminal is not None:
-        command = ["setsid", "--ctty", "--wait", *command]
-    return subprocess.Popen(command, env=train.environment | environment, **streams)  # type: ignore[call-overload]
-
-
 def wait_for(condition: Callable[[], object], seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -76,7 +67,7 @@ def test_killed_sweep_goes_on_and_says_at_its_end_which_job_failed_and_why(train
     job = sweep / "0-gru-additive"
     options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=joblib", f"hydra.sweep.dir={sweep}"]
     chance = seeded()
-    first = start(train, *options)
+    first = train.start(*options)
     wait_for((job / CONFIG).is_file if chance.random() < 0.5 else lambda: has_checkpoint(job))
     time.sleep(chance.random())
     first.kill()
@@ -103,7 +94,7 @@ def test_sweep_of_four_jobs_that_is_killed_ten_times_ends_with_the_weights_of_an
 
     for _ in range(10):
         before, new, awaited = checkpoints(), set(), chance.randrange(11)  # 0: while it starts
-        process = start(train, *options, f"hydra.sweep.dir={broken}")
+        process = train.start(*options, f"hydra.sweep.dir={broken}")
         while len(new) < awaited and process.poll() is None:
             time.sleep(0.05)
             new |= checkpoints() - before
@@ -123,9 +114,9 @@ def test_sweep_of_four_jobs_that_is_killed_ten_times_ends_with_the_weights_of_an
 def test_sweep_goes_on_when_its_terminal_closes(train: Trainer, unbroken: Path) -> None:
     sweep = train.outputs / "sweep"
     ours, theirs = pty.openpty()
-    process = start(
-        train, "-m", *SWEPT, "seed=0", "hydra/launcher=submitit_local", f"hydra.sweep.dir={sweep}", terminal=theirs
-    )
+    options = ["-m", *SWEPT, "seed=0", "hydra/launcher=submitit_local", f"hydra.sweep.dir={sweep}"]
+    command = ["setsid", "--ctty", "--wait", sys.executable, str(ROOT / "train.py"), *options]
+    process = subprocess.Popen(command, env=train.environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     wait_for((sweep / "0-gru-additive" / CONFIG).is_file)
     os.close(ours)
@@ -163,7 +154,7 @@ def ray_cluster() -> Iterator[dict[str, str]]:
 def test_sweep_on_ray_is_killed_and_goes_on(train: Trainer, unbroken: Path, ray_cluster: dict[str, str]) -> None:
     sweep = train.outputs / "sweep"
     options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=ray", f"hydra.sweep.dir={sweep}"]
-    first = start(train, *options, **ray_cluster)
+    first = train.start(*options, **ray_cluster)
     wait_for(lambda: has_checkpoint(sweep / "0-gru-additive"))
     first.kill()
     first.wait()
@@ -189,7 +180,7 @@ def test_preempted_job_of_slurm_saves_returns_to_the_queue_and_goes_on(
     sweep = train.outputs / "sweep"
     job = sweep / "0-gru-additive"
     options = ["seed=0", "hydra/launcher=submitit_slurm", f"hydra.sweep.dir={sweep}", "hydra.launcher.timeout_min=90"]
-    submitter = start(train, "-m", *SWEPT, *options, **cluster)
+    submitter = train.start("-m", *SWEPT, *options, **cluster)
     wait_for(lambda: has_checkpoint(job))
     submitter.kill()  # the job does not need it
     submitter.wait()
