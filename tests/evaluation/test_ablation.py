@@ -193,7 +193,8 @@ def test_files_of_earlier_weights_and_unfinished_evaluations_do_not_count(
 
 
 def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_path: Path) -> None:
-    write_run(tmp_path / "more" / "0-lstm", "lstm-1", 0.8, 220, cell="lstm", seed=1)
+    logged = {"logger": {"_target_": "wandb", "project": "x"}}  # in another place, which is no other method
+    write_run(tmp_path / "more" / "0-lstm", "lstm-1", 0.8, 220, cell="lstm", seed=1, **logged)
     write_multirun(tmp_path / "more", ["cell=lstm", "seed=1"])
     text = ablations([sweep, tmp_path / "more"]).texts["cells"]
     assert "python train.py -m cell=lstm seed=1\n" in text

@@ -5,6 +5,7 @@ from typing import Any
 
 UNSAID = (
     "name", "group", "tags", "job_type", "choices", "run_id", "outputs", "folder", "resume", "resources", "trial",
+    "logger",
 )  # fmt: skip  # options, and groups of them, that say nothing about the method
 PLACES = ("folder", "dirpath", "save_dir", "id")  # the last names of options that say where something is kept
 
