@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 import rnncodec.training.launch.hydra_start  # noqa: F401
 from rnncodec.coding.signals import ended_by_signals
 from rnncodec.errors import RnncodecError, from_system
-from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 from rnncodec.terminal import printable
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
@@ -23,6 +22,9 @@ load_dotenv(Path(__file__).resolve().parent / ".env")
 
 @hydra.main(version_base="1.3", config_path="conf/evaluate", config_name="evaluate")
 def main(config: DictConfig) -> None:
+    # Here, because it imports PyTorch: that takes seconds, and --help needs none of it.
+    from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
+
     hydra_config = HydraConfig.get()
     try:
         if hydra_config.mode == RunMode.MULTIRUN:

@@ -12,10 +12,10 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import rnncodec.training.launch.hydra_start  # noqa: F401
+import rnncodec.training.launch.hydra_start
+import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.errors import RnncodecError, from_system
 from rnncodec.terminal import printable
-from rnncodec.training.launch.start import job, single, train_rank
 from rnncodec.training.process.ranks import adopt_srun, started_together
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
@@ -24,6 +24,9 @@ load_dotenv(Path(__file__).resolve().parent / ".env")
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float | None:
     """Returns the figure that ``optimized_metric`` names, for Hydra's sweepers."""
+    # Here, because it imports Lightning: that takes seconds, and --help needs none of it.
+    from rnncodec.training.launch.start import job, single, train_rank
+
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     try:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from rnncodec.training.history import HistoryLogger, read_history
+from rnncodec.training.history import read_history
+from rnncodec.training.history_logger import HistoryLogger
 
 
 def test_values_are_there_by_name_and_step_and_columns_may_come_later(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnncodec.coding.torch_codec import load_torch_codec
 from rnncodec.distortion.metrics import decibels
@@ -12,12 +12,14 @@ from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import TARGETS
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, read_pixels
-from rnncodec.training.loggers import RunLogger
+
+if TYPE_CHECKING:  # it imports Lightning, which takes seconds
+    from rnncodec.training.loggers import RunLogger
 
 PICTURES = 8  # images that are logged with their reconstructions
 
 
-def log_evaluation(logger: RunLogger, evaluation: Evaluation) -> None:
+def log_evaluation(logger: "RunLogger", evaluation: Evaluation) -> None:
     """Log ``evaluation`` to W&B at the last step of the training, under ``eval/DATASET/``, so that the figures of one
     set of photos do not take the place of those of another."""
     import wandb

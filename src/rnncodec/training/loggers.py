@@ -24,7 +24,7 @@ from omegaconf import DictConfig
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import log
 from rnncodec.training.build import build
-from rnncodec.training.history import HistoryLogger
+from rnncodec.training.history_logger import HistoryLogger
 
 BEST = {  # figures whose best value is in the summary, beside the last
     "val/loss": "min",
