@@ -2,6 +2,7 @@ import argparse
 
 import torch
 
+from benchmarks.steps import cpu_seconds
 from benchmarks.training import Step, composed, estimate
 
 TINY = ["model.width=0.03", "iterations=2", "trainer.precision=32-true"]
@@ -30,3 +31,8 @@ def test_an_estimate_follows_from_cost_and_device() -> None:
     estimated = estimate(flops=320e9, kept=2**28, parameters=10_000_000, options=options)
     assert "1,000 patches/s, 1.50 million in 25 minutes" in estimated
     assert "at most 319 patches a step" in estimated
+
+
+def test_a_step_of_more_iterations_takes_more_time() -> None:
+    options = [*TINY, "rate_weight=[0.1]", "context.groups=2", "data.batch_size=4", "iterations=8"]
+    assert cpu_seconds([*options, "curriculum=[[2]]"], 2) < cpu_seconds([*options, "curriculum=[[8]]"], 2)
