@@ -1,7 +1,5 @@
 import os
 import shutil
-import subprocess
-import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
@@ -10,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 from PIL import Image
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from rnncodec.coding.onnx_codec import MODEL
 from rnncodec.data.shards import write_shards
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.entropy.quantization import quantize_checkerboard
@@ -21,6 +21,7 @@ from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import save_model
+from tests.commands import Command
 from tests.defaults import checkerboard_config, codec_config
 
 torch.set_num_threads(1)
@@ -148,16 +149,23 @@ def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
 
 @pytest.fixture(scope="session")
 def exported(folded_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `folded_codec` is exported to, by a process of its own: pytest makes it slow to trace."""
-    return export_by_command(folded_codec, tmp_path_factory.mktemp("exported"))
+    """The folder that `folded_codec` is exported to."""
+    return export_once(folded_codec, "exported", tmp_path_factory)
 
 
-def export_by_command(codec: IterativeCodec, folder: Path) -> Path:
-    """Export ``codec``, as trained for 3 iterations, into ``folder``."""
+def export_once(codec: IterativeCodec, name: str, factory: pytest.TempPathFactory) -> Path:
+    """The folder ``name``, to which ``codec`` is exported, as trained for 3 iterations. This takes 20 seconds of CPU:
+    the processes of pytest-xdist share it. A process of its own does it, because pytest makes it slow to trace."""
     pytest.importorskip("onnxscript")
-    save_model(codec, folder / "codec.safetensors", training={"iterations": 3}, half=False)
-    command = [sys.executable, "-m", "rnncodec.cli", "export", folder / "codec.safetensors", "-o", folder]
-    subprocess.run(command, check=True, timeout=600)
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        if not (folder / MODEL).is_file():  # which is written last
+            folder.mkdir(exist_ok=True)
+            save_model(codec, folder / "codec.safetensors", training={"iterations": 3}, half=False)
+            command = ["-m", "rnncodec.cli", "export", folder / "codec.safetensors", "-o", folder]
+            done = Command(*command, environment=os.environ).wait(600)
+            assert done.returncode == 0, done.stderr
     return folder
 
 

@@ -29,6 +29,7 @@ from rnncodec.pictures.folders import find_images
 from rnncodec.pictures.pixels import read_pixels
 from tests.commands import Command
 from tests.defaults import evaluation_options
+from tests.evaluation.dying import die
 from tests.evaluation.logged import assert_evaluation_logged
 from tests.training.wandb_file import records
 
@@ -218,10 +219,6 @@ def test_a_signal_ends_an_evaluation_with_one_line_and_what_is_measured_is_kept(
     assert done.returncode == 128 + signal.SIGINT
     assert done.stderr == "interrupted by SIGINT; what is measured is kept, and the same command goes on\n"
     assert 1 <= len(read_measurements(folder)) < 18
-
-
-def die(job: measurement.Job) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rnncodec.entropy.quantization import quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels
-from tests.conftest import export_by_command
+from tests.conftest import export_once
 from tests.defaults import codec_config, recurrent_checkerboard_config
 
 
@@ -160,7 +160,7 @@ def wide_site_folder(wide_codec: IterativeCodec, tmp_path_factory: pytest.TempPa
     from rnncodec.export.web import write_page
 
     folder = tmp_path_factory.mktemp("wide_site")
-    write_page(export_by_command(wide_codec, tmp_path_factory.mktemp("wide")), folder)
+    write_page(export_once(wide_codec, "wide", tmp_path_factory), folder)
     return folder
 
 

@@ -1,12 +1,12 @@
 """The size of the page, as its command writes it."""
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
 
 from rnncodec.weights.released import released_models
+from tests.commands import Command
 
 MOST = 12_000_000  # bytes of all files
 
@@ -15,8 +15,8 @@ MOST = 12_000_000  # bytes of all files
 @pytest.mark.parametrize("name", sorted(released_models()))
 def test_page_with_a_released_model_is_small_enough(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    command = [sys.executable, "-m", "rnncodec.cli", "web", name, "-o", tmp_path]
-    subprocess.run(command, check=True, timeout=600)
+    done = Command("-m", "rnncodec.cli", "web", name, "-o", tmp_path, environment=os.environ).wait(600)
+    assert done.returncode == 0, done.stderr
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert {"index.html", "decoder.onnx.split.gz", "ort-wasm-simd-threaded.wasm.gz"} <= set(sizes)
     assert sum(sizes.values()) <= MOST
