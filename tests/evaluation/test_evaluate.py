@@ -1,5 +1,6 @@
 """evaluate.py as a real process, and what it leaves behind."""
 
+import copy
 import json
 import math
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import rnncodec
 from rnncodec.errors import RnncodecError
@@ -22,11 +24,14 @@ from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
 from rnncodec.evaluation.photo_set import content_hash
 from rnncodec.evaluation.results import fall_in_words, read_evaluation, read_measurements, summary_text
+from rnncodec.evaluation.sources import read_sources
 from rnncodec.evaluation.summary import summarize
 from rnncodec.evaluation.tracking import scalars
 from rnncodec.fileformat import bitstream
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.folders import find_images
 from rnncodec.pictures.pixels import read_pixels
+from rnncodec.weights.weights_file import save_model
 from tests.commands import Command
 from tests.defaults import evaluation_options
 from tests.evaluation.dying import die
@@ -250,6 +255,42 @@ def test_measurements_of_another_codec_are_not_mixed_in(tmp_path: Path, tiny_wei
         measurement.evaluate(replace(options, iterations=2), tmp_path / "x", lambda *_: None)
 
 
+def stopped_after(steps: int) -> dict[str, Any]:
+    """What the weights of a run hold which was stopped then."""
+    return {"iterations": 1, "steps": steps, "options": {"trainer": {"max_steps": 1000}}}
+
+
+def test_results_of_a_run_that_has_gone_on_are_those_of_its_newest_weights(
+    tmp_path: Path, tiny_codec: IterativeCodec, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("name: trained\n")
+    (run / "history.csv").write_text("step,train/loss\n0,0.5\n")
+    save_model(tiny_codec, run / "weights.safetensors", stopped_after(48), half=False)
+    options = evaluation_options(run, find_images(images), baselines=("jpeg",))
+    results = run / "evaluations" / "two"
+    first = measurement.evaluate(options, results, lambda *_: None)
+    assert [source.name for source in read_sources([run])] == ["tiny"]
+    assert f"{run} is not finished: its newest weights are those after step 48 of 1000\n" in capsys.readouterr().err
+
+    changed = copy.deepcopy(tiny_codec)
+    with torch.no_grad():
+        next(changed.decoder.parameters()).mul_(1.1)
+    save_model(changed, run / "weights.safetensors", stopped_after(96), half=False)
+    (run / "result.json").write_text("{}")
+    assert [source.name for source in read_sources([run])] == ["tiny (older weights)"]
+    assert f"{results} is of older weights of the run; evaluate.py model={run} measures" in capsys.readouterr().err
+    second = measurement.evaluate(options, results, lambda *_: None)
+    assert f"{results} holds measurements of other weights of {run}, which are replaced" in capsys.readouterr().err
+    assert second.about.identity != first.about.identity
+    assert second.about.earlier == "2 of 4 measurements are from an earlier call"  # those of JPEG
+    assert second.curves[0].results != first.curves[0].results
+    assert second.curves[1].results == first.curves[1].results
+    assert [source.name for source in read_sources([run])] == ["tiny"]
+    assert capsys.readouterr().err == ""
+
+
 def test_wrong_option_of_the_command_ends_in_one_message(evaluate: Evaluate, tmp_path: Path) -> None:
     done = evaluate("images=nowhere", f"folder={tmp_path / 'x'}")
     assert done.returncode != 0
@@ -265,11 +306,11 @@ def test_wandb_holds_curves_images_and_summaries(evaluate: Evaluate, tmp_path: P
 
 
 def test_wandb_evaluation_joins_the_run_that_trained_the_model(
-    evaluate: Evaluate, tmp_path: Path, tiny_weights: Path
+    evaluate: Evaluate, tmp_path: Path, tiny_codec: IterativeCodec
 ) -> None:
     run = tmp_path / "run"
     run.mkdir()
-    shutil.copy(tiny_weights, run / "weights.safetensors")
+    save_model(tiny_codec, run / "weights.safetensors", stopped_after(48), half=False)
     target = "rnncodec.training.loggers.wandb_logger"
     (run / "config.yaml").write_text(f"logger: {{_target_: {target}}}\nrun_id: abc12345\nname: trained\n")
     done = evaluate(f"model={run}", "logger=wandb", "iterations=1")
@@ -278,6 +319,7 @@ def test_wandb_evaluation_joins_the_run_that_trained_the_model(
     started = next(record.run for record in records(file) if record.HasField("run"))
     assert (started.run_id, started.display_name, started.job_type) == ("abc12345", "trained", "train")
     assert f"wandb sync {run}/wandb/offline-run-*" in done.stderr
+    assert f"{run} is not finished: these are its newest weights, after step 48 of 1000\n" in done.stderr
 
 
 def test_summary_names_the_layer_that_made_a_picture_worse(result: Path) -> None:

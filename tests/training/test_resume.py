@@ -15,7 +15,6 @@ from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.training.history import read_history
 from rnncodec.training.launch import start
 from rnncodec.training.launch.start import locked, single
-from rnncodec.training.process.interruption import STOPPED, interruption
 from rnncodec.training.run.checkpoints import AtomicCheckpoints, newest, steps_in
 from rnncodec.training.run.outcome import read_result, state, write_failure, write_result
 from rnncodec.weights.weights_file import load_model
@@ -136,29 +135,6 @@ def test_run_that_two_processes_train_is_not_resumed_meanwhile(
     monkeypatch.setattr(start, "fit_apart", resume_meanwhile)
     train("trainer.devices=2")
     assert refused == [2]
-
-
-@pytest.mark.parametrize("place", ["step", "validation"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2])
-def test_signal_stops_a_run_with_a_checkpoint_of_its_step_and_newest_weights(
-    train: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], number: signal.Signals, place: str
-) -> None:
-    handlers = {each: signal.getsignal(each) for each in signal.Signals if each not in (signal.SIGKILL, signal.SIGSTOP)}
-    kill = f"+callbacks.kill={{_target_:tests.training.watchers.SignalAt,number:{int(number)},place:{place}}}"
-    with pytest.raises(SystemExit) as stopped:
-        train(kill)
-    assert stopped.value.code == STOPPED == 75
-    step = 3 if place == "step" else 4
-    folder = tmp_path / "run"
-    assert steps_in(folder / "checkpoints" / "last.ckpt") == step
-    assert load_model(folder).training_info["steps"] == step
-    printed = [line for line in capfd.readouterr().err.splitlines() if "stopped by" in line]
-    assert len(printed) == 1
-    assert number.name in printed[0]
-    assert handlers == {each: signal.getsignal(each) for each in handlers}
-    assert interruption.received == number
-    train("callbacks.kill.place=nowhere", resume=True)
-    assert read_result(folder) is not None
 
 
 def test_checkpoint_and_first_validation_come_after_a_time_too(train: Callable[..., Path]) -> None:

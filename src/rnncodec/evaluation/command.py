@@ -20,6 +20,7 @@ from rnncodec.evaluation.tracking import log_evaluation
 from rnncodec.pictures.folders import find_images
 from rnncodec.terminal import Terminal, log, progress, say_left_out
 from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.newest_weights import unfinished
 
 SAMPLES = "samples"
 
@@ -65,6 +66,10 @@ def evaluate_and_print(config: DictConfig) -> Path:
         effort=config.effort,
     )
     folder = results_folder(config, options)
+    if state := unfinished(Path(config.model)):
+        log.print(
+            f"{config.model} is not finished: these are its newest weights, {state}", soft_wrap=True, markup=False
+        )
     with progress() as bar:
         task = bar.add_task("measuring", total=None)
 

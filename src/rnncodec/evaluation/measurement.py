@@ -34,6 +34,7 @@ from rnncodec.evaluation.results import (
 )
 from rnncodec.pictures.limits import MOST_EFFORT
 from rnncodec.pictures.pixels import Pixels, read_pixels
+from rnncodec.terminal import log
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Job:
 
 
 def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[int, int, str], object]) -> Evaluation:
-    """Measure everything that is not measured yet in ``folder``, and write the results there.
+    """Measure everything that is not measured yet in ``folder``, and write the results there. The network is measured
+    anew where ``folder`` holds measurements of older weights of the same model, as of a run that has gone on.
 
     ``on_progress(done, total, complaint)`` is called after each job. The complaint says why an image could not be
     measured, and is "" otherwise.
@@ -92,7 +94,12 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
     """
     about = check(options)
     before = read_about(folder)
-    if before is not None and not before.same_measurements(about):
+    anew = before is not None and before.of_older_weights(about, folder)
+    if anew:
+        log.print(
+            f"{folder} holds measurements of other weights of {options.model}, which are replaced", soft_wrap=True
+        )
+    elif before is not None and not before.same_measurements(about):
         raise ConfigurationError(
             f"{folder} holds measurements of '{before.name}' (model {before.identity}, {before.iterations} iterations, "
             f"effort {before.effort}) and not of '{about.name}' (model {about.identity}, {about.iterations}, "
@@ -106,7 +113,7 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
     measurements = {
         (codec, photo): points
         for (codec, photo), points in read_measurements(folder).items()
-        if [point.setting for point in points] == settings(codec, about)
+        if [point.setting for point in points] == settings(codec, about) and not (anew and codec == about.name)
     }
     jobs = [
         Job(image, codec, options.model, options.device, about.iterations, options.effort)
@@ -117,8 +124,8 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
     total = len(options.images) * (1 + len(options.baselines))
     done = total - len(jobs)
     about.earlier = earlier_in_words(done, total, before, about)
-    write_about(about, folder)
     write_measurements(about, measurements, folder)
+    write_about(about, folder)
     on_progress(done, total, "")
     with closing(outcomes(jobs, options)) as finished:  # so that its processes end where this is interrupted
         for job, outcome in finished:

@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, astuple, dataclass, field, fields
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,15 @@ class About:
         """Whether measurements of ``other`` are valid for this evaluation too, for images that both have."""
         own, others = ((each.name, each.identity, each.iterations, each.effort) for each in (self, other))
         return own == others
+
+    def of_older_weights(self, other: "About", folder: Path) -> bool:
+        """Whether this describes ``folder`` when the model of ``other`` had other weights."""
+        same_model = self.model == other.model or Path(other.model) in folder.resolve().parents
+        return (
+            same_model
+            and self.identity != other.identity
+            and replace(self, identity=other.identity).same_measurements(other)
+        )
 
     def check(self) -> None:
         """Raises ValueError if a field, which may come from somebody else's file, is not of its type."""

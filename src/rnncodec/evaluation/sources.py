@@ -16,6 +16,7 @@ from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
 from rnncodec.terminal import log
 from rnncodec.training.history import read_history
 from rnncodec.training.run.folder import CONFIG, FAILURE, LOCK, OUTPUT
+from rnncodec.training.run.newest_weights import has_other_weights, unfinished
 from rnncodec.training.run.options import says_method, single_options
 
 UNKNOWN = "–"
@@ -64,6 +65,8 @@ def read_source(path: Path) -> Iterator[Source]:
         run = path.parents[1] if path.parent.name == "evaluations" and (path.parents[1] / CONFIG).is_file() else None
         yield from_folders(run, path)
     elif (path / CONFIG).is_file():
+        if state := unfinished(path):
+            log.print(f"{path} is not finished: its newest weights are those {state}", soft_wrap=True, markup=False)
         results = sorted(found.parent for found in path.glob(f"evaluations/*/{ABOUT}"))
         if not results:
             yield from_folders(path, None)
@@ -97,6 +100,13 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
     if run:
         options |= {name: text for name, text in texts(read_options(run / CONFIG)).items() if says_method(name)}
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
+    if evaluation and run and has_other_weights(run, evaluation.about.identity):
+        name = f"{name} (older weights)"
+        log.print(
+            f"{result} is of older weights of the run; evaluate.py model={run} measures the newest",
+            soft_wrap=True,
+            markup=False,
+        )
     training = finite_history(run) if run else {}
     return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, training)
 

@@ -23,8 +23,8 @@ from rnncodec.training.build import build, build_trainer, build_training
 from rnncodec.training.loggers import RunLogger, build_loggers
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import threads_each
-from rnncodec.training.process.hangup import survive_hangup
-from rnncodec.training.process.interruption import STOPPED, Stopped, end_with_parent, interruption
+from rnncodec.training.process.hangup import outlive_terminal
+from rnncodec.training.process.interruption import Stopped, end_with_parent, interruption
 from rnncodec.training.process.ranks import is_first
 from rnncodec.training.run.checkpoints import newest, remove_parts
 from rnncodec.training.run.folder import CHECKPOINTS
@@ -106,35 +106,24 @@ def figures(trainer: L.Trainer) -> dict[str, float]:
     return kept
 
 
-def say_stopped(folder: Path, number: int | None, step: int | None) -> None:
-    """Say, in one line, that a signal has stopped the run in ``folder``, and how it goes on."""
-    name = signal.Signals(number).name if number else "a signal"
-    if step is not None:
-        state = f"after step {step}; a checkpoint is saved"
-    elif any((folder / CHECKPOINTS).glob("*.ckpt")):
-        state = "outside of a step; the newest checkpoint is whole"
-    else:
-        state = "before its first step"
-    log.print(f"stopped by {name} {state}; resume={folder} goes on", soft_wrap=True, markup=False)
-
-
 def main() -> None:
     folder = Path(sys.argv[1])
     end_with_parent()
-    survive_hangup(folder)
+    outlive_terminal(folder)
     try:
-        with interruption.watched():
+        with interruption.watched([signal.SIGTERM]):  # others are for the process that has started this one
             fit(folder)
-    except Stopped as stopped:
+    except Stopped:
         if not is_first():
             raise SystemExit(0) from None  # another code would be a failure to the first process
-        say_stopped(folder, interruption.received, stopped.step)
-        raise SystemExit(STOPPED) from None
+        raise
     except (RnncodecError, OSError) as raised:  # an OSError is a full disk, or a file that may not be read
         error = from_system(raised) if isinstance(raised, OSError) else raised
         write_failure(folder, str(error))
         raise SystemExit(f"{error}") from None
     except Exception as error:
+        if interruption.received is not None:  # another process of the run has stopped before this one
+            raise Stopped from None
         write_failure(folder, f"{type(error).__name__}: {error}")
         raise
 

@@ -47,7 +47,7 @@ class LastCheckpoint(L.Callback):
         if stop or late or regular or batch_idx + 1 == trainer.val_check_batch or step == trainer.max_steps:
             self.save(trainer, pl_module)
         if stop:
-            raise Stopped(step)
+            raise Stopped
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if interruption.training and trainer.global_step != self.step:  # the time of trainer.max_time is over

@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from rnncodec.terminal import log
-from rnncodec.training.process.interruption import Interruption
+from rnncodec.training.process.interruption import Interruption, stop
 
 PATIENCE = 10  # seconds
 
@@ -20,13 +20,13 @@ def requeue(interruption: Interruption) -> None:
     """After a run was stopped by a signal: put its job back into SLURM's queue, so that it goes on later.
 
     Where submitit has started the job, it is left to submitit's own handler. Outside of SLURM nothing is done, nor
-    after Ctrl-C.
+    after Ctrl-C or where a terminal has closed.
     """
     number = interruption.received
-    if number is None or number == signal.SIGINT:
+    if number is None or number in (signal.SIGINT, signal.SIGHUP):
         return
     before = interruption.before.get(number)
-    if callable(before) and before is not signal.default_int_handler:
+    if callable(before) and before not in (signal.default_int_handler, stop):
         before(number, None)
     if "SLURM_JOB_ID" not in os.environ:
         return

@@ -9,28 +9,33 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
 from filelock import FileLock, Timeout
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.errors import BusyError, ConfigurationError, RnncodecError, TrainingError
 from rnncodec.terminal import log
-from rnncodec.training.fit import fit, say_stopped
+from rnncodec.training.fit import fit
 from rnncodec.training.launch.prepare import prepare, resume
 from rnncodec.training.launch.slurm import requeue, restarted
 from rnncodec.training.launch.sweep import check_same, holds_run
 from rnncodec.training.process.connection import connect, disconnect, from_first
 from rnncodec.training.process.device import resolve_accelerator, threads_each
-from rnncodec.training.process.hangup import survive_hangup
-from rnncodec.training.process.interruption import STOPPED, Stopped, end_with_parent, interruption
+from rnncodec.training.process.hangup import outlive_terminal
+from rnncodec.training.process.interruption import STOPPED, Stopped, belongs_to_parent, heeded, interruption
 from rnncodec.training.process.ranks import is_first, local_world_size, world_size
+from rnncodec.training.run.checkpoints import newest, steps_in
 from rnncodec.training.run.folder import CHECKPOINTS, CONFIG, FAILURE, LOCK, RESULT
 from rnncodec.training.run.outcome import forget_failure, read_result, started_again, write_failure
 from rnncodec.training.run.saved_config import load_config
+
+PATIENCE = 20  # seconds that a job which was stopped waits for the others
 
 
 def single(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
@@ -40,13 +45,12 @@ def single(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float 
         RnncodecError: an option cannot work, or the training failed.
         SystemExit: with the code STOPPED, after a signal that asks to stop; a checkpoint is saved.
     """
-    survive_hangup(folder)
-    with locked(folder), resumed_or_unchanged(config, folder):
+    with locked(folder), stoppable(folder), resumed_or_unchanged(config, folder):
         begin(config, folder, overrides)
         devices = processes_of(folder)
         started_again(folder)
         if devices == 1:
-            fit_here(folder)
+            fit(folder)
         else:
             fit_apart(folder, devices)
     return optimized(folder)
@@ -58,9 +62,10 @@ def job(config: DictConfig, folder: Path) -> float | None:
 
     Raises: see `single`.
     """
-    survive_hangup(folder)
+    if interruption.received is not None:  # joblib gives one job after the other to a process
+        raise Stopped
     try:
-        with locked(folder):
+        with locked(folder), stoppable(folder):
             if holds_run(folder):
                 check_same(config, folder)
             else:
@@ -72,6 +77,9 @@ def job(config: DictConfig, folder: Path) -> float | None:
                 forget_failure(folder)
                 log.print(f"{folder} is finished already", soft_wrap=True)
         return optimized(folder)
+    except Stopped:
+        wait_for_other_jobs(folder)
+        raise
     except BusyError:
         raise
     except RnncodecError as error:
@@ -80,6 +88,17 @@ def job(config: DictConfig, folder: Path) -> float | None:
     except Exception as error:
         write_failure(folder, f"{type(error).__name__}: {error}")
         raise
+
+
+def wait_for_other_jobs(folder: Path) -> None:
+    """Under joblib, wait until the other jobs of this sweep have stopped, too: it kills them when one has ended by an
+    exception."""
+    if "joblib" not in HydraConfig.get().launcher._target_:
+        return
+    end = time.monotonic() + PATIENCE
+    for lock in folder.parent.glob(f"*/{LOCK}"):
+        with contextlib.suppress(Timeout, OSError), FileLock(lock, timeout=max(0, end - time.monotonic())):
+            pass
 
 
 def train_rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> float | None:
@@ -109,7 +128,8 @@ def train_rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> fl
                 folder.rmdir()  # Hydra has made it, a second later
         if error:
             raise ConfigurationError(error)
-        fit_here(first)
+        with stoppable(first):
+            fit(first)
     disconnect()
     return optimized(first)
 
@@ -141,39 +161,47 @@ def processes_of(folder: Path) -> int:
     return int(trainer.devices)
 
 
-def fit_here(folder: Path) -> None:
-    """Train the run in ``folder`` in this process."""
-    with interruption.watched():
+@contextmanager
+def stoppable(folder: Path) -> Iterator[None]:
+    """Inside the block signals stop the run in ``folder``, which is then said in one line. A terminal that closes takes
+    no more text; it goes into a file of the run."""
+    outlive_terminal(folder)
+    with interruption.watched(heeded()):
         try:
-            fit(folder)
-        except Stopped as stopped:
+            yield
+        except Stopped:
             if is_first():
-                say_stopped(folder, interruption.received, stopped.step)
+                say_stopped(folder, interruption.received)
                 requeue(interruption)
             raise
+
+
+def say_stopped(folder: Path, number: int | None) -> None:
+    """Say, in one line, that a signal has stopped the run in ``folder``, and how it goes on."""
+    name = signal.Signals(number).name if number else "a signal"
+    path = newest(folder / CHECKPOINTS, quiet=True)
+    state = f"after step {steps_in(path)}; a checkpoint is saved" if path else "before its first checkpoint"
+    goes_on = f"; resume={folder} goes on" if holds_run(folder) else ""
+    log.print(f"stopped by {name} {state}{goes_on}", soft_wrap=True, markup=False)
 
 
 def fit_apart(folder: Path, processes: int) -> None:
     """Train the run in ``folder`` in a new process. This is the first of several: Lightning starts the others from it,
     with the same command, and ends all if one fails."""
-    with interruption.watched():
-        process = subprocess.Popen(
-            [sys.executable, "-m", "rnncodec.training.fit", str(folder)],
-            env=os.environ | ({"OMP_NUM_THREADS": str(threads_each(processes))} if processes > 1 else {}),
-            preexec_fn=_belongs_to_parent,
-        )
-        interruption.child = process
-        try:
-            process.wait()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-        if process.returncode == STOPPED or (process.returncode and interruption.received is not None):
-            if process.returncode != STOPPED:  # it has ended before it could say so
-                say_stopped(folder, interruption.received, None)
-            requeue(interruption)
-            raise Stopped
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rnncodec.training.fit", str(folder)],
+        env=os.environ | ({"OMP_NUM_THREADS": str(threads_each(processes))} if processes > 1 else {}),
+        preexec_fn=belongs_to_parent,
+    )
+    interruption.child = process
+    try:
+        process.wait()
+    except KeyboardInterrupt:  # the second one
+        process.kill()
+        process.wait()
+        raise
+    if process.returncode == STOPPED or (interruption.received is not None and process.returncode < 0):
+        raise Stopped  # if it has ended by the signal itself, it had not begun to train
     if process.returncode:
         raise TrainingError(f"training of {folder} failed: {reason(folder, process.returncode)}")
 
@@ -187,14 +215,6 @@ def reason(folder: Path, code: int) -> str:
             ", as a system does that is out of memory" if -code == signal.SIGKILL else ""
         )
     return "one of its processes ended with an error"
-
-
-def _belongs_to_parent() -> None:
-    """Runs in the new process. It ends with the one that started it. Signals that would end it while it starts are left
-    to that one."""
-    end_with_parent()
-    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """A sweep: its jobs are taken up again where they were, and a table at its end says how each ended."""
 
 import atexit
+import signal
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +14,8 @@ import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import Terminal
 from rnncodec.training.launch.sweep_results import results_table
-from rnncodec.training.process.hangup import survive_hangup
+from rnncodec.training.process.hangup import outlive_terminal
+from rnncodec.training.process.interruption import leave_signals_to_jobs, stop_between_jobs
 from rnncodec.training.run.folder import CONFIG
 from rnncodec.training.run.options import single_options
 from rnncodec.training.run.outcome import read_result, state
@@ -28,11 +30,19 @@ OWN = (
 
 class SweepTable(Callback):
     """At the end of a multirun, however it ends, prints the state of each job, why jobs failed, the results of those
-    that are finished, and how to go on. A multirun goes on when its terminal is closed."""
+    that are finished, and how to go on. A signal stops the jobs that run on this machine, and then the multirun. Where
+    submitit or Ray runs the jobs, apart from the terminal, the multirun goes on when that closes."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         folder = Path(config.hydra.sweep.dir)
-        survive_hangup(folder)
+        outlive_terminal(folder)
+        launcher = config.hydra.launcher._target_
+        if "joblib" in launcher:
+            leave_signals_to_jobs()
+        elif "BasicLauncher" in launcher:
+            stop_between_jobs()
+        else:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         atexit.register(print_table, folder)
 
 

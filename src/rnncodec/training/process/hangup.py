@@ -1,36 +1,39 @@
-"""A run or a sweep goes on when the terminal that started it is closed."""
+"""What is printed after the terminal has closed, which refuses it, goes into a file of the run."""
 
+import errno
+import io
 import os
-import signal
-import stat
-import threading
+import sys
 from pathlib import Path
 
 from rnncodec.training.run.folder import OUTPUT
 
 
-def survive_hangup(folder: Path) -> None:
-    """When the terminal closes (SIGHUP), print into ``folder/output.log`` from then on, and go on; at once if it is
-    closed already. Nothing is changed where no terminal is used, as under nohup."""
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if any(os.isatty(stream) for stream in (0, 1, 2)):
-        signal.signal(signal.SIGHUP, lambda *_: redirect(folder))
-    if any(is_closed_terminal(stream) for stream in (0, 1, 2)):
-        redirect(folder)
+class Output(io.FileIO):
+    """A stream of this process. When nobody reads it any more, as after the terminal was closed or the command behind a
+    pipe has ended, this text and everything that the process prints later is appended to ``folder/output.log``."""
+
+    def __init__(self, stream: int, folder: Path) -> None:
+        super().__init__(stream, "w", closefd=False)
+        self.folder = folder
+
+    def write(self, data: object) -> int:
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EPIPE):
+                raise
+            self.folder.mkdir(parents=True, exist_ok=True)
+            log = os.open(self.folder / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            for stream in (1, 2):
+                os.dup2(log, stream)
+            return super().write(data)  # type: ignore[arg-type]
 
 
-def is_closed_terminal(stream: int) -> bool:
-    """Whether ``stream`` was a terminal that is closed now."""
-    status = os.fstat(stream)
-    is_device = stat.S_ISCHR(status.st_mode) and status.st_rdev != os.stat(os.devnull).st_rdev
-    return is_device and not os.isatty(stream)
-
-
-def redirect(folder: Path) -> None:
-    """Append standard output and standard error to ``folder/output.log``; reading standard input gives nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log = os.open(folder / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+def outlive_terminal(folder: Path) -> None:
+    """From now on print into ``folder/output.log`` when nobody reads what is printed. A second call changes nothing."""
+    for name in ("stdout", "stderr"):
+        file = getattr(sys, name)
+        if file is getattr(sys, f"__{name}__") and isinstance(file, io.TextIOWrapper):
+            buffer = io.BufferedWriter(Output(file.fileno(), folder))
+            setattr(sys, name, io.TextIOWrapper(buffer, file.encoding, file.errors, line_buffering=True))
