@@ -5,6 +5,7 @@ import torch
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.precision import fastest
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import load_model
 from tests.conftest import synthetic_photo
@@ -15,6 +16,25 @@ def codecs() -> dict[torch.dtype, TorchCodec]:
     """Of the packaged network, in both precisions."""
     codec = load_model()
     return {dtype: TorchCodec(codec, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)}
+
+
+@pytest.mark.parametrize("version", ["newest", "older", "without private functions"])
+@pytest.mark.parametrize("capable", [True, False])
+def test_bfloat16_is_taken_where_any_version_of_torch_says_that_the_cpu_has_it(
+    monkeypatch: pytest.MonkeyPatch, version: str, capable: bool
+) -> None:
+    private = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    if version == "newest":
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": capable}, raising=False)
+    else:
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+        for name in private:
+            monkeypatch.setattr(torch.cpu, name, lambda: capable, raising=False)
+    if version == "without private functions":
+        for name in private:
+            monkeypatch.delattr(torch.cpu, name)
+        capable = False
+    assert fastest(torch.device("cpu")) == (torch.bfloat16 if capable else torch.float32)
 
 
 @pytest.mark.parametrize("writer", [torch.float32, torch.bfloat16])

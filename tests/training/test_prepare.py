@@ -8,6 +8,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from rnncodec.coding import cores
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.quantization import dequantize_checkerboard
 from rnncodec.errors import RnncodecError
@@ -73,7 +74,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["weights=nothing"], "nothing: neither a weights file nor a released model"),
         (["curriculum=4"], r"curriculum needs a list, as in curriculum=\[4\]"),
         (["curriculum=[4,9]"], "curriculum needs whole numbers from 1 to iterations=8"),
-        (["iteration_decay=0"], "iteration_decay must be positive"),
+        (["iteration_decay=0"], "iteration_decay must be a number from"),
         (["rate_weight=0.1"], r"rate_weight needs a list, as in rate_weight=\[0.1\]"),
         (["rate_weight=[0,-1]"], "rate_weight needs a list of numbers of at least 0"),
         (["rate_weight=[0.1]", "context.groups=0"], "context.groups must be"),
@@ -87,10 +88,22 @@ def test_wrong_options_are_found_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_more_processes_than_cores_are_named(
+    config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cores, "available_cores", lambda: 2)
+    options = ["model.width=0.03", "trainer.accelerator=cpu"]
+    prepare(config(*options, "trainer.devices=2"), tmp_path / "two")
+    assert capsys.readouterr().err == ""
+    prepare(config(*options, "trainer.devices=4"), tmp_path / "four")
+    line = "trainer.devices=4 starts 4 processes, which share 2 cores: fewer would be as fast\n"
+    assert capsys.readouterr().err == line
+
+
 ODD = ["abc", "0", "-1", "1.5", "nan", "inf", "true", "null", "99999999999", "[]"]
 FITTING = {  # options, and those of ODD that they can work with
     "iterations": [],
-    "iteration_decay": ["1.5", "99999999999", "true"],
+    "iteration_decay": ["1.5"],
     "warmup_steps": ["0"],
     "rate_plateau": ["1.5"],
     "rate_power": ["0", "1.5"],
@@ -112,6 +125,9 @@ FITTING = {  # options, and those of ODD that they can work with
     "loss.share": ["0"],
     "loss.fall": ["0"],
     "callbacks.average.decay": ["0"],
+    "callbacks.last.every_n_steps": ["null"],
+    "callbacks.last.every_n_minutes": ["0", "1.5", "null"],
+    "callbacks.validation.first_after_minutes": ["0", "1.5"],
     "data.patch_size": [],
     "data.batch_size": [],
     "data.growth": [],

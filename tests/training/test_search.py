@@ -16,7 +16,7 @@ from optuna.distributions import IntDistribution
 from PIL import Image
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.training.run.checks import WHOLE
+from rnncodec.training.run.checks import RANGES
 from rnncodec.training.run.folder import CHECKPOINTS
 from rnncodec.training.run.outcome import read_result, write_failure, write_result
 from rnncodec.training.search.search import PICTURE, STUDY, TRIALS, Search, distribution
@@ -130,7 +130,7 @@ def test_whole_numbers_are_searched_for_options_that_need_them() -> None:
     params = OmegaConf.load(ROOT / "sweeps/search.yaml").hydra.sweeper.params
     for option, text in params.items():
         found = distribution(OverridesParser.create().parse_override(f"{option}={text}"))
-        assert isinstance(found, IntDistribution) == (option in WHOLE), option
+        assert isinstance(found, IntDistribution) == isinstance(RANGES[option][0], int), option
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from rnncodec.cli.files import explained, fail, modified, write_output
 from rnncodec.cli.plan import Kind, make_plan
-from rnncodec.coding.cores import available_cores
+from rnncodec.coding.cores import available_cores, warn_of_few_cores
 from rnncodec.coding.workers import Workers
 from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.terminal import log, printable, progress
@@ -83,6 +83,7 @@ def convert_all(
     plan = make_plan(files, output, kind, overwrite)
     counts = Counts()
     if plan.outputs:
+        warn_of_few_cores(min(jobs, len(plan.outputs)), f"--jobs {jobs}")
         run = _convert_here if jobs == 1 else partial(_convert_in_processes, jobs=jobs)
         run(plan.outputs, load, keep_time, counts)
     if len(files) > 1 or any(map(os.path.isdir, files)):

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rnncodec.cli.app import app
 from rnncodec.cli.files import check_output, write_output
 from rnncodec.cli.options import Overwrite
+from rnncodec.coding.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import log, progress, say_left_out
 
@@ -43,6 +44,7 @@ def shards(
     numbers = re.fullmatch(r"(\d+)/(\d+)", part)
     if numbers is None:
         raise ConfigurationError(f"--part needs two whole numbers, as in 3/100, not {part}")
+    warn_of_few_cores(jobs, f"--jobs {jobs}")
     with progress() as bar:
         task = bar.add_task("writing shards", total=None)
 

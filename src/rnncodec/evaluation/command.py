@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rnncodec.atomic_file import is_file_name
+from rnncodec.coding.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError, RnncodecError, from_system
 from rnncodec.evaluation.measurement import EvaluationOptions, evaluate
 from rnncodec.evaluation.photo_set import set_name
@@ -66,6 +67,7 @@ def evaluate_and_print(config: DictConfig) -> Path:
         effort=config.effort,
     )
     folder = results_folder(config, options)
+    warn_of_few_cores(min(config.workers or 1, len(images)), f"workers={config.workers}")
     if state := unfinished(Path(config.model)):
         log.print(
             f"{config.model} is not finished: these are its newest weights, {state}", soft_wrap=True, markup=False

@@ -21,11 +21,17 @@ from rnncodec.network.codec import IterativeCodec
 
 def fastest(device: torch.device) -> torch.dtype:
     """bfloat16 on a CPU that has instructions for it, else float32."""
-    if device.type != "cpu":
-        return torch.float32
-    # torch has no public functions for this.
-    has_instructions = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if has_instructions else torch.float32
+    return torch.bfloat16 if device.type == "cpu" and multiplies_bfloat16() else torch.float32
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for it."""
+    if hasattr(torch.cpu, "get_capabilities"):
+        capabilities = torch.cpu.get_capabilities()
+        return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    # Older torch has private functions alone. Where they are missing too, the network runs in float32.
+    older = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in older)
 
 
 def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:

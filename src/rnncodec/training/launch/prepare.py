@@ -10,6 +10,7 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from rnncodec.coding.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
 from rnncodec.training.build import build_training, trains_context
 from rnncodec.training.loggers import agents_run_id, build_loggers
@@ -137,6 +138,8 @@ def check(config: DictConfig) -> L.LightningModule:
     devices, present = config.trainer.devices, torch.cuda.device_count()
     if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
         raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
+    if config.trainer.accelerator == "cpu":
+        warn_of_few_cores(devices, f"trainer.devices={devices}")
     module, _ = build_training(config)
     build_loggers(config)
     return module

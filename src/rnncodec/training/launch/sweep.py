@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import rnncodec.training.run.resolvers  # noqa: F401
+from rnncodec.coding.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import Terminal
 from rnncodec.training.launch.sweep_results import results_table
@@ -38,6 +39,7 @@ class SweepTable(Callback):
         outlive_terminal(folder)
         launcher = config.hydra.launcher._target_
         if "joblib" in launcher:
+            warn_of_few_cores(config.hydra.launcher.n_jobs, f"hydra.launcher.n_jobs={config.hydra.launcher.n_jobs}")
             leave_signals_to_jobs()
         elif "BasicLauncher" in launcher:
             stop_between_jobs()

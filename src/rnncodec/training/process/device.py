@@ -3,6 +3,7 @@
 import torch
 
 from rnncodec.coding.cores import available_cores
+from rnncodec.network.precision import multiplies_bfloat16
 
 
 def resolve_accelerator(accelerator: str) -> str:
@@ -20,8 +21,7 @@ def resolve_precision(precision: str, accelerator: str) -> str:
     if accelerator in ("cuda", "gpu"):
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than torch 2.8
-        fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+        fast = multiplies_bfloat16()
     return "bf16-mixed" if fast else "32-true"
 
 

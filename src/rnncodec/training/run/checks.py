@@ -10,62 +10,63 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.network.options import is_whole
 from rnncodec.network.residual_normalization import CAPACITY
 
-WHOLE = {  # the least and the most that each of these may be
+# The least and the most that each of these may be. Where the least is written with a point, it need not be whole.
+RANGES: dict[str, tuple[float, float]] = {
     "iterations": (1, CAPACITY),
+    "iteration_decay": (1e-6, 1e6),
+    "warmup_steps": (0, 10**9),
+    "rate_plateau": (1.0, CAPACITY),
+    "rate_power": (0.0, 4.0),
+    "rate_slope": (0.0, 1.0),
+    "final_lr": (0.0, 1.0),
+    "seed": (0, 2**32 - 1),
     "trainer.max_steps": (1, 10**9),
     "trainer.devices": (1, 1024),
     "trainer.accumulate_grad_batches": (1, 10**6),
     "trainer.log_every_n_steps": (1, 10**9),
-    "warmup_steps": (0, 10**9),
-    "seed": (0, 2**32 - 1),
-}
-REAL = {  # the same, for numbers that need not be whole
-    "final_lr": (0.0, 1.0),
-    "rate_plateau": (1.0, float(CAPACITY)),
-    "rate_power": (0.0, 4.0),
-    "rate_slope": (0.0, 1.0),
+    "trainer.gradient_clip_val": (1e-12, 1e12),
     "optimizer.lr": (1e-12, 1e3),
     "callbacks.average.decay": (0.0, 1.0),
-    "trainer.gradient_clip_val": (1e-12, 1e12),
+    "callbacks.last.every_n_steps": (1, 10**9),
+    "callbacks.last.every_n_minutes": (0.0, 1e6),
+    "callbacks.validation.first_after_minutes": (0.0, 1e6),
 }
-MATMUL_PRECISIONS = ("highest", "high", "medium")  # of torch.set_float32_matmul_precision
-PRECISIONS = ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed")
+OPTIONAL = ("trainer.gradient_clip_val", "callbacks.last.every_n_steps", "callbacks.last.every_n_minutes")  # or null
+CHOICES = {  # what each of these may be
+    "trainer.precision": ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed"),
+    "trainer.benchmark": (True, False, None),
+    "matmul_precision": ("highest", "high", "medium"),
+    "compile": ("auto", True, False),
+}
+LISTS = ("curriculum", "rate_weight", "frozen")
 
 
 def check_options(config: DictConfig) -> None:
-    """Check the type and the range of single options.
+    """Check the type and the range of single options. One that a run lacks, because it trains a context model or does
+    without a callback, is not checked.
 
     Raises:
         ConfigurationError: names the first option that cannot work, what it must be, and what it is.
     """
     if "sweep" in config:  # Hydra takes +sweep=NAME for a new option where it finds no folder of sweeps
         raise ConfigurationError("conf/sweep must be a link to the folder sweeps; git makes it with core.symlinks=true")
-    for option, (least, most) in WHOLE.items():
-        value = OmegaConf.select(config, option)
-        if not is_whole(value, least, most):
+    for option, (least, most) in RANGES.items():
+        value = OmegaConf.select(config, option, default=least)
+        if value is None and option in OPTIONAL:
+            continue
+        if isinstance(least, int) and not is_whole(value, least, most):
             raise ConfigurationError(f"{option} must be a whole number from {least} to {most}, not {value}")
-    for option, limits in REAL.items():
-        value = OmegaConf.select(config, option, default=limits[0])  # a context model's run lacks some
-        if value is None and option == "trainer.gradient_clip_val":
-            continue  # no clipping
-        if not (is_real(value) and limits[0] <= value <= limits[1]):
-            raise ConfigurationError(f"{option} must be a number from {limits[0]:g} to {limits[1]:g}, not {value}")
-    if config.trainer.precision not in PRECISIONS:
-        raise ConfigurationError(
-            f"trainer.precision must be one of {', '.join(PRECISIONS)}, not {config.trainer.precision}"
-        )
-    matmul = config.get("matmul_precision", "highest")
-    if matmul not in MATMUL_PRECISIONS:
-        raise ConfigurationError(f"matmul_precision must be one of {', '.join(MATMUL_PRECISIONS)}, not {matmul}")
-    benchmark = config.trainer.get("benchmark")
-    if benchmark is not None and not isinstance(benchmark, bool):
-        raise ConfigurationError(f"trainer.benchmark must be true or false, not {benchmark}")
+        if not (is_real(value) and least <= value <= most):
+            raise ConfigurationError(f"{option} must be a number from {least:g} to {most:g}, not {value}")
+    for option, choices in CHOICES.items():
+        value = OmegaConf.select(config, option, default=choices[0])
+        if not any(type(value) is type(choice) and value == choice for choice in choices):
+            names = ", ".join("null" if choice is None else str(choice).lower() for choice in choices)
+            raise ConfigurationError(f"{option} must be one of {names}, not {value}")
     max_time = config.trainer.max_time
     if max_time is not None and not re.fullmatch(r"\d+:\d+:\d+:\d+", str(max_time)):
         raise ConfigurationError(f"trainer.max_time must have the form DD:HH:MM:SS, not {max_time}")
-    if "compile" in config and config.compile != "auto" and not isinstance(config.compile, bool):
-        raise ConfigurationError(f"compile must be auto, true or false, not {config.compile}")
-    for option in ("curriculum", "rate_weight", "frozen"):
+    for option in LISTS:
         if config.get(option) is not None and not OmegaConf.is_list(config[option]):
             raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
 
