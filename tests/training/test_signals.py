@@ -18,9 +18,10 @@ from rnncodec.training.run.checkpoints import steps_in
 from rnncodec.training.run.folder import CHECKPOINTS, OUTPUT
 from rnncodec.training.run.outcome import read_result
 from rnncodec.weights.weights_file import load_model
+from tests.commands import Command
 from tests.training.test_resume import train as train_here
 from tests.training.test_runs import ROOT, Trainer
-from tests.training.test_sweeps import SWEPT, has_checkpoint, start, train, wait_for
+from tests.training.test_sweeps import SWEPT, has_checkpoint, train, wait_for
 
 __all__ = ["train", "train_here"]  # fixtures
 
@@ -72,17 +73,13 @@ def assert_stopped(run: Path, printed: str) -> None:
     assert steps_in(run / CHECKPOINTS / "last.ckpt") == int(step[1])
 
 
-def assert_ends_soon(process: subprocess.Popen[bytes], code: int) -> None:
+def assert_ends_soon(command: Command, code: int) -> str:
+    """Returns what it has printed."""
     since = time.monotonic()
-    assert process.wait(60) == code
+    done = command.wait(60)
     assert time.monotonic() - since < 20
-
-
-def start_group(train: Trainer, printed: Path, *options: str) -> subprocess.Popen[bytes]:
-    """Starts train.py in a group of processes of its own, to which a terminal would send signals."""
-    with printed.open("wb") as file:
-        command = [sys.executable, str(ROOT / "train.py"), *options]
-        return subprocess.Popen(command, env=train.environment, stdout=file, stderr=file, start_new_session=True)
+    assert done.returncode == code, done.stderr
+    return str(done.stderr)
 
 
 def processes_with(text: str) -> list[int]:
@@ -99,29 +96,31 @@ def processes_with(text: str) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="finds processes as Linux shows them")
 def test_two_processes_stop_with_a_checkpoint_of_their_step_and_end_when_one_is_killed(
-    train: Trainer, tmp_path: Path
+    train: Trainer,
 ) -> None:
-    process = start_group(train, tmp_path / "printed", *ENDLESS, "trainer.devices=2")
+    command = train.start(*ENDLESS, "trainer.devices=2")
     wait_for(lambda: any(map(has_checkpoint, train.runs())))
-    os.killpg(process.pid, signal.SIGINT)
-    assert_ends_soon(process, STOPPED)
+    os.killpg(command.pid, signal.SIGINT)
+    printed = assert_ends_soon(command, STOPPED)
     (run,) = train.runs()
-    assert_stopped(run, (tmp_path / "printed").read_text())
+    assert_stopped(run, printed)
     stopped = steps_in(run / CHECKPOINTS / "last.ckpt")
     assert stopped is not None
 
-    process = start_group(train, tmp_path / "printed", f"resume={run}")
+    command = train.start(f"resume={run}")
     wait_for(lambda: (steps_in(run / CHECKPOINTS / "last.ckpt") or 0) > stopped)
     (second,) = set(processes_with("LOCAL_RANK=1")) & set(processes_with(str(run)))
     os.kill(second, signal.SIGKILL)
-    assert_ends_soon(process, 1)
-    assert f"training of {run} failed" in (tmp_path / "printed").read_text()
-    assert processes_with(str(tmp_path)) == []
+    assert f"training of {run} failed" in assert_ends_soon(command, 1)
+    assert processes_with(str(run)) == []
 
 
 def test_sweep_whose_terminal_closes_stops_with_a_checkpoint_of_its_step(train: Trainer) -> None:
     ours, theirs = pty.openpty()
-    process = start(train, "-m", *ENDLESS, "seed=0,1", terminal=theirs)
+    process = subprocess.Popen(
+        ["setsid", "--ctty", "--wait", sys.executable, str(ROOT / "train.py"), "-m", *ENDLESS, "seed=0,1"],
+        env=train.environment, stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
     os.close(theirs)
     os.set_blocking(ours, False)
 
@@ -132,7 +131,7 @@ def test_sweep_whose_terminal_closes_stops_with_a_checkpoint_of_its_step(train: 
 
     wait_for(trains)
     os.close(ours)
-    assert_ends_soon(process, STOPPED)
+    assert process.wait(20) == STOPPED
     (run,) = train.runs()
     printed = (run.parent / OUTPUT).read_text()
     assert_stopped(run, printed)
@@ -140,13 +139,12 @@ def test_sweep_whose_terminal_closes_stops_with_a_checkpoint_of_its_step(train: 
     assert "cut off" in printed  # the table
 
 
-def test_ctrl_c_ends_each_job_of_joblib_with_a_checkpoint_of_its_step(train: Trainer, tmp_path: Path) -> None:
+def test_ctrl_c_ends_each_job_of_joblib_with_a_checkpoint_of_its_step(train: Trainer) -> None:
     options = ["seed=0,1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]  # one process has no job
-    process = start_group(train, tmp_path / "printed", "-m", *ENDLESS, *options)
+    command = train.start("-m", *ENDLESS, *options)
     wait_for(lambda: sum(map(has_checkpoint, train.runs())) == 2)
-    os.killpg(process.pid, signal.SIGINT)
-    assert_ends_soon(process, STOPPED)
-    printed = (tmp_path / "printed").read_text()
+    os.killpg(command.pid, signal.SIGINT)
+    printed = assert_ends_soon(command, STOPPED)
     for run in train.runs():
         assert_stopped(run, printed)
     assert "Traceback" not in printed
