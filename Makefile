@@ -25,7 +25,9 @@ setup: .venv/.installed  ## Make .venv with everything, at the versions pinned i
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the pinned versions need Python 3.11 or newer: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,evaluate,ray,hub,heif,jxl,onnx,dev,docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt -e '.[train,evaluate,ray,hub,heif,jxl,onnx,dev,docs]'
+# On all cores: pip compiles on one. Some packages hold files that cannot be compiled.
+	-$(BIN)/python -m compileall -qq -j 0 .venv/lib src
 	touch $@
 
 lint: setup  ## Check the style of the code
