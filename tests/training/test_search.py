@@ -94,6 +94,36 @@ def test_search_goes_on_to_the_number_of_trials_that_is_asked_for(tmp_path: Path
     assert len(rows(tmp_path)) == 6
 
 
+class WithSecond(Objective):
+    """Starts a second command in the middle of the first launch, which then ends by Ctrl-C if ``killed``."""
+
+    def __init__(self, folder: Path, second: Objective, killed: bool) -> None:
+        super().__init__(folder)
+        self.second, self.killed = second, killed
+
+    def launch(self, jobs: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        if self.killed:
+            raise KeyboardInterrupt
+        if not self.second.launched:
+            search(self.folder, self.second, trials=5).run([])
+        return super().launch(jobs, initial_job_idx)
+
+
+def test_queued_trials_are_not_taken_for_dead_ones_by_a_second_command(tmp_path: Path) -> None:
+    second = Objective(tmp_path)
+    first = WithSecond(tmp_path, second, killed=False)
+    search(tmp_path, first, trials=5).run([])
+    assert (first.launched, second.launched) == ([0, 1, 2], [3, 4])
+
+
+def test_trials_in_the_queue_of_a_command_that_has_ended_are_taken_up(tmp_path: Path) -> None:
+    second = Objective(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, WithSecond(tmp_path, second, killed=True), trials=5).run([])
+    search(tmp_path, second, trials=5).run([])
+    assert second.launched == [0, 1, 2, 3, 4]
+
+
 def test_option_that_is_fixed_on_the_command_line_is_not_searched(tmp_path: Path) -> None:
     search(tmp_path, Objective(tmp_path), trials=4).run(["model.bits=5"])
     assert "model.bits" not in rows(tmp_path)[0]
