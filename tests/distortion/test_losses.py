@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import skimage.data
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from rnncodec.distortion.losses import HVS, L1, L2, MSSSIM, SSIMULACRA2, Decibels, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.distortion.losses.weighted import dissimilarity
-from rnncodec.distortion.metrics import ms_ssim, psnr_hvs
+from rnncodec.distortion.metrics import ms_ssim, psnr, psnr_hvs
 from rnncodec.distortion.ssimulacra2 import ssimulacra2
 from tests.defaults import CONF
 
@@ -181,11 +183,18 @@ def test_decibels_with_a_share_of_ssimulacra2_are_between_both() -> None:
     torch.testing.assert_close(found, 0.75 * plain(reconstructions, images) + 0.25 * visible)
 
 
+def test_decibels_of_the_squared_error_alone_are_psnr() -> None:
+    reconstructions, images = pictures(192)
+    found = Decibels(share=0.0, fall=0.9, hvs=0.0)(reconstructions[:, :1], images[:1])
+    measured = torch.stack([psnr(255 * x, 255 * images[:1])[0] for x in reconstructions[:, :1]])
+    torch.testing.assert_close(-10 / math.log(10) * found, measured)
+
+
 def test_decibels_count_the_same_gain_alike_however_small_the_error() -> None:
     _, images = pictures(32)
     noise = torch.randn(1, *images.shape, generator=torch.Generator().manual_seed(1))
-    psnr = Decibels(share=0.0, fall=1.0, hvs=0)
+    loss = Decibels(share=0.0, fall=1.0, hvs=0)
     large, small = (
-        psnr(images + scale * noise, images) - psnr(images + scale / 2 * noise, images) for scale in (0.2, 0.02)
+        loss(images + scale * noise, images) - loss(images + scale / 2 * noise, images) for scale in (0.2, 0.02)
     )
     torch.testing.assert_close(large, small, rtol=1e-3, atol=0)
