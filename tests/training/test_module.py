@@ -345,7 +345,8 @@ def test_validation_is_not_compiled(shards_dir: Path, monkeypatch: pytest.Monkey
         return graph.forward
 
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
-    learner = module(IterativeCodec(codec_config(width=0.03)), compile=True)
+    config = codec_config(encoder_cell="gru", decoder_cell="gru", width=0.03)
+    learner = module(IterativeCodec(config), iterations=1, compile=True)
     data = patches(
         str(shards_dir / "train"), str(shards_dir / "val"), batch_size=2, shuffle_buffer=4,
         steps_per_epoch=1, val_crop=176, val_photos=1, num_workers=0,
