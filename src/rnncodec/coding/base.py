@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import count, islice
 from typing import Generic, TypeVar
 
@@ -44,6 +45,10 @@ class FileDecoder(ABC, Generic[T]):
     @abstractmethod
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[T]:
         """Yields the picture of a tile with its halo after each layer of the whole picture's ``codes``."""
+
+    @abstractmethod
+    def _decode_last(self, tile: Tile, codes: Iterable[Codes]) -> T:
+        """The last of these pictures alone, which takes less time. There is a layer."""
 
     @abstractmethod
     def _part(self, picture: T, window: Window) -> Floats:
@@ -90,9 +95,8 @@ class FileDecoder(ABC, Generic[T]):
             return None
         shown = np.empty((*(part.stop - part.start for part in area), 3), np.uint8)
         for tile in tiles:
-            for picture in self._decode_tile(tile, codes):  # noqa: B007 (the last one counts)
-                on_work((1.0 - CODING) / len(tiles))
-            self._place(picture, tile, shown, area)
+            done = partial(on_work, (1.0 - CODING) / len(tiles))
+            self._place(self._decode_last(tile, followed(codes, done)), tile, shown, area)
         return shown
 
     def _codes(
@@ -125,6 +129,13 @@ def as_pixels(picture: Floats) -> Pixels:
     """A picture ``[3, H, W]`` in [0, 1] as the 8-bit pixels ``[H, W, 3]`` that every decoder shows: clipped, and
     rounded half to even."""
     return np.rint(picture.clip(0.0, 1.0) * np.float32(255.0)).astype(np.uint8).transpose(1, 2, 0)
+
+
+def followed(values: Iterable[T], on_used: Callable[[], object]) -> Iterator[T]:
+    """The ``values``. ``on_used`` is called when one was used and the next one is asked for."""
+    for value in values:
+        yield value
+        on_used()
 
 
 class Remembered(Generic[T]):

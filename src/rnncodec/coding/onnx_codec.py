@@ -72,6 +72,10 @@ class OnnxDecoder(FileDecoder[Floats]):
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Floats]:
         return self.decode_codes(each[(..., *tile.whole)] for each in codes)
 
+    def _decode_last(self, tile: Tile, codes: Iterable[Codes]) -> Floats:
+        *_, picture = self._decode_tile(tile, codes)
+        return picture
+
     def _part(self, picture: Floats, window: Window) -> Floats:
         return picture[(0, ..., *window)] + np.float32(0.5)
 

@@ -20,6 +20,7 @@ from rnncodec.errors import ConfigurationError, WrongModelError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA, Block, Metadata
 from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.network.last_picture import decode_last
 from rnncodec.network.precision import convert, fastest
 from rnncodec.pictures.limits import MOST_EFFORT
 from rnncodec.pictures.pixels import Pixels
@@ -212,8 +213,16 @@ class TorchCodec(FileDecoder[Tensor]):
         return bitstream.write(header, payloads, blocks)
 
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Tensor]:
-        cut = (torch.from_numpy(each[(..., *tile.whole)].copy())[None].to(self.device) for each in codes)
-        return self.codec.decode(cut)
+        return self.codec.decode(self._cut(tile, codes))
+
+    def _decode_last(self, tile: Tile, codes: Iterable[Codes]) -> Tensor:
+        picture = decode_last(self.codec, self._cut(tile, codes))
+        assert picture is not None  # there is a layer
+        return picture
+
+    def _cut(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Tensor]:
+        """The codes of a tile with its halo, as the network takes them: int8 ``[1, bits, h, w]``."""
+        return (torch.from_numpy(each[(..., *tile.whole)].copy())[None].to(self.device) for each in codes)
 
     @torch.inference_mode()
     def _part(self, picture: Tensor, window: Window) -> Floats:

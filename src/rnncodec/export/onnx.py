@@ -56,7 +56,8 @@ class DecoderStep(_Step):
 
     def forward(self, codes: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
         amplification = self.codec.amplification(previous, t)
-        decoded, new_states = self.codec.decoder(codes, states, t)
+        features, new_states = self.codec.decoder(codes, states, t)
+        decoded = self.codec.decoder.pixels(features)
         return self.codec.reconstruction(decoded, previous, amplification), *pytree.tree_leaves(new_states)
 
 

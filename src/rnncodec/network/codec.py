@@ -76,9 +76,14 @@ class Encoder(nn.Module):
         return x, new_states
 
 
+# What the last convolution and depth-to-space of the decoder turn into pixels: the output of the last cell after
+# depth-to-space, [B, C, 16 h / fold, 16 w / fold], and, where there is one, that of the linear path, [B, 768, h, w].
+Features = tuple[Tensor, ...]
+
+
 class Decoder(nn.Module):
-    """Codes to pixels: ``[B, bits, h, w] -> [B, 3, 16 h, 16 w]``; cells, each followed by depth-to-space, then a
-    convolution.
+    """Codes to features, and these to pixels: ``[B, bits, h, w] -> [B, 3, 16 h, 16 w]``; cells, each followed by
+    depth-to-space, then a convolution.
 
     In the paper there are four cells, and the convolution is 1×1. With fewer cells it is 3×3, and depth-to-space
     unfolds its output to pixels. The paper ends with a tanh. It is left out here, because residuals divided by their
@@ -105,7 +110,7 @@ class Decoder(nn.Module):
             LinearPath(config.bits, channels[1], STRIDE, config.projections) if config.linear_path else None
         )
 
-    def forward(self, codes: Tensor, states: list[Any] | None, t: int | Tensor) -> tuple[Tensor, list[Any]]:
+    def forward(self, codes: Tensor, states: list[Any] | None, t: int | Tensor) -> tuple[Features, list[Any]]:
         x = self.conv(codes, t)
         outputs, new_states = [], []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
@@ -113,10 +118,16 @@ class Decoder(nn.Module):
             outputs.append(x)
             x = functional.pixel_shuffle(x, 2)
             new_states.append(state)
-        pixels = functional.pixel_shuffle(self.output(x.to(self.output.weight.dtype)), self.fold)
-        if self.linear_path is not None:
-            pixels = pixels + self.linear_path(codes, outputs[0], t)
-        return pixels, new_states
+        if self.linear_path is None:
+            return (x,), new_states
+        return (x, self.linear_path(codes, outputs[0], t)), new_states
+
+    def pixels(self, features: Features) -> Tensor:
+        """The output ``[B, 3, 16 h, 16 w]``. It is affine, and the same in all iterations: that of a weighted mean of
+        features is the mean of their outputs."""
+        maps, *blocks = features
+        pixels = functional.pixel_shuffle(self.output(maps.to(self.output.weight.dtype)), self.fold)
+        return pixels + functional.pixel_shuffle(blocks[0], STRIDE) if blocks else pixels
 
 
 class IterativeCodec(nn.Module):
@@ -183,15 +194,21 @@ class IterativeCodec(nn.Module):
 
     def decode_step(self, codes: Tensor, state: State) -> State:
         """The state after the iteration of these ``codes`` ``[B, bits, h, w]``."""
-        # One memory layout, so that the encoder's computer and the decoder's run the same kernels and round alike.
-        codes = codes.clone(memory_format=torch.contiguous_format)
-        decoder = state.decoder
-        for _ in range(self.extra_runs(state.t)):
-            _, decoder = self.decoder(codes, decoder, state.t)
-        decoded, decoder = self.decoder(codes, decoder, state.t)
+        features, decoder = self.decode_features(codes, state.decoder, state.t)
+        decoded = self.decoder.pixels(features)
         reconstruction = self.reconstruction(decoded, state.reconstruction, state.amplification)
         amplification = self.amplification(reconstruction, state.t + 1)
         return State(state.t + 1, reconstruction, amplification, state.encoder, decoder)
+
+    def decode_features(self, codes: Tensor, states: list[Any] | None, t: int) -> tuple[Features, list[Any]]:
+        """What the decoder makes of these ``codes`` ``[B, bits, h, w]`` in iteration t before it gives pixels, and its
+        new states."""
+        # One memory layout, so that the encoder's computer and the decoder's run the same kernels and round alike.
+        codes = codes.clone(memory_format=torch.contiguous_format)
+        for _ in range(self.extra_runs(t)):
+            _, states = self.decoder(codes, states, t)
+        features, states = self.decoder(codes, states, t)
+        return features, states
 
     def amplification(self, reconstruction: Tensor, t: int | Tensor) -> Tensor:
         """``g_t / s_t``: the gain of the reconstruction framework over the scale of the residual. The residual is

@@ -20,13 +20,12 @@ class LinearPath(nn.Module):
 
     def __init__(self, bits: int, features: int, side: int, iterations: int) -> None:
         super().__init__()
-        self.side = side
         self.strength = Projection(features, bits, iterations)
         self.patterns = Projection(bits, 3 * side**2, iterations)
         nn.init.normal_(self.patterns.weight, std=0.01)  # the rest of the decoder learns first
 
     def forward(self, codes: Tensor, features: Tensor, t: int | Tensor) -> Tensor:
-        """``[B, bits, h, w]`` and ``[B, features, h, w]`` to ``[B, 3, side · h, side · w]``, in iteration t; the first
-        is 0."""
+        """``[B, bits, h, w]`` and ``[B, features, h, w]`` to the blocks as channels, which depth-to-space turns into
+        pixels: ``[B, 3 · side², h, w]``, in iteration t; the first is 0."""
         strength = functional.softplus(wide(self.strength(features, t)))
-        return functional.pixel_shuffle(self.patterns(codes * strength, t), self.side)
+        return self.patterns(codes * strength, t)

@@ -64,4 +64,8 @@ RECONSTRUCTIONS: dict[str, type[OneShot | Additive]] = {
     "residual_scaling": ResidualScaling,
 }
 
-__all__ = ["RECONSTRUCTIONS", "Additive", "OneShot", "ResidualScaling"]
+# The frameworks whose gain is the same for every picture and pixel, and whose update is linear in both pictures: it may
+# be applied to whatever the pixels are a linear function of. A subclass may have another gain, and is none of these.
+LINEAR = (OneShot, Additive)
+
+__all__ = ["LINEAR", "RECONSTRUCTIONS", "Additive", "OneShot", "ResidualScaling"]
