@@ -174,7 +174,7 @@ def test_killed_search_goes_on(tmp_path: Path, shards_dir: Path) -> None:
     ]  # fmt: skip
     options.remove("warmup_steps=1")  # which is searched
     first = train.start(*options)
-    wait_for(lambda: has_checkpoint(folder / "1-trial"))
+    wait_for(lambda: has_checkpoint(folder / "1-trial"), 500)  # after a whole trial
     first.kill()
     first.wait()
     finished = (folder / "0-trial" / "result.json").stat().st_mtime_ns

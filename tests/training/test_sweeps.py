@@ -186,7 +186,7 @@ def test_preempted_job_of_slurm_saves_returns_to_the_queue_and_goes_on(
     submitter.wait()
     environment = os.environ | cluster
     subprocess.run(["scancel", "--signal=USR2", "--name=rnncodec"], env=environment, check=True)
-    wait_for((job / RESULT).is_file)
+    wait_for((job / RESULT).is_file, 600)
     (printed,) = sweep.glob(".submitit/*/*_0_log.out")
     assert "stopped by SIGUSR2 after step" in printed.read_text()
     assert "Requeued" in printed.read_text()
