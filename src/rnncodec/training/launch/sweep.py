@@ -53,7 +53,7 @@ def print_table(sweep: Path) -> None:
     states = {folder: state(folder) for folder in jobs(sweep)}
     if not states:
         return
-    table = Table(title=f"{len(states)} jobs")
+    table = Table(title="1 job" if len(states) == 1 else f"{len(states)} jobs")
     for heading in ("job", "state", ""):
         table.add_column(heading, overflow="fold")
     for folder, (kind, detail) in states.items():
