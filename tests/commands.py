@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -96,5 +97,6 @@ def perform(arguments: list[str], environment: dict[str, str], folder: Path, str
         else:
             sys.argv = arguments
             runpy.run_path(program, run_name="__main__")
-    finally:
-        atexit._run_exitfuncs()  # multiprocessing does not
+    finally:  # as at the end of Python: first joblib ends its processes here, for which multiprocessing would wait
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
