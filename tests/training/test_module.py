@@ -310,6 +310,7 @@ def test_frozen_parts_keep_their_weights_and_the_others_learn(tiny_codec: Iterat
         ({"curriculum": [2, 5]}, "curriculum"),
         ({"curriculum": [[2, 5], 4]}, "curriculum"),
         ({"curriculum": [[], 4]}, "curriculum"),
+        ({"iteration_decay": 0.0}, "iteration_decay"),
         ({"rate_weight": [0.1, -0.5]}, "rate_weight"),
         ({"frozen": ["decoder", "cells"]}, "frozen"),
         ({"iterations": 1, "rate_slope": 0.1}, "rate_slope"),

@@ -74,7 +74,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["weights=nothing"], "nothing: neither a weights file nor a released model"),
         (["curriculum=4"], r"curriculum needs a list, as in curriculum=\[4\]"),
         (["curriculum=[4,9]"], "curriculum needs whole numbers from 1 to iterations=8"),
-        (["iteration_decay=0"], "iteration_decay must be a number from"),
+        (["iteration_decay=0"], "iteration_decay must be positive"),
         (["rate_weight=0.1"], r"rate_weight needs a list, as in rate_weight=\[0.1\]"),
         (["rate_weight=[0,-1]"], "rate_weight needs a list of numbers of at least 0"),
         (["rate_weight=[0.1]", "context.groups=0"], "context.groups must be"),
@@ -103,7 +103,7 @@ def test_more_processes_than_cores_are_named(
 ODD = ["abc", "0", "-1", "1.5", "nan", "inf", "true", "null", "99999999999", "[]"]
 FITTING = {  # options, and those of ODD that they can work with
     "iterations": [],
-    "iteration_decay": ["1.5"],
+    "iteration_decay": ["1.5", "99999999999", "true"],
     "warmup_steps": ["0"],
     "rate_plateau": ["1.5"],
     "rate_power": ["0", "1.5"],

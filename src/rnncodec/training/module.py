@@ -103,6 +103,8 @@ class CodecModule(L.LightningModule):
         self.seed = seed
         self.compiled = compile
         self._started: float | None = None  # until the first step is done
+        if not (isinstance(iteration_decay, int | float) and 0 < iteration_decay < math.inf):
+            raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
         if not rate_weight or any(
             not isinstance(weight, int | float) or not 0 <= weight < math.inf for weight in rate_weight
         ):

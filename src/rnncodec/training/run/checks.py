@@ -13,7 +13,6 @@ from rnncodec.network.residual_normalization import CAPACITY
 # The least and the most that each of these may be. Where the least is written with a point, it need not be whole.
 RANGES: dict[str, tuple[float, float]] = {
     "iterations": (1, CAPACITY),
-    "iteration_decay": (1e-6, 1e6),
     "warmup_steps": (0, 10**9),
     "rate_plateau": (1.0, CAPACITY),
     "rate_power": (0.0, 4.0),
