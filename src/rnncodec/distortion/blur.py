@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-LARGEST_BAND = (
-    256  # pixels; on a CPU matrix products blur patches four times as fast as convolutions, and photos slower
-)
+# In pixels. On a CPU matrix products blur patches four times as fast as convolutions, and photos slower.
+LARGEST_BAND = 256
 
 
 def blur(x: Tensor, taps: tuple[float, ...], margin: int) -> Tensor:

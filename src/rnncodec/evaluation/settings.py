@@ -6,8 +6,8 @@ from statistics import fmean
 
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.sources import Series, Source, differences
+from rnncodec.training.run.options import SEEDS, short_name, short_value
 
-SEEDS = ("seed", "data.seed")
 MOST_OPTIONS = 3  # that a legend names
 
 
@@ -103,8 +103,4 @@ def photos(source: Source) -> frozenset[str]:
 def in_words(options: Mapping[str, str]) -> str:
     """Options as in ``encoder_cell=gru, reconstruction=additive``: the last part of each name, and of a class its
     name."""
-    parts = []
-    for name, value in options.items():
-        last = name.removesuffix("._target_").removesuffix(".name").rpartition(".")[2]
-        parts.append(f"{last}={value.rpartition('.')[2] if value.startswith('rnncodec.') else value}")
-    return ", ".join(parts)
+    return ", ".join(f"{short_name(name).rpartition('.')[2]}={short_value(value)}" for name, value in options.items())

@@ -9,7 +9,7 @@ improves on the one before from the start.
 import torch
 from torch import Tensor, nn
 
-from rnncodec.network.ranks import mean_over_ranks
+from rnncodec.network.mean_over_ranks import mean_over_ranks
 
 CAPACITY = 64  # the most iterations that can be trained; later iterations use the scale of the last trained one
 MOMENTUM = 0.02  # of the running estimate, which averages about 50 steps

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.network.ranks import mean_over_ranks
+from rnncodec.network.mean_over_ranks import mean_over_ranks
 
 LIMIT = 8.0  # how many times as large or as small as at the start a weight may become
 

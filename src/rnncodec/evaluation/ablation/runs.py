@@ -19,7 +19,7 @@ from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.photo_set import set_hash
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
-from rnncodec.evaluation.settings import SEEDS, method
+from rnncodec.evaluation.settings import method
 from rnncodec.evaluation.sources import finite_history, from_folders, read_options, texts
 from rnncodec.network.codec import STRIDE
 from rnncodec.network.config import ADDED, CodecConfig, from_older
@@ -27,6 +27,7 @@ from rnncodec.network.cost import Cost, cost
 from rnncodec.terminal import log
 from rnncodec.training.launch.sweep import jobs
 from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.options import SEEDS
 from rnncodec.training.run.outcome import read_result
 from rnncodec.training.run.saved_config import load_config
 

@@ -12,6 +12,7 @@ from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.settings import mean_of_curves, method
 from rnncodec.evaluation.sources import UNKNOWN
 from rnncodec.evaluation.summary import ABSENT, TARGETS, Summary, markdown, summarize
+from rnncodec.training.run.options import short_name, short_value
 
 EQUAL = 0.1  # networks whose operations lie no farther apart than this are compared at equal operations
 
@@ -70,7 +71,7 @@ class Comparison:
             if part in choices and len({*zip(choices[part], values, strict=True)}) == len({*choices[part]}):
                 chosen[part] = choices[part]
             else:
-                others[name.removesuffix("._target_").removesuffix(".name")] = [short(value) for value in values]
+                others[short_name(name)] = [short_value(value) for value in values]
         return chosen | others or {"run": [run.name for run in runs]}
 
     @property
@@ -115,11 +116,6 @@ def differing(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for each in options for name in each)
     values = {name: [each.get(name, UNKNOWN) for each in options] for name in names}
     return {name: row for name, row in values.items() if len({*row}) > 1}
-
-
-def short(value: str) -> str:
-    """The value of an option; of a class only its name."""
-    return value.rpartition(".")[2] if value.startswith("rnncodec.") else value
 
 
 def cells(setting: Setting, baseline: Curve | None, curve_of: CurveOf, costs: Costs) -> list[str]:

@@ -7,10 +7,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from rnncodec.training.run.options import says_method
+from rnncodec.training.run.options import SEEDS, says_method, short_name, short_value
 from rnncodec.training.run.outcome import read_result
 
-SEED = ("seed", "data.seed")
 FIGURES = {  # by their names in result.json: the heading, and the decimals
     "eval/validation/bpp_at_0.90": ("bpp at 0.90", 3),
     "eval/validation/bpp_at_0.95": ("bpp at 0.95", 3),
@@ -40,12 +39,12 @@ def results_table(options: Mapping[Path, Mapping[str, Any]]) -> Table | None:
         settings.setdefault(key, []).append(found)
     table = Table(title="Validation photos, mean ± half the range of the seeds")
     for heading in differing:
-        table.add_column(escape(heading.removesuffix("._target_").removesuffix(".name")), overflow="fold")
+        table.add_column(escape(short_name(heading)), overflow="fold")
     for heading in ("seeds", *(FIGURES[name][0] for name in shown)):
         table.add_column(heading, justify="right", overflow="fold")
     for key, seeds in settings.items():
         cells = [spread([float(found[name]) for found in seeds], FIGURES[name][1]) for name in shown]
-        table.add_row(*map(escape, map(short, key)), str(len(seeds)), *cells)
+        table.add_row(*map(escape, map(short_value, key)), str(len(seeds)), *cells)
     return table
 
 
@@ -56,13 +55,8 @@ def differences(options: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         name
         for name in names
-        if name not in SEED and says_method(name) and len({str(each.get(name)) for each in options}) > 1
+        if name not in SEEDS and says_method(name) and len({str(each.get(name)) for each in options}) > 1
     ]
-
-
-def short(value: str) -> str:
-    """The value of an option; of a class only its name."""
-    return value.rpartition(".")[2] if value.startswith("rnncodec.") else value
 
 
 def spread(values: Sequence[float], decimals: int) -> str:

@@ -7,6 +7,7 @@ UNSAID = (
     "name", "group", "tags", "job_type", "choices", "run_id", "outputs", "folder", "resume", "resources", "trial",
     "logger",
 )  # fmt: skip  # options, and groups of them, that say nothing about the method
+SEEDS = ("seed", "data.seed")  # options in which repeated runs of one method differ
 PLACES = ("folder", "dirpath", "save_dir", "id")  # the last names of options that say where something is kept
 
 
@@ -29,3 +30,13 @@ def single_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def says_method(name: str) -> bool:
     """Whether the option of this full name says something about the method that a run uses."""
     return name.split(".")[0] not in UNSAID
+
+
+def short_name(name: str) -> str:
+    """The full name of an option without its end, where that only says that the value chooses a part."""
+    return name.removesuffix("._target_").removesuffix(".name")
+
+
+def short_value(value: str) -> str:
+    """The value of an option; of a class of rnncodec only its name."""
+    return value.rpartition(".")[2] if value.startswith("rnncodec.") else value

@@ -1,4 +1,4 @@
-"""What the processes of a training do together."""
+"""A mean over all processes of a training."""
 
 from torch import Tensor, distributed
 
