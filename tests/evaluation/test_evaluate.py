@@ -20,6 +20,7 @@ import torch
 import rnncodec
 from rnncodec.errors import RnncodecError
 from rnncodec.evaluation import measurement
+from rnncodec.evaluation.command import name_of
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.measure import measure
 from rnncodec.evaluation.photo_set import content_hash
@@ -289,6 +290,13 @@ def test_results_of_a_run_that_has_gone_on_are_those_of_its_newest_weights(
     assert second.curves[1].results == first.curves[1].results
     assert [source.name for source in read_sources([run])] == ["tiny"]
     assert capsys.readouterr().err == ""
+
+
+def test_a_model_has_the_whole_name_of_its_run(tmp_path: Path, tiny_weights: Path) -> None:
+    (tmp_path / "decay-0.95").mkdir()
+    assert [name_of(path) for path in (tmp_path / "decay-0.95", tiny_weights, Path("light"))] == [
+        "decay-0.95", "tiny", "light",
+    ]  # fmt: skip
 
 
 def test_wrong_option_of_the_command_ends_in_one_message(evaluate: Evaluate, tmp_path: Path) -> None:

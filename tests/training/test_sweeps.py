@@ -64,7 +64,7 @@ def has_checkpoint(job: Path) -> bool:
 
 def test_killed_sweep_goes_on_and_says_at_its_end_which_job_failed_and_why(train: Trainer, unbroken: Path) -> None:
     sweep = train.outputs / "sweep"
-    job = sweep / "0-gru-additive"
+    job = sweep / "0-gru-additive-seed-0"
     options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=joblib", f"hydra.sweep.dir={sweep}"]
     chance = seeded()
     first = train.start(*options)
@@ -155,13 +155,13 @@ def test_sweep_on_ray_is_killed_and_goes_on(train: Trainer, unbroken: Path, ray_
     sweep = train.outputs / "sweep"
     options = ["-m", *SWEPT, "seed=0,-1", "hydra/launcher=ray", f"hydra.sweep.dir={sweep}"]
     first = train.start(*options, **ray_cluster)
-    wait_for(lambda: has_checkpoint(sweep / "0-gru-additive"))
+    wait_for(lambda: has_checkpoint(sweep / "0-gru-additive-seed-0"))
     first.kill()
     first.wait()
     done = train(*options, **ray_cluster)
     assert done.returncode != 0
     assert "seed must be a whole number" in done.stdout
-    assert_equal_weights(sweep / "0-gru-additive", unbroken)
+    assert_equal_weights(sweep / "0-gru-additive-seed-0", unbroken)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def evaluate_and_print(config: DictConfig) -> Path:
         RnncodecError: see `rnncodec.evaluation.measurement.evaluate`.
     """
     images = sample_images() if config.images == SAMPLES else find_images(Path(config.images), say_left_out)
-    name = config.name or Path(config.model).resolve().with_suffix("").name
+    name = config.name or name_of(Path(config.model))
     if not is_file_name(name):
         raise ConfigurationError(
             f"name={name} names the files of the results: it cannot have slashes or control characters, nor be longer "
@@ -90,6 +90,12 @@ def evaluate_and_print(config: DictConfig) -> Path:
         if command:
             log.print(f"W&B:     {command}  uploads this run", soft_wrap=True, markup=False)
     return folder
+
+
+def name_of(model: Path) -> str:
+    """The name of a model in tables: that of the folder of a run, which may end with 0.01, or of a file without its
+    ending."""
+    return model.resolve().name if model.is_dir() else model.resolve().stem
 
 
 def make_logger(config: DictConfig, name: str, folder: Path) -> Any:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -25,7 +24,7 @@ from rnncodec.network.codec import STRIDE
 from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
 from rnncodec.terminal import log
-from rnncodec.training.launch.sweep import jobs
+from rnncodec.training.launch.sweep import EXCLUDED, given_options, jobs
 from rnncodec.training.run.folder import CONFIG
 from rnncodec.training.run.options import SEEDS
 from rnncodec.training.run.outcome import read_result
@@ -33,7 +32,7 @@ from rnncodec.training.run.saved_config import load_config
 
 SWEEP = "multirun.yaml"  # written by Hydra into the folder of a multirun
 CLOCK = "train/cpu_seconds"
-OF_A_MACHINE = ("hydra.mode=", "hydra.sweep.dir=")  # options of a multirun that nobody else needs to repeat it
+OF_A_MACHINE = ("hydra.mode=", "hydra.sweep.dir=", EXCLUDED)  # options that nobody else needs to repeat a multirun
 
 
 @dataclass(frozen=True)
@@ -156,11 +155,8 @@ def job_count(hydra: dict[str, Any]) -> int:
     sweeper = hydra.get("sweeper", {})
     if not str(sweeper.get("_target_", "")).endswith(".BasicSweeper"):
         return 0
-    given = [*(f"{name}={value}" for name, value in (sweeper.get("params") or {}).items()), *hydra["overrides"]["task"]]
-    options = {option.get_key_element(): option for option in OverridesParser.create().parse_overrides(given)}
-    return math.prod(
-        len(list(option.sweep_string_iterator())) for option in options.values() if option.is_sweep_override()
-    )
+    options = given_options(sweeper.get("params") or {}, hydra["overrides"]["task"]).values()
+    return math.prod(len(list(option.sweep_string_iterator())) for option in options if option.is_sweep_override())
 
 
 def read_run(folder: Path) -> Run | Unfinished:

@@ -2,9 +2,12 @@
 
 import atexit
 import signal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
@@ -27,6 +30,8 @@ OWN = (
     "run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices",
     "resources.cores", "resources.gpus",
 )  # fmt: skip
+# What Hydra names jobs by, ``override_dirname``, leaves out the options that this names.
+EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 
 
 class SweepTable(Callback):
@@ -35,6 +40,7 @@ class SweepTable(Callback):
     submitit or Ray runs the jobs, apart from the terminal, the multirun goes on when that closes."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        tell_jobs_what_is_swept(config)
         folder = Path(config.hydra.sweep.dir)
         outlive_terminal(folder)
         launcher = config.hydra.launcher._target_
@@ -46,6 +52,23 @@ class SweepTable(Callback):
         else:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         atexit.register(print_table, folder)
+
+
+def tell_jobs_what_is_swept(config: DictConfig) -> None:
+    """Give the jobs of a multirun, in whichever process a launcher starts them, the names of the options that are the
+    same in all of them, as the ``exclude_keys`` of Hydra's ``override_dirname``. The names of jobs leave these out."""
+    hydra = cast(dict[str, Any], OmegaConf.to_container(config.hydra))
+    given = given_options(hydra.get("sweeper", {}).get("params") or {}, hydra["overrides"]["task"])
+    same = [option.key_or_group for option in given.values() if not option.is_sweep_override()]
+    keys = ",".join([*hydra["job"]["config"]["override_dirname"]["exclude_keys"], *same])
+    config.hydra.overrides.hydra.append(f"{EXCLUDED}=[{keys}]")
+
+
+def given_options(params: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Override]:
+    """The options of a multirun by their names: the ``params`` of its sweeper, and before these the ``arguments`` of
+    the command line."""
+    given = [*(f"{name}={value}" for name, value in params.items()), *arguments]
+    return {option.get_key_element(): option for option in OverridesParser.create().parse_overrides(given)}
 
 
 def print_table(sweep: Path) -> None:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Transformer
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
@@ -26,7 +25,7 @@ from rich.table import Table
 from rnncodec.atomic_file import replacing
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import Terminal, log
-from rnncodec.training.launch.sweep import jobs
+from rnncodec.training.launch.sweep import given_options, jobs
 from rnncodec.training.run.folder import LOCK
 from rnncodec.training.run.outcome import read_result, state
 from rnncodec.training.search.study import open_study
@@ -71,15 +70,9 @@ class Search:
 
     def run(self, arguments: Sequence[str]) -> None:
         """Train trials until there are enough, and say what came out."""
-        parser = OverridesParser.create()
-        overrides = parser.parse_overrides([*(f"{name}={value}" for name, value in self.params.items()), *arguments])
-        space = {each.get_key_element(): distribution(each) for each in overrides if each.is_sweep_override()}
-        fixed = {
-            each.get_key_element(): each.get_value_element_as_str()
-            for each in overrides
-            if not each.is_sweep_override()
-        }
-        space = {name: values for name, values in space.items() if name not in fixed}
+        given = given_options(self.params, arguments).items()
+        space = {name: distribution(option) for name, option in given if option.is_sweep_override()}
+        fixed = {name: option.get_value_element_as_str() for name, option in given if not option.is_sweep_override()}
         if not space:
             raise ConfigurationError("there is nothing to search: give options a range in hydra.sweeper.params")
         self.launch(self.cut_off, fixed)
