@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from rnncodec.coding.base import as_pixels
-from rnncodec.coding.onnx_codec import ENCODER, Floats, OnnxDecoder, session, step, zero_states
+from rnncodec.coding.onnx_codec import ENCODER, Floats, OnnxDecoder, numbered, session, step, zeros
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.export.onnx import export
 from rnncodec.network.codec import STRIDE, IterativeCodec
@@ -145,13 +145,14 @@ def onnx_codes(network: OnnxDecoder, folder: Path, image: Floats, encoder: Any =
     """As `torch_codes`, by the exported graphs."""
     encoder = encoder or session(folder / ENCODER, 0)
     h, w = image.shape[-2] // STRIDE, image.shape[-1] // STRIDE
-    picture, previous, t = image - np.float32(0.5), np.zeros_like(image), 0
-    encoding, decoding = (zero_states(network.model[f"{kind}_states"], h, w) for kind in ("encoder", "decoder"))
-    while True:
-        codes = step(encoder, network.model["config"], t, {"picture": picture, "previous": previous}, encoding)
+    picture, previous, config = image - np.float32(0.5), np.zeros_like(image), network.model["config"]
+    names = ("encoder_states", "decoder_states", "sums")
+    encoding, decoding, sums = (zeros(network.model[name], h, w) for name in names)
+    for t in count():
+        (codes,) = step(encoder, config, t, {"picture": picture, "previous": previous}, encoding)
         yield codes
-        previous = step(network.graph, network.model["config"], t, {"codes": codes, "previous": previous}, decoding)
-        t += 1
+        sums = step(network.decoder, config, t, {"codes": codes} | numbered("sum", sums), decoding)
+        previous = network.picture_of(sums)
 
 
 def padded(torch_codec: TorchCodec, path: Path) -> Floats:

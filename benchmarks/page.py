@@ -169,15 +169,9 @@ def measure(page: Any, server: Server, torch_codec: TorchCodec, content: bytes) 
 
 def shown_at(page: Any, layer: int) -> Pixels:
     """The picture that the page shows when the slider is at ``layer``."""
-    url = page.evaluate(
-        """layer => {
-            const slider = document.getElementById("layer");
-            slider.value = layer;
-            slider.dispatchEvent(new Event("input"));
-            return document.getElementById("picture").toDataURL("image/png");
-        }""",
-        layer,
-    )
+    page.locator("#layer").fill(str(layer))
+    page.wait_for_selector(f"canvas[data-layer='{layer}']", timeout=600_000)  # it may have been left out until now
+    url = page.evaluate("document.getElementById('picture').toDataURL('image/png')")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"))
 
 

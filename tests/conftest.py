@@ -129,7 +129,7 @@ def context_weights(context_codec: IterativeCodec, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="session")
 def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
-    """A network with few cells, two projections and paths of patches, with `tiny_context` in integers."""
+    """A network of 24 iterations with few cells and paths of patches, with `tiny_context` in integers."""
     torch.manual_seed(0)
     config = codec_config(
         encoder_cell="gru",
@@ -138,11 +138,12 @@ def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
         decoder_channels=(256, 256, 256),
         encoder_hidden_kernels=(3,),
         decoder_hidden_kernels=(1, 3),
-        projections=2,
+        projections=24,
         linear_path=True,
         width=0.05,
     )
     codec = IterativeCodec(config)
+    codec.normalization.rms.copy_(0.25 * 0.85 ** torch.arange(len(codec.normalization.rms)))
     codec.context = quantize_checkerboard(tiny_context)
     return codec.eval()
 
@@ -154,7 +155,7 @@ def exported(folded_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFact
 
 
 def export_once(codec: IterativeCodec, name: str, factory: pytest.TempPathFactory) -> Path:
-    """The folder ``name``, to which ``codec`` is exported, as trained for 3 iterations. This takes 20 seconds of CPU:
+    """The folder ``name``, to which ``codec`` is exported, as trained for 24 iterations. This takes 20 seconds of CPU:
     the processes of pytest-xdist share it. A process of its own does it, because pytest makes it slow to trace."""
     pytest.importorskip("onnxscript")
     base = factory.getbasetemp()
@@ -162,7 +163,7 @@ def export_once(codec: IterativeCodec, name: str, factory: pytest.TempPathFactor
     with FileLock(f"{folder}.lock"):
         if not (folder / MODEL).is_file():  # which is written last
             folder.mkdir(exist_ok=True)
-            save_model(codec, folder / "codec.safetensors", training={"iterations": 3}, half=False)
+            save_model(codec, folder / "codec.safetensors", training={"iterations": 24}, half=False)
             command = ["-m", "rnncodec.cli", "export", folder / "codec.safetensors", "-o", folder]
             done = Command(*command, environment=os.environ).wait(600)
             assert done.returncode == 0, done.stderr

@@ -20,10 +20,12 @@ from rnncodec.coding.onnx_codec import (
     DECODER,
     ENCODER,
     MODEL,
+    PIXELS,
     OnnxDecoder,
+    numbered,
     session,
     step,
-    zero_states,
+    zeros,
 )
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.layer_coder import LayerCoder
@@ -37,6 +39,7 @@ pytest.importorskip("onnxruntime")
 
 LAYERS = 3
 TILES = Tiling(side=4, halo=2)
+STATES = "encoder_states", "decoder_states", "sums"
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,48 @@ def test_pictures_are_those_of_torch(exported: Path, in_torch: TorchCodec, data:
         assert np.array_equal(found, codes)
 
 
+def test_a_file_of_24_layers_is_decoded_up_to_any_of_them(exported: Path, in_torch: TorchCodec, photo: Pixels) -> None:
+    file, decoder = bitstream.read(in_torch.compress(photo, 24)), OnnxDecoder(exported)
+    assert decoder.model["iterations"] == 24
+    shown = list(decoder.decode(file))
+    for layers, found in enumerate(shown, start=1):
+        wanted = in_torch.picture(file.header, file.layers[:layers])
+        assert wanted is not None
+        assert differ(found, wanted) <= 1
+    assert len(shown) == 24
+
+
+def test_where_the_last_picture_is_wanted_the_others_are_not_computed(
+    exported: Path, data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, computed = OnnxDecoder(exported), []
+    picture_of = OnnxDecoder.picture_of
+
+    def counted(self: OnnxDecoder, sums: list[np.ndarray]) -> np.ndarray:
+        computed.append(sums)
+        return picture_of(self, sums)
+
+    monkeypatch.setattr(OnnxDecoder, "picture_of", counted)
+    file = bitstream.read(data)
+    found = decoder.picture(file.header, file.layers)
+    assert len(computed) == 1
+    *_, wanted = decoder.decode(file)
+    assert len(computed) == 1 + LAYERS
+    assert found is not None
+    assert np.array_equal(found, wanted)
+
+
+def test_the_picture_of_the_graphs_is_that_of_the_loop_but_for_rounding(
+    exported: Path, folded_codec: IterativeCodec
+) -> None:
+    codec = TorchCodec(folded_codec, dtype=torch.float32).codec
+    generator = torch.Generator().manual_seed(1)
+    codes = torch.randint(0, 2, (24, 1, codec.config.bits, 3, 5), generator=generator, dtype=torch.int8) * 2 - 1
+    pictures = OnnxDecoder(exported).decode_codes(codes[:, 0].numpy())
+    for found, wanted in zip(pictures, codec.decode(codes), strict=True):
+        assert np.abs(found + np.float32(0.5) - wanted.numpy()).max() < 1e-5
+
+
 def test_large_pictures_are_decoded_in_the_same_tiles(
     exported: Path, folded_codec: IterativeCodec, data: bytes
 ) -> None:
@@ -88,11 +133,12 @@ def test_a_file_that_the_graphs_encode_decodes_to_its_codes_everywhere(
     image = in_torch._images(photo).numpy()
     previous = np.zeros_like(image)
     h, w = image.shape[-2] // 16, image.shape[-1] // 16
-    states = [zero_states(decoder.model[f"{kind}_states"], h, w) for kind in ("encoder", "decoder")]
+    encoding, decoding, sums = (zeros(decoder.model[kind], h, w) for kind in STATES)
     written, config = [], decoder.model["config"]
     for t in range(LAYERS):
-        codes = step(encoder, config, t, {"picture": image - np.float32(0.5), "previous": previous}, states[0])
-        previous = step(decoder.graph, config, t, {"codes": codes, "previous": previous}, states[1])
+        (codes,) = step(encoder, config, t, {"picture": image - np.float32(0.5), "previous": previous}, encoding)
+        sums = step(decoder.decoder, config, t, {"codes": codes} | numbered("sum", sums), decoding)
+        previous = decoder.picture_of(sums)
         written.append(codes[0].astype(np.int8))
     coder = LayerCoder(in_torch.context)
     payloads = [coder.encode(codes) for codes in written]
@@ -128,6 +174,10 @@ def test_what_cannot_work_is_refused(exported: Path, tiny_codec: IterativeCodec,
         rnncodec.decompress(TorchCodec(tiny_codec).compress(np.zeros((16, 16, 3), np.uint8), 1), model=exported)
     model = json.loads((exported / MODEL).read_text())
     shutil.copy(exported / CONTEXT, tmp_path)
+    older = model | {"format": "rnncodec-onnx-1"}
+    (tmp_path / MODEL).write_text(json.dumps(older))
+    with pytest.raises(ModelError, match="rnncodec-onnx-1, not rnncodec-onnx-2; export the network anew"):
+        OnnxDecoder(tmp_path)
     for changed in (model | {"format": "other"}, {}, model | {"context": model["context"] | {"name": "other"}}):
         (tmp_path / MODEL).write_text(json.dumps(changed))
         with pytest.raises(ModelError, match=MODEL):
@@ -210,12 +260,16 @@ MISSING = object()
         ("decoder_states/0/scale", 2**62),
         ("decoder_states/0/scale", -1),
         ("decoder_states", [None]),
+        ("sums", MISSING),
+        ("sums", []),
+        ("sums/0/channels", [7]),
+        ("sums/0/scale", 2**62),
         ("iterations", 0),
         ("stride", 1),
     ],
 )
 def test_a_description_that_no_export_writes_is_refused(exported: Path, tmp_path: Path, path: str, value: Any) -> None:
-    for name in (CONTEXT, DECODER):
+    for name in (CONTEXT, DECODER, PIXELS):
         shutil.copy(exported / name, tmp_path)
     model = json.loads((exported / MODEL).read_text())
     (tmp_path / MODEL).write_text(json.dumps(changed(model, path, value)))
@@ -223,17 +277,19 @@ def test_a_description_that_no_export_writes_is_refused(exported: Path, tmp_path
         OnnxDecoder(tmp_path)
 
 
-def test_a_graph_that_is_no_decoder_is_refused(exported: Path, data: bytes, tmp_path: Path) -> None:
-    for name in (CONTEXT, MODEL):
-        shutil.copy(exported / name, tmp_path)
-    shutil.copy(exported / ENCODER, tmp_path / DECODER)
-    with pytest.raises(ModelError, match=r"decoder\.onnx|the graph of the exported network"):
+@pytest.mark.parametrize(("replaced", "other"), [(DECODER, ENCODER), (DECODER, PIXELS), (PIXELS, DECODER)])
+def test_a_graph_that_is_another_one_is_refused(
+    exported: Path, data: bytes, tmp_path: Path, replaced: str, other: str
+) -> None:
+    shutil.copytree(exported, tmp_path, dirs_exist_ok=True)
+    shutil.copy(exported / other, tmp_path / replaced)
+    with pytest.raises(ModelError, match=rf"{replaced}|the graph of the exported network"):
         rnncodec.decompress(data, model=tmp_path)
 
 
 def test_a_graph_may_not_name_other_files(exported: Path, data: bytes, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    for name in (CONTEXT, MODEL):
+    for name in (CONTEXT, MODEL, PIXELS):
         shutil.copy(exported / name, tmp_path)
     graph = onnx.load(exported / DECODER)
     onnx.save(graph, tmp_path / DECODER, save_as_external_data=True, location="numbers.bin", size_threshold=0)

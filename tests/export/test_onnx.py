@@ -18,10 +18,12 @@ from rnncodec.export.onnx import (
     DECODER,
     ENCODER,
     MODEL,
+    PIXELS,
     DecoderStep,
     EncoderStep,
+    PixelsStep,
     description,
-    example_states,
+    example,
     store_as_float16,
 )
 from rnncodec.fileformat import bitstream
@@ -53,51 +55,68 @@ NETWORKS = [  # every cell and every framework
     {"encoder_cell": "residual_gru", "decoder_cell": "residual_gru", "reconstruction": "additive"},
 ]
 
-Step = Callable[[dict[str, np.ndarray], list[np.ndarray]], list[np.ndarray]]
+Arrays = dict[str, np.ndarray]
+Lists = dict[str, list[np.ndarray]]  # of sums and states
+Step = Callable[[Arrays, Lists], list[np.ndarray]]
 
 
 def in_onnxruntime(path: Path) -> Step:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda inputs, states: session.run(None, inputs | {f"state_{i}": state for i, state in enumerate(states)})
+    singular = {"sums": "sum", "states": "state"}
+
+    def run(inputs: Arrays, lists: Lists) -> list[np.ndarray]:
+        numbered = {f"{singular[name]}_{i}": each for name, values in lists.items() for i, each in enumerate(values)}
+        return session.run(None, inputs | numbered)
+
+    return run
 
 
-def in_torch(step: nn.Module, structure: Any) -> Step:
+def in_torch(step: nn.Module, structure: Any = None) -> Step:
     """Before the export, which takes long for some cells. ``structure`` are states of the network."""
 
     @torch.inference_mode()
-    def run(inputs: dict[str, np.ndarray], states: list[np.ndarray]) -> list[np.ndarray]:
-        tensors = {name: torch.from_numpy(value) for name, value in inputs.items()}
-        given = pytree.tree_unflatten(map(torch.from_numpy, states), pytree.tree_structure(structure))
-        return [value.numpy() for value in step(**tensors, states=given)]
+    def run(inputs: Arrays, lists: Lists) -> list[np.ndarray]:
+        tensors: dict[str, Any] = {name: torch.from_numpy(value) for name, value in inputs.items()}
+        tensors |= {name: [torch.from_numpy(each) for each in values] for name, values in lists.items()}
+        if "states" in tensors:
+            tensors["states"] = pytree.tree_unflatten(tensors["states"], pytree.tree_structure(structure))
+        return [value.numpy() for value in pytree.tree_leaves(step(**tensors))]
 
     return run
 
 
 class Loop:
-    """The loop over the iterations as docs/ONNX.md describes it, with the encoder's and the decoder's graph."""
+    """The loop over the iterations as docs/ONNX.md describes it, with the three graphs."""
 
-    def __init__(self, model: dict[str, Any], encoder: Step, decoder: Step) -> None:
+    def __init__(self, model: dict[str, Any], encoder: Step, decoder: Step, pixels: Step) -> None:
         self.model = model
         self.graphs = {"encoder": encoder, "decoder": decoder}
+        self.pixels = pixels
         self.states: dict[str, list[np.ndarray]] = {}
 
-    def step(self, kind: str, t: int, **inputs: np.ndarray) -> np.ndarray:
+    def step(self, kind: str, t: int, inputs: Arrays, lists: Lists) -> list[np.ndarray]:
         for _ in range(1 + self.model["config"]["diffusion" if t else "priming"]):
-            output, *self.states[kind] = self.graphs[kind](inputs | {"t": np.array(t)}, self.states[kind])
-        return output
+            found = self.graphs[kind](inputs | {"t": np.array(t)}, lists | {"states": self.states[kind]})
+            count = len(found) - len(self.states[kind])
+            self.states[kind] = found[count:]
+        return found[:count]
 
     def iterate(self, images: np.ndarray, iterations: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Codes and reconstruction of each iteration."""
         batch, h, w = len(images), images.shape[-2] // self.model["stride"], images.shape[-1] // self.model["stride"]
-        for kind in self.graphs:
-            self.states[kind] = [
-                np.zeros((batch, *state["channels"], state["scale"] * h, state["scale"] * w), np.float32)
-                for state in self.model[f"{kind}_states"]
+
+        def zeros(name: str) -> list[np.ndarray]:
+            return [
+                np.zeros((batch, *shape["channels"], shape["scale"] * h, shape["scale"] * w), np.float32)
+                for shape in self.model[name]
             ]
-        picture, previous, found = images - np.float32(0.5), np.zeros_like(images), []
+
+        self.states = {kind: zeros(f"{kind}_states") for kind in self.graphs}
+        picture, previous, sums, found = images - np.float32(0.5), np.zeros_like(images), zeros("sums"), []
         for t in range(iterations):
-            codes = self.step("encoder", t, picture=picture, previous=previous)
-            previous = self.step("decoder", t, codes=codes, previous=previous)
+            (codes,) = self.step("encoder", t, {"picture": picture, "previous": previous}, {})
+            sums = self.step("decoder", t, {"codes": codes}, {"sums": sums})
+            (previous,) = self.pixels({}, {"sums": sums})
             found.append((codes, previous + np.float32(0.5)))
         return found
 
@@ -120,16 +139,17 @@ def test_steps_compute_what_the_network_computes(options: dict[str, Any], images
     torch.manual_seed(1)
     codec = IterativeCodec(codec_config(width=0.03, **options)).eval()
     codec.normalization.update(torch.rand(T, 1, 3, 16, 16))  # scales that differ between iterations
-    encoder, decoder = example_states(codec)
-    model = description(codec, encoder, decoder)
-    compare(codec, Loop(model, in_torch(EncoderStep(codec), encoder), in_torch(DecoderStep(codec), decoder)), images)
+    encoder, decoder, sums = example(codec)
+    model = description(codec, encoder, decoder, sums)
+    steps = in_torch(EncoderStep(codec), encoder), in_torch(DecoderStep(codec), decoder), in_torch(PixelsStep(codec))
+    compare(codec, Loop(model, *steps), images)
 
 
 def test_graphs_compute_what_the_network_computes(
     folded_codec: IterativeCodec, exported: Path, images: torch.Tensor
 ) -> None:
     model = json.loads((exported / MODEL).read_text())
-    loop = Loop(model, in_onnxruntime(exported / ENCODER), in_onnxruntime(exported / DECODER))
+    loop = Loop(model, *(in_onnxruntime(exported / name) for name in (ENCODER, DECODER, PIXELS)))
     compare(folded_codec, loop, images)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from rnncodec.api import decompress
 from rnncodec.cli.info import describe, table
+from rnncodec.coding import onnx_codec
 from rnncodec.coding.onnx_codec import CONTEXT, DECODER, MODEL, OnnxDecoder
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.errors import RnncodecError
@@ -148,7 +149,8 @@ KINDS = {
     "weights": Kind("weights/*.safetensors", use_weights, mutators.weights, 0.05),
     "model": Kind(f"exported/{MODEL}", use_exported(MODEL), mutators.as_json, 0.08),
     "context": Kind(f"exported/{CONTEXT}", use_exported(CONTEXT), mutators.numbers, 0.02),
-    "graph": Kind(f"exported/{DECODER}", use_exported(DECODER), mutators.anything, 0.01),
+    "graph": Kind(f"exported/{DECODER}", use_exported(DECODER), mutators.anything, 0.005),
+    "pixels": Kind(f"exported/{onnx_codec.PIXELS}", use_exported(onnx_codec.PIXELS), mutators.anything, 0.005),
     "about": Kind(f"evaluation/{ABOUT}", use_results(ABOUT), mutators.as_json, 0.02),
     "measurements": Kind(f"evaluation/{MEASUREMENTS}", use_results(MEASUREMENTS), mutators.table, 0.04),
     "curve": Kind("evaluation/tiny.json", use_curve, mutators.as_json, 0.04),

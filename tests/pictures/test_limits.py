@@ -30,7 +30,7 @@ def test_the_work_on_any_picture_within_the_limits_is_bounded(width: int, height
     ("width", "height", "layers", "message"),
     [
         (MAX_PIXELS, 1, 1, "11,184,811 blocks of 16×16 pixels, more than the limit of 873,877 blocks"),
-        (2000, 2000, 255, "its 255 layers of 2000×2000 pixels are more than the limit of 71 layers"),
+        (2000, 2000, 255, "its 255 layers of 2000×2000 pixels are more than the limit of 87 layers"),
         (20_000, 20_000, 1, "its 20000×20000 pixels are more than the limit of 178,956,970 pixels"),
     ],
 )

@@ -5,8 +5,8 @@ export const MAX_PIXELS = 4_000_000;
 const BLOCK = 16; // pixels on a side of a block
 /** Blocks: a quarter more than those pixels fill, and a few, because a picture also has blocks that it fills in part. */
 const MAX_BLOCKS = Math.floor((MAX_PIXELS * 5) / (4 * BLOCK * BLOCK)) + 64;
-/** Layers of the largest picture; networks are trained for no more. Those behind them have MAX_BLOCKS together. */
-const LAYERS = 16;
+/** Layers of the largest picture: more than networks are trained for. Those behind them have MAX_BLOCKS together. */
+const LAYERS = 32;
 
 /** The blocks of a picture of this size. */
 function blocks(width: number, height: number): number {

@@ -29,6 +29,9 @@ interface Shown {
   count: number;
   jpegs: Jpegs | null;
   file: FileParts | null;
+  alpha: Uint8Array | null;
+  /** The pictures that were left out are being computed. */
+  completing: boolean;
   note: string;
 }
 
@@ -77,6 +80,9 @@ worker.onmessage = ({ data }: MessageEvent<Report>) => {
     case "layer":
       addLayer(data.layer);
       break;
+    case "picture":
+      addPicture(data.number, data.pixels);
+      break;
     case "done":
       void finish(data.file, data.warning);
       break;
@@ -95,10 +101,11 @@ async function finish(file: FileParts, warning: string | null): Promise<void> {
   const alpha = block && (await unpackAlpha(block.content, width, height));
   if (mine !== job) return;
   if (alpha) {
-    for (const { pixels } of shown!.layers) applyAlpha(pixels, alpha);
-    draw();
+    for (const { pixels } of shown!.layers) if (pixels) applyAlpha(pixels, alpha);
+    shown!.alpha = alpha;
   }
   shown!.file = file;
+  if (shown!.layers.length) draw();
   save.disabled = false;
   bar.hidden = true;
   say(shown!.note);
@@ -110,7 +117,7 @@ async function finish(file: FileParts, warning: string | null): Promise<void> {
 /** Begin with another file. */
 function begin(name: string, jpegs: Jpegs | null, note = ""): void {
   job++;
-  shown = { name, follow: true, layers: [], count: 0, jpegs, file: null, note };
+  shown = { name, follow: true, layers: [], count: 0, jpegs, file: null, alpha: null, completing: false, note };
   element("error").hidden = true;
   element("result").hidden = true;
   element("beside").hidden = true;
@@ -202,8 +209,16 @@ function addLayer(layer: Layer): void {
     bar.value = layers.length / count;
     say(`Layer ${layers.length} of ${count} is written. ${shown!.note}`);
   }
-  if (follow) slider.value = String(layers.length);
+  if (follow && layer.pixels) slider.value = String(layers.length);
   draw();
+}
+
+/** The picture of a layer that was added without one. */
+function addPicture(number: number, pixels: ImageData): void {
+  const { layers, alpha } = shown!;
+  if (alpha) applyAlpha(pixels, alpha);
+  layers[number - 1].pixels = pixels;
+  if (chosen().number === number) draw();
 }
 
 function chosen(): { number: number; layer: Layer } {
@@ -214,11 +229,18 @@ function chosen(): { number: number; layer: Layer } {
 function draw(): void {
   const { number, layer } = chosen();
   const { name, count, jpegs } = shown!;
-  canvas.getContext("2d")!.putImageData(layer.pixels, 0, 0);
-  canvas.setAttribute("aria-label", `${name}, layer ${number}`);
-  canvas.dataset.layer = String(number);
+  const caption = `rnncodec: layer ${number} of ${count}, ${bytes(layer.bytes)}, ${bpp(layer)} bpp`;
   element("layer-number").textContent = `${number} of ${count}`;
-  element("caption").textContent = `rnncodec: layer ${number} of ${count}, ${bytes(layer.bytes)}, ${bpp(layer)} bpp`;
+  element("caption").textContent = layer.pixels ? caption : `${caption}; its picture is being computed …`;
+  savePng.disabled = !layer.pixels;
+  if (layer.pixels) {
+    canvas.getContext("2d")!.putImageData(layer.pixels, 0, 0);
+    canvas.setAttribute("aria-label", `${name}, layer ${number}`);
+    canvas.dataset.layer = String(number);
+  } else if (shown!.file && !shown!.completing) {
+    shown!.completing = true;
+    order({ type: "pictures", job });
+  }
   if (jpegs) void drawJpeg(jpegs, layer);
 }
 
@@ -261,7 +283,7 @@ function megabytes(count: number): string {
 }
 
 function bpp(layer: Layer): string {
-  return ((8 * layer.bytes) / (layer.pixels.width * layer.pixels.height)).toFixed(3);
+  return ((8 * layer.bytes) / (canvas.width * canvas.height)).toFixed(3);
 }
 
 function say(text: string): void {

@@ -13,6 +13,8 @@ const LAYERS = 8; // one bit a pixel before entropy coding, as the command write
 
 /** The share of the first layer that is enough for a preview. With half of it most objects can be recognized. */
 const ENOUGH = 0.5;
+/** Milliseconds after which a picture is shown although the next layer is there already. */
+const PATIENCE = 1000;
 /** Milliseconds without a byte before a preview is made: where bytes come faster, the layer is soon whole. */
 const PAUSE = 20;
 
@@ -66,15 +68,21 @@ model.then(
 );
 
 let current = 0;
+let opened: Decompressor | null = null;
 let stop = new AbortController();
 
 scope.onmessage = async ({ data: order }: MessageEvent<Order>) => {
   const { job } = order;
-  current = job;
-  stop.abort();
-  stop = new AbortController();
+  if (order.type !== "pictures") {
+    current = job;
+    opened = null;
+    stop.abort();
+    stop = new AbortController();
+  }
   try {
-    await (order.type === "open" ? open(order.source, job, stop.signal) : compress(order));
+    if (order.type === "open") await open(order.source, job, stop.signal);
+    else if (order.type === "compress") await compress(order);
+    else await opened?.pictures();
   } catch (error) {
     if (job !== current) return;
     const known = error instanceof FormatError;
@@ -102,10 +110,13 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
     }
     if (reader.header && !decompressor) decompressor = await Decompressor.start(reader.header, job);
     if (!decompressor) continue;
-    for (let payload = reader.next(); payload; payload = reader.next()) {
+    for (let payload = reader.next(); payload; ) {
+      const { end } = reader;
+      const next = reader.next();
       payloads.push(payload);
-      await decompressor.layer(payload, reader.end);
+      await decompressor.layer(payload, end, next === null);
       if (job !== current) return;
+      payload = next;
     }
     reader.readBlocks();
     if (reader.finished) break; // what follows is not read
@@ -116,6 +127,7 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
     }
   }
   void arriving.cancel();
+  opened = decompressor;
   const warning = reader.finish();
   report({ type: "done", job, file: { header: reader.header!, payloads, blocks: reader.blocks }, warning });
 }
@@ -142,6 +154,11 @@ async function comesNothing(waiting: Promise<unknown> | null): Promise<boolean> 
 /** Decodes the layers of a file in order, and reports the pictures. */
 class Decompressor {
   private run: Run;
+  private readonly codes: Codes[] = [];
+  /** The numbers of the layers whose pictures were left out; the first is 1. */
+  private readonly leftOut = new Set<number>();
+  /** When a picture was shown last. */
+  private last = -Infinity;
 
   private constructor(
     private readonly header: Header,
@@ -169,17 +186,40 @@ class Decompressor {
     return new Decompressor(header, job, new Layers(bits, h, w, context), () => loaded.start(h, w));
   }
 
-  /** The next layer, which ends at the byte `end` of the file. */
-  async layer(payload: Uint8Array, end: number): Promise<void> {
+  /**
+   * The next layer, which ends at the byte `end` of the file. Its picture is left out if it is not the `latest` that has
+   * arrived, and one was shown a moment ago.
+   */
+  async layer(payload: Uint8Array, end: number, latest: boolean): Promise<void> {
     const codes = this.layers.decode(payload);
-    await show(this.job, await this.run.decode(codes), codes, this.header, end);
+    this.codes.push(codes);
+    await this.run.decode(codes);
+    const isShown = latest || performance.now() - this.last > PATIENCE;
+    const pixels = isShown ? cropped(await this.run.shown(), codes, this.header) : null;
+    if (isShown) this.last = performance.now();
+    else this.leftOut.add(this.codes.length);
+    await reportLayer(this.job, pixels, codes, end);
+  }
+
+  /** The pictures that were left out. The network runs anew from the first layer. */
+  async pictures(): Promise<void> {
+    const run = this.start();
+    for (const [t, codes] of this.codes.entries()) {
+      if (this.leftOut.size === 0) return;
+      await run.decode(codes);
+      if (this.job !== current) return;
+      if (!this.leftOut.delete(t + 1)) continue;
+      const pixels = cropped(await run.shown(), codes, this.header);
+      report({ type: "picture", job: this.job, number: t + 1, pixels }, [pixels.data.buffer]);
+    }
   }
 
   /** Before the first layer: the picture that its `beginning` gives, whose check against damage comes with the rest. */
   async preview(beginning: Uint8Array, length: number, bytes: number): Promise<void> {
     const codes = this.layers.guess(beginning, length);
     if (codes === null) return;
-    const pixels = cropped(await this.run.decode(codes), codes, this.header);
+    await this.run.decode(codes);
+    const pixels = cropped(await this.run.shown(), codes, this.header);
     this.run = this.start(); // the layers of the file have not begun
     report({ type: "preview", job: this.job, pixels, bytes }, [pixels.data.buffer]);
   }
@@ -201,9 +241,10 @@ async function compress({ job, pixels, width, height, blocks }: Order & { type: 
   for (let t = 0; t < count; t++) {
     const codes = await run.encode(picture);
     payloads.push(layers.encode(codes));
-    const shown = await run.decode(codes);
+    await run.decode(codes);
+    const shown = await run.shown();
     if (job !== current) return;
-    await show(job, shown, codes, header, write(header, payloads).length);
+    await reportLayer(job, cropped(shown, codes, header), codes, write(header, payloads).length);
   }
   report({ type: "done", job, file: { header, payloads, blocks }, warning: null });
 }
@@ -222,16 +263,9 @@ function padded(pixels: Uint8ClampedArray, width: number, height: number, rows: 
   return planes;
 }
 
-async function show(
-  job: number,
-  shown: Uint8ClampedArray<ArrayBuffer>,
-  codes: Codes,
-  header: Header,
-  bytes: number,
-): Promise<void> {
-  const pixels = cropped(shown, codes, header);
+async function reportLayer(job: number, pixels: ImageData | null, codes: Codes, bytes: number): Promise<void> {
   const hash = await digest(codes);
-  report({ type: "layer", job, layer: { pixels, bytes, hash } }, [pixels.data.buffer]);
+  report({ type: "layer", job, layer: { pixels, bytes, hash } }, pixels ? [pixels.data.buffer] : []);
 }
 
 /** A picture of whole positions, cut to the size of the file's. */

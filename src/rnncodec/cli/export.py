@@ -19,7 +19,8 @@ Folder = Annotated[Path, typer.Option("-o", "--output", help="The folder; it is 
 
 @app.command()
 def export(output: Folder, model: Model = DEFAULT_MODEL, overwrite: Overwrite = False) -> None:
-    """Write a network as ONNX: encoder.onnx and decoder.onnx, an iteration each, and the rest: context.bin, model.json.
+    """Write a network as ONNX: encoder.onnx and decoder.onnx, an iteration each, and the rest: pixels.onnx,
+    context.bin, model.json.
 
     docs/ONNX.md describes the files. This needs the packages of `pip install 'rnncodec[onnx]'`.
 

@@ -16,7 +16,13 @@ from rnncodec.errors import ConfigurationError, ModelError
 from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.pictures.tiles import Tile, Tiling, Window
 
-FILES = ENCODER, DECODER, CONTEXT, MODEL = "encoder.onnx", "decoder.onnx", "context.bin", "model.json"
+FILES = ENCODER, DECODER, PIXELS, CONTEXT, MODEL = (
+    "encoder.onnx",
+    "decoder.onnx",
+    "pixels.onnx",
+    "context.bin",
+    "model.json",
+)
 
 
 def is_exported(path: str) -> bool:
@@ -47,37 +53,53 @@ class OnnxDecoder(FileDecoder[Floats]):
         except (OSError, ModelError, ConfigurationError) as error:
             raise ModelError(f"{folder / MODEL} is not the description of an exported network ({error})") from None
         super().__init__(self.model["identities"], context, self.model["config"]["bits"], tiling)
-        try:
-            self.graph = session(folder / DECODER, threads)
-        except Exception as error:  # onnxruntime has a class of errors for each cause
-            raise ModelError(f"{folder / DECODER} cannot be loaded ({first_line(error)})") from None
-        check_graph(self.graph, folder / DECODER, self.model["decoder_states"])
+        self.decoder, self.pixels = (load(folder / name, threads) for name in (DECODER, PIXELS))
+        states, sums = self.model["decoder_states"], self.model["sums"]
+        check_graph(self.decoder, folder / DECODER, {"sum": sums, "state": states}, len(sums) + len(states))
+        check_graph(self.pixels, folder / PIXELS, {"sum": sums}, 1)
 
     def decode_codes(self, layers: Iterable[Codes]) -> Iterator[Floats]:
         """Yields the picture after each layer of codes ``[bits, h, w]``."""
+        return map(self.picture_of, self.sums_of(layers))
+
+    def sums_of(self, layers: Iterable[Codes]) -> Iterator[list[Floats]]:
+        """Yields what the layers up to each one add up to (`rnncodec.network.last_picture`)."""
         for t, codes in enumerate(layers):
             if t == 0:
                 h, w = codes.shape[1:]
-                previous = np.zeros((1, 3, STRIDE * h, STRIDE * w), np.float32)
-                states = zero_states(self.model["decoder_states"], h, w)
-            inputs = {"codes": codes[None].astype(np.float32), "previous": previous}
-            picture = step(self.graph, self.model["config"], t, inputs, states)
-            if picture.shape != previous.shape or picture.dtype != previous.dtype:
-                raise ModelError(
-                    f"the graph of the exported network gives no picture, but {picture.dtype} {picture.shape}"
-                )
-            previous = picture
-            yield previous
+                states, sums = (zeros(self.model[name], h, w) for name in ("decoder_states", "sums"))
+            inputs = {"codes": codes[None].astype(np.float32)} | numbered("sum", sums)
+            new = step(self.decoder, self.model["config"], t, inputs, states)
+            if any(old.shape != each.shape for old, each in zip(sums, new, strict=True)):
+                raise ModelError("the graph of the exported network changes the shapes of its sums")
+            sums = new
+            yield sums
+
+    def picture_of(self, sums: list[Floats]) -> Floats:
+        """The picture that ``sums`` stand for."""
+        (picture,) = run(self.pixels, numbered("sum", sums))
+        wanted = tuple(STRIDE * side // self.model["sums"][0]["scale"] for side in sums[0].shape[-2:])
+        if picture.shape != (1, 3, *wanted) or picture.dtype != np.float32:
+            raise ModelError(f"the graph of the exported network gives no picture, but {picture.dtype} {picture.shape}")
+        return picture
 
     def _decode_tile(self, tile: Tile, codes: Iterable[Codes]) -> Iterator[Floats]:
         return self.decode_codes(each[(..., *tile.whole)] for each in codes)
 
     def _decode_last(self, tile: Tile, codes: Iterable[Codes]) -> Floats:
-        *_, picture = self._decode_tile(tile, codes)
-        return picture
+        *_, sums = self.sums_of(each[(..., *tile.whole)] for each in codes)
+        return self.picture_of(sums)
 
     def _part(self, picture: Floats, window: Window) -> Floats:
         return picture[(0, ..., *window)] + np.float32(0.5)
+
+
+def load(graph: Path, threads: int) -> Any:
+    """The graph, as `session` gives it. Raises ModelError if it cannot be loaded."""
+    try:
+        return session(graph, threads)
+    except Exception as error:  # onnxruntime has a class of errors for each cause
+        raise ModelError(f"{graph} cannot be loaded ({first_line(error)})") from None
 
 
 def session(graph: Path, threads: int) -> Any:
@@ -93,42 +115,53 @@ def session(graph: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(graph.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
-def check_graph(graph: Any, path: Path, states: list[dict[str, Any]]) -> None:
-    """Raises ModelError if a graph does not have the ``states`` that its description names."""
-    channels = {f"state_{i}": state["channels"] for i, state in enumerate(states)}
+def check_graph(graph: Any, path: Path, described: dict[str, list[dict[str, Any]]], outputs: int) -> None:
+    """Raises ModelError if a graph does not have the inputs that its description names, by the name of their kind, or
+    another number of outputs."""
+    channels = {f"{kind}_{i}": each["channels"] for kind, shapes in described.items() for i, each in enumerate(shapes)}
     for each in graph.get_inputs():
         if each.name in channels and each.shape[1:-2] != channels[each.name]:
-            raise ModelError(f"{path} has the state {each.name} {each.shape}, not of {channels[each.name]} channels")
-    if len(graph.get_outputs()) != 1 + len(states):
-        raise ModelError(f"{path} has {len(graph.get_outputs()) - 1} states, not {len(states)}")
+            raise ModelError(f"{path} has the input {each.name} {each.shape}, not of {channels[each.name]} channels")
+    if len(graph.get_outputs()) != outputs:
+        raise ModelError(f"{path} has {len(graph.get_outputs())} outputs, not {outputs}")
 
 
 def first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__
 
 
-def zero_states(described: list[dict[str, Any]], h: int, w: int) -> list[Floats]:
-    """The states of a graph before the first iteration, for ``h × w`` positions."""
+def zeros(described: list[dict[str, Any]], h: int, w: int) -> list[Floats]:
+    """The states or sums of a graph before the first iteration, for ``h × w`` positions."""
     return [np.zeros((1, *each["channels"], each["scale"] * h, each["scale"] * w), np.float32) for each in described]
 
 
-def step(graph: Any, config: dict[str, Any], t: int, inputs: dict[str, Floats], states: list[Floats]) -> Floats:
-    """The output of a graph in iteration ``t``; ``states`` become the new ones.
+def numbered(kind: str, values: list[Floats]) -> dict[str, Floats]:
+    """The inputs of one kind, by their names in the graph."""
+    return {f"{kind}_{i}": value for i, value in enumerate(values)}
+
+
+def step(graph: Any, config: dict[str, Any], t: int, inputs: dict[str, Floats], states: list[Floats]) -> list[Floats]:
+    """The outputs of a graph in iteration ``t`` that come before its states; ``states`` become the new ones.
 
     Raises:
         ModelError: the graph cannot run on these inputs, or its new states have other shapes.
     """
-    used = {each.name for each in graph.get_inputs()}  # an input that no result depends on is not in the graph
     for _ in range(1 + config["diffusion" if t else "priming"]):
-        given = inputs | {f"state_{i}": state for i, state in enumerate(states)} | {"t": np.array(t)}
-        try:
-            output, *new = graph.run(None, {name: value for name, value in given.items() if name in used})
-        except Exception as error:  # onnxruntime has a class of errors for each cause
-            raise ModelError(f"the graph of the exported network cannot run ({first_line(error)})") from None
+        found = run(graph, inputs | numbered("state", states) | {"t": np.array(t)})
+        outputs, new = found[: len(found) - len(states)], found[len(found) - len(states) :]
         if any(old.shape != state.shape for old, state in zip(states, new, strict=True)):
             raise ModelError("the graph of the exported network changes the shapes of its states")
         states[:] = new
-    return output
+    return outputs
+
+
+def run(graph: Any, inputs: dict[str, Any]) -> list[Floats]:
+    """The outputs of a graph. Raises ModelError if it cannot run on these inputs."""
+    used = {each.name for each in graph.get_inputs()}  # an input that no result depends on is not in the graph
+    try:
+        return graph.run(None, {name: value for name, value in inputs.items() if name in used})
+    except Exception as error:  # onnxruntime has a class of errors for each cause
+        raise ModelError(f"the graph of the exported network cannot run ({first_line(error)})") from None
 
 
 def load_onnx_decoder(folder: str, device: str = "cpu") -> OnnxDecoder:

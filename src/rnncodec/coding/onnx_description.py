@@ -21,7 +21,7 @@ from rnncodec.fileformat.bitstream import MAX_LAYERS, RAW, STRIDE
 from rnncodec.fileformat.json_input import read_json
 from rnncodec.network.options import MOST_RUNS, is_whole
 
-FORMAT = "rnncodec-onnx-1"
+FORMAT = "rnncodec-onnx-2"
 MOST_BYTES = 2**20  # of the file
 MOST_STATES = 64  # of a graph: eight times those of the largest network of the paper
 MOST_STATE_SIZE = 2**20  # numbers in all states of a graph for one position; the paper's networks have some 2^15
@@ -29,7 +29,7 @@ MOST_STATE_SIZE = 2**20  # numbers in all states of a graph for one position; th
 
 def read_description(path: Path) -> dict[str, Any]:
     """The content of the file: ``format``, ``identities`` (bytes by the id of the coder), ``iterations``, ``stride``,
-    ``config``, ``encoder_states``, ``decoder_states`` and ``context``, as docs/ONNX.md describes them.
+    ``config``, ``encoder_states``, ``decoder_states``, ``sums`` and ``context``, as docs/ONNX.md describes them.
 
     Raises:
         ModelError: a value is not one that `rnncodec.export.onnx.export` could have written.
@@ -39,15 +39,17 @@ def read_description(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ModelError(f"it cannot be read ({error})") from None
     require(isinstance(model, dict), "it is no JSON object")
-    require(model.get("format") == FORMAT, f"its format is {model.get('format')}, not {FORMAT}")
+    found = model.get("format")
+    require(found == FORMAT, f"its format is {found}, not {FORMAT}; export the network anew: rnncodec export")
     require(is_whole(model.get("iterations"), 1, MAX_LAYERS), f"iterations must be from 1 to {MAX_LAYERS}")
     require(model.get("stride") == STRIDE, f"stride must be {STRIDE}")
     config = model.get("config")
     require(isinstance(config, dict), "it has no config")
     for name, least, most in (("bits", 1, 255), ("priming", 0, MOST_RUNS), ("diffusion", 0, MOST_RUNS)):
         require(is_whole(config.get(name), least, most), f"config.{name} must be from {least} to {most}")
-    for name in ("encoder_states", "decoder_states"):
+    for name in ("encoder_states", "decoder_states", "sums"):
         require(valid_states(model.get(name)), f"{name} must be a list of shapes, each of channels and a scale")
+    require(bool(model["sums"]), "there are no sums")
     require("context" in model, "it says nothing about a context model")
     coders = [RAW]
     if model["context"] is not None:

@@ -12,7 +12,7 @@ from rnncodec.pictures.pixels import Pixels
 PIECES = 4  # of a sample, on each side
 
 # The scale of quality: a step is 0.15 dB of MS-SSIM, -10 log10(1 - MS-SSIM). So 1 is an MS-SSIM of 0.70, 33 of 0.90, 67
-# of 0.97, and 100 of 0.99, which is about what the 16 layers of the packaged weights reach.
+# of 0.97, and 100 of 0.99.
 QUALITIES = 1, 100
 STEP, ZERO = 0.15, 5.0  # dB
 

@@ -1,5 +1,6 @@
 """Export of a network to ONNX, as docs/ONNX.md describes: one graph for an iteration of the encoder, one for an
-iteration of the decoder, the numbers of the context model, and a JSON file with all that a program needs besides."""
+iteration of the decoder, one for the picture, the numbers of the context model, and a JSON file with all that a program
+needs besides."""
 
 import copy
 import json
@@ -7,6 +8,7 @@ import logging
 import os
 import warnings
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from rnncodec.atomic_file import replacing
-from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, MODEL
+from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, MODEL, PIXELS
 from rnncodec.coding.onnx_description import FORMAT
 from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.network.last_picture import Sums, add, reconstruct
 from rnncodec.network.precision import round_convolutions
 from rnncodec.weights.weights_file import identities
 
@@ -28,6 +31,7 @@ OPSET = 18
 # Rows and columns of codes, and pictures, of the example that is traced: all different, so that none of these sizes is
 # taken for another one.
 ROWS, COLUMNS, BATCH = 3, 5, 2
+T = torch.tensor(1)  # its iteration
 
 
 class _Step(nn.Module):
@@ -52,25 +56,30 @@ class EncoderStep(_Step):
 
 
 class DecoderStep(_Step):
-    """``(codes, previous, t, states) -> (reconstruction, *states)``, pictures as in `EncoderStep`."""
+    """``(codes, t, sums, states) -> (*sums, *states)``, with the sums of `rnncodec.network.last_picture`."""
 
-    def forward(self, codes: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
-        amplification = self.codec.amplification(previous, t)
+    def forward(self, codes: Tensor, t: Tensor, sums: Sums, states: list[Tensor]) -> tuple[Tensor, ...]:
         features, new_states = self.codec.decoder(codes, states, t)
-        decoded = self.codec.decoder.pixels(features)
-        return self.codec.reconstruction(decoded, previous, amplification), *pytree.tree_leaves(new_states)
+        return *add(self.codec, sums, codes, features, t), *pytree.tree_leaves(new_states)
+
+
+class PixelsStep(_Step):
+    """``sums -> reconstruction``, a picture as in `EncoderStep`."""
+
+    def forward(self, sums: Sums) -> Tensor:
+        return reconstruct(self.codec, sums)
 
 
 @dataclass(frozen=True)
 class StateShape:
-    """The shape of one state: ``[B, *channels, scale · h, scale · w]`` for codes of ``h × w`` positions."""
+    """The shape of one state or sum: ``[B, *channels, scale · h, scale · w]`` for codes of ``h × w`` positions."""
 
     channels: tuple[int, ...]
     scale: int
 
 
 def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
-    """Write ``codec`` and its context model into ``folder``, as four files.
+    """Write ``codec`` and its context model into ``folder``, as five files.
 
     Raises:
         ConfigurationError: a package is missing.
@@ -81,14 +90,21 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
         raise ConfigurationError(f"export needs more packages ({error}): pip install 'rnncodec[onnx]'") from None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    encoder, decoder = example_states(codec)
+    encoder, decoder, sums = example(codec)
     picture, previous = (torch.zeros(BATCH, 3, STRIDE * ROWS, STRIDE * COLUMNS) for _ in range(2))  # not one tensor
     codes = torch.ones(BATCH, codec.config.bits, ROWS, COLUMNS)
     contents = {
-        ENCODER: graph(EncoderStep(codec), {"picture": picture, "previous": previous}, encoder, "codes"),
-        DECODER: graph(DecoderStep(codec), {"codes": codes, "previous": previous}, decoder, "reconstruction"),
+        ENCODER: graph(
+            EncoderStep(codec), {"picture": picture, "previous": previous, "t": T, "states": encoder}, ["codes"]
+        ),
+        DECODER: graph(
+            DecoderStep(codec),
+            {"codes": codes, "t": T, "sums": sums, "states": decoder},
+            [f"new_sum_{i}" for i in range(len(sums))],
+        ),
+        PIXELS: graph(PixelsStep(codec), {"sums": sums}, ["reconstruction"]),
         CONTEXT: b"" if codec.context is None else context_numbers(codec.context),
-        MODEL: json.dumps(description(codec, encoder, decoder)).encode(),
+        MODEL: json.dumps(description(codec, encoder, decoder, sums)).encode(),
     }
     for name, content in contents.items():
         with replacing(folder / name) as temporary:
@@ -96,34 +112,43 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
 
 
 @torch.no_grad()
-def example_states(codec: IterativeCodec) -> tuple[Any, Any]:
-    """The states of encoder and decoder, as the cells have them, after an iteration on the example's pictures."""
+def example(codec: IterativeCodec) -> tuple[Any, Any, Sums]:
+    """The states of encoder and decoder, as the cells have them, and the sums, after an iteration on the example's
+    pictures."""
     pictures = torch.zeros(BATCH, 3, STRIDE * ROWS, STRIDE * COLUMNS)
     activations, state = codec.encode_step(pictures, codec.start(pictures))
-    state = codec.decode_step(codec.binarizer(activations), state)
-    return state.encoder, state.decoder
+    codes = codec.binarizer(activations)
+    features, decoder = codec.decode_features(codes, None, 0)
+    return state.encoder, decoder, add(codec, None, codes, features, 0)
 
 
-def graph(step: _Step, inputs: dict[str, Tensor], states: Any, output: str) -> bytes:
-    """The ONNX graph of ``step``, with the sizes of pictures, codes and states left open."""
+def graph(step: _Step, inputs: dict[str, Any], outputs: list[str]) -> bytes:
+    """The ONNX graph of ``step``, with the sizes of pictures, codes, sums and states left open. ``outputs`` are the
+    names of those before the new states."""
     batch, rows, columns = (torch.export.Dim(name) for name in ("batch", "h", "w"))
 
-    def size(tensor: Tensor) -> dict[int, Any]:
+    def size(tensor: Tensor) -> dict[int, Any] | None:
+        if tensor is T:
+            return None
         scale = tensor.shape[-2] // ROWS
         open_sizes = (rows, columns) if scale == 1 else (scale * rows, scale * columns)
         return {0: batch, tensor.ndim - 2: open_sizes[0], tensor.ndim - 1: open_sizes[1]}
 
-    sizes: Any = pytree.tree_map(size, (inputs, states))
-    count = len(pytree.tree_leaves(states))
+    count = len(pytree.tree_leaves(inputs.get("states", [])))
+    lists = {"sums": "sum", "states": "state"}
+    names = [
+        [f"{lists[name]}_{i}" for i in range(len(pytree.tree_leaves(value)))] if name in lists else [name]
+        for name, value in inputs.items()
+    ]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             step.eval(),
-            kwargs={**inputs, "t": torch.tensor(1), "states": states},
-            dynamic_shapes={**sizes[0], "t": None, "states": sizes[1]},
-            input_names=[*inputs, "t", *(f"state_{i}" for i in range(count))],
-            output_names=[output, *(f"new_state_{i}" for i in range(count))],
+            kwargs=inputs,
+            dynamic_shapes=pytree.tree_map(size, inputs),
+            input_names=list(chain.from_iterable(names)),
+            output_names=[*outputs, *(f"new_state_{i}" for i in range(count))],
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -156,7 +181,7 @@ def store_as_float16(model: Any) -> None:
     model.graph.node.extend(nodes)
 
 
-def description(codec: IterativeCodec, encoder: Any, decoder: Any) -> dict[str, Any]:
+def description(codec: IterativeCodec, encoder: Any, decoder: Any, sums: Sums) -> dict[str, Any]:
     """The content of MODEL; ``encoder`` and ``decoder`` are states."""
     return {
         "format": FORMAT,
@@ -166,6 +191,7 @@ def description(codec: IterativeCodec, encoder: Any, decoder: Any) -> dict[str, 
         "config": asdict(codec.config),
         "encoder_states": [asdict(state_shape(tensor)) for tensor in pytree.tree_leaves(encoder)],
         "decoder_states": [asdict(state_shape(tensor)) for tensor in pytree.tree_leaves(decoder)],
+        "sums": [asdict(state_shape(tensor)) for tensor in sums],
         "context": None if codec.context is None else context_description(codec.context),
     }
 

@@ -15,7 +15,8 @@ from rnncodec.errors import OutputError
 
 PACKED = ".xz"  # the ending of a file that is stored compressed
 ARCHIVED = ".gz"  # the ending of a file that the page itself decompresses: file servers seldom compress such files
-NUMBERS = (onnx_codec.ENCODER, onnx_codec.DECODER, onnx_codec.CONTEXT)  # files that are nearly all numbers of two bytes
+# Files that are nearly all numbers of two bytes.
+NUMBERS = (onnx_codec.ENCODER, onnx_codec.DECODER, onnx_codec.PIXELS, onnx_codec.CONTEXT)
 SPLIT = ".split"  # the ending of a file whose bytes at even places come first, then those at odd places
 PAGE = "index.html"
 FILES = "files.js"  # what the page keeps for use without a network

@@ -15,35 +15,48 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.codec import STRIDE, Features, IterativeCodec
 from rnncodec.network.reconstruction import LINEAR
+
+# What the layers so far add up to. Where the pixels can be computed last: the sums of the features and, in each
+# position, W [B, 1, h, w]. In other frameworks: the reconstruction alone, shifted by -½.
+Sums = list[Tensor]
 
 
 @torch.inference_mode()
 def decode_last(codec: IterativeCodec, layers: Iterable[Tensor]) -> Tensor | None:
     """The last picture ``[B, 3, H, W]`` that `IterativeCodec.decode` gives for the codes ``[B, bits, h, w]`` of
     ``layers``; None if there are none."""
-    if type(codec.reconstruction) in LINEAR:
-        return _decode_sum(codec, layers)
-    picture = None
-    for picture in codec.decode(layers):  # noqa: B007 (the last one counts)
-        pass
-    return picture
-
-
-def _decode_sum(codec: IterativeCodec, layers: Iterable[Tensor]) -> Tensor | None:
-    """The loop with features in place of pixels. The framework's update of them gives the sum, that of 1 gives W."""
-    sums: list[Tensor] | None = None
+    sums: Sums | None = None
     states = None
     for t, codes in enumerate(layers):
-        features, states = codec.decode_features(codes.to(codec.normalization.scales().dtype), states, t)
-        terms = [*features, torch.ones((), device=codes.device)]
-        amplification = codec.amplification(features[0], t)
-        sums = [
-            codec.reconstruction(term, before, amplification)
-            for term, before in zip(terms, sums or map(torch.zeros_like, terms), strict=True)
-        ]
-    if sums is None:
-        return None
-    *totals, weight = sums
-    return weight * codec.decoder.pixels(tuple(total / weight for total in totals)) + 0.5
+        codes = codes.to(codec.normalization.scales().dtype)
+        features, states = codec.decode_features(codes, states, t)
+        sums = add(codec, sums, codes, features, t)
+    return None if sums is None else reconstruct(codec, sums) + 0.5
+
+
+def add(codec: IterativeCodec, sums: Sums | None, codes: Tensor, features: Features, t: int | Tensor) -> Sums:
+    """The ``sums`` with iteration t, which has these ``codes`` and ``features``; the first is 0. None is 0
+    everywhere."""
+    if type(codec.reconstruction) in LINEAR:
+        # The framework's update of the features gives their sum, that of 1 gives W.
+        terms = [*features, torch.ones_like(codes[:, :1])]
+        if sums is None:
+            sums = [torch.zeros_like(term) for term in terms]
+    else:
+        terms = [codec.decoder.pixels(features)]
+        if sums is None:
+            batch, _, h, w = codes.shape
+            sums = [codes.new_zeros(batch, 3, STRIDE * h, STRIDE * w)]
+    amplification = codec.amplification(sums[0], t)
+    return [codec.reconstruction(term, before, amplification) for term, before in zip(terms, sums, strict=True)]
+
+
+def reconstruct(codec: IterativeCodec, sums: Sums) -> Tensor:
+    """The reconstruction ``[B, 3, H, W]``, shifted by -½, that ``sums`` stand for."""
+    if type(codec.reconstruction) not in LINEAR:
+        return sums[0]
+    *totals, weights = sums
+    weight = weights[..., :1, :1]
+    return weight * codec.decoder.pixels(tuple(total / weight for total in totals))

@@ -16,7 +16,7 @@ MAX_PIXELS = 178_956_970
 MAX_PIXELS_OF_ALL_LAYERS = MAX_PIXELS // 4
 
 BLOCK = 16  # pixels on a side of a block; one position of the codes stands for it
-LAYERS = 16  # of the largest picture that is allowed; networks are trained for no more
+LAYERS = 32  # of the largest picture that is allowed: more than networks are trained for
 
 
 def most_blocks(max_pixels: int) -> int:

@@ -138,9 +138,9 @@ def served(browser: Any, folder: Path) -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def wide_codec(photos: list[Pixels]) -> IterativeCodec:
     """A network whose shape is another one in all that files show: 48 bits, a linear path to them, and a recurrent
-    context model for 2 iterations, which knows how frequent the codes of each channel are in a photo."""
+    context model for 24 iterations, which knows how frequent the codes of each channel are in a photo."""
     torch.manual_seed(0)
-    shape = {"bits": 48, "iterations": 2}
+    shape = {"bits": 48, "iterations": 24}
     network = RecurrentCheckerboard(recurrent_checkerboard_config(**shape, groups=5, memory=6, hidden=(16, 8)))
     torch.nn.init.normal_(network.output, std=0.02)
     codec = IterativeCodec(
@@ -148,9 +148,9 @@ def wide_codec(photos: list[Pixels]) -> IterativeCodec:
     ).eval()
     image = torch.from_numpy(photos[0][:64, :96].copy()).permute(2, 0, 1)[None].float() / 255.0
     with torch.no_grad():
-        network.output_bias += 2 * codec.encode(image, 2).float().mean((1, 3, 4))
+        network.output_bias += 2 * codec.encode(image, 24).float().mean((1, 3, 4))
     codec.context = quantize_recurrent(network)
-    codec.training_info = {"iterations": 3}
+    codec.training_info = {"iterations": 24}
     return codec
 
 
