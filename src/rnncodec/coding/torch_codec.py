@@ -30,6 +30,7 @@ from rnncodec.weights.weights_file import find_model, identities, load_model
 
 DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
 MORE_LAYERS = 2  # that are computed where a target needs more than was estimated
+MEASURED = 3  # the last layers of those that are computed: to measure a quality may take longer than to code
 
 OnWork = Callable[[float], object]
 
@@ -122,18 +123,25 @@ class TorchCodec(FileDecoder[Tensor]):
 
     def _tile_by_tile(self, draft: Draft, tiles: list[Tile], first: int, on_work: OnWork, effort: int) -> None:
         """Write the layers of a large picture. The network makes ``first`` layers of one tile, then of the next, so
-        that it keeps the states of one tile only. If these are too few for the target, it makes all anew, and more."""
-        for count in range(first, draft.most + MORE_LAYERS, MORE_LAYERS):
-            layers = self._encode_tiles(draft, tiles, min(count, draft.most), on_work, effort)
+        that it keeps the states of one tile only. If these are too few for the target, it makes all anew, and more. A
+        quality is measured after the last MEASURED of them, and after all if fewer layers might do."""
+        count, measured = first, max(0, first - MEASURED)
+        while not draft.done:
+            layers = self._encode_tiles(draft, tiles, min(count, draft.most), measured, on_work, effort)
             draft.restart()  # with more effort the codes of all layers depend on their number
             coder = LayerCoder(self.context)
-            for codes, quality in layers:
+            for t, (codes, quality) in enumerate(layers):  # noqa: B007 (the last one counts)
                 draft.add(coder.encode(codes))
                 on_work(CODING)
                 if quality is not None:
                     draft.reach(quality)
                 if draft.done:
-                    return
+                    break
+            if draft.quality is not None and t == measured > 0:  # reached by the first that was measured
+                draft.restart()
+                measured = 0
+            else:
+                count += MORE_LAYERS
 
     def _estimate(self, pixels: Pixels, most: int, target: Target) -> int:
         """How many layers of a large picture a ``target`` probably needs, and one more: as many as a sample of it."""
@@ -148,13 +156,14 @@ class TorchCodec(FileDecoder[Tensor]):
 
     @torch.no_grad()
     def _encode_tiles(
-        self, draft: Draft, tiles: list[Tile], count: int, on_work: OnWork, effort: int
+        self, draft: Draft, tiles: list[Tile], count: int, measured: int, on_work: OnWork, effort: int
     ) -> list[tuple[Codes, float | None]]:
-        """The codes ``[bits, h, w]`` of ``count`` layers, and the quality after each, if the target is one."""
+        """The codes ``[bits, h, w]`` of ``count`` layers, and the quality after each but the first ``measured``, if the
+        target is one."""
         pixels, quality = draft.pixels, draft.quality
         height, width = pixels.shape[:2]
         codes = np.empty((count, self.bits, -(-height // STRIDE), -(-width // STRIDE)), np.int8)
-        measured: list[list[float]] = [[] for _ in range(count)]
+        qualities: list[list[float]] = [[] for _ in range(count)]  # of each tile
         sizes = []
         for tile in tiles:
             images = self._images(pixels[scaled(tile.whole, STRIDE)])
@@ -173,11 +182,14 @@ class TorchCodec(FileDecoder[Tensor]):
                 layers = self._network_layers(images, draft, count, done)
             for t, (found, picture) in enumerate(layers):
                 codes[(t, ..., *tile.middle)] = _signs(found)[(..., *tile.inner)]
-                if picture is not None and quality is not None:
-                    measured[t].append(quality.measure(as_pixels(self._part(picture, inside)), original))
+                if picture is not None and quality is not None and t >= measured:
+                    qualities[t].append(quality.measure(as_pixels(self._part(picture, inside)), original))
         if quality is None:
             return [(each, None) for each in codes]
-        return [(each, quality.whole(values, sizes)) for each, values in zip(codes, measured, strict=True)]
+        return [
+            (each, quality.whole(values, sizes) if values else None)
+            for each, values in zip(codes, qualities, strict=True)
+        ]
 
     def _network_layers(
         self, images: Tensor, draft: Draft, count: int | None = None, on_layer: Callable[[], object] = lambda: None
