@@ -4,6 +4,7 @@ from collections import Counter
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -98,6 +99,27 @@ def test_training_reads_no_value_in_a_step_that_is_not_logged(shards_dir: Path) 
     fit(shards_dir, watch, "cpu")
     assert watch.operations.on_cpu["aten::convolution"] > 0
     assert watch.operations.on_cpu[READ] == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "ready", "total", "described"),
+    [
+        (0, 0, 500, "Steps to 500 of 1100"),
+        (363, 363, 500, "Steps to 500 of 1100"),  # resumed
+        (500, 500, 500, "Steps to 1000 of 1100"),
+        (1000, 500, 100, "Steps to 1100 of 1100"),
+        (1050, 50, 100, "Steps to 1100 of 1100"),
+    ],
+)
+def test_the_bar_counts_steps_to_the_next_validation(steps: int, ready: int, total: int, described: str) -> None:
+    loop = SimpleNamespace(batch_progress=SimpleNamespace(current=SimpleNamespace(ready=ready)))
+    bar = StepProgressBar()
+    bar._trainer = SimpleNamespace(  # type: ignore[assignment]
+        max_steps=1100, global_step=steps, num_training_batches=500, accumulate_grad_batches=1,
+        fit_loop=SimpleNamespace(epoch_loop=loop),
+    )  # fmt: skip
+    assert bar.total_train_batches == total
+    assert bar._get_train_description(0) == described
 
 
 class Strict(L.Callback):

@@ -97,12 +97,12 @@ def imported(target: str) -> type[nn.Module]:
     needed, (module, _, name) = target.partition(".")[0], target.rpartition(".")
     if not is_allowed(needed):
         raise PackageError(
-            f"it needs {target} of the package {needed}; if you trust this package, set {VARIABLE}={needed}"
+            f"the model needs {target} of the package {needed}; if you trust this package, set {VARIABLE}={needed}"
         )
     try:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
-        raise PackageError(f"it needs {target}, which cannot be imported: {error}") from None
+        raise PackageError(f"the model needs {target}, which cannot be imported: {error}") from None
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise PackageError(f"it needs {target}, which is no class of modules of torch")
+        raise PackageError(f"the model needs {target}, which is no class of modules of torch")
     return found

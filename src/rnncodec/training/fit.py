@@ -67,6 +67,7 @@ def set_up_process(config: DictConfig) -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # the table at the end shows it better
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
     warnings.filterwarnings("ignore", message=".*srun. command is available.*")  # nor is this: rnncodec starts ranks
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # of a resumed run
     L.seed_everything(config.seed, workers=True, verbose=False)
 
 

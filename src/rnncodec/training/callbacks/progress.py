@@ -1,5 +1,6 @@
 """The progress bar on the terminal."""
 
+import math
 import time
 from datetime import timedelta
 from typing import Any
@@ -24,8 +25,22 @@ class StepProgressBar(RichProgressBar):
         seconds = (time.monotonic() - self.started) / max(1, done) * (trainer.max_steps - trainer.global_step)
         return str(timedelta(seconds=round(seconds))) if done else "unknown"
 
+    @property
+    def total_train_batches(self) -> int | float:
+        """The batches from the last validation to the next, or to the end. Lightning's own count of them lacks those
+        that were trained before the run was stopped and resumed."""
+        between = self.trainer.num_training_batches
+        left = (self.trainer.max_steps - self.trainer.global_step) * self.trainer.accumulate_grad_batches
+        return min(between, self.done + left)
+
+    @property
+    def done(self) -> int | float:
+        """The batches since the last validation."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress.current.ready % self.trainer.num_training_batches
+
     def _get_train_description(self, current_epoch: int) -> str:
-        return f"Steps to {self.trainer.global_step + self.total_train_batches} of {self.trainer.max_steps}"
+        steps = math.ceil((self.total_train_batches - self.done) / self.trainer.accumulate_grad_batches)
+        return f"Steps to {self.trainer.global_step + steps} of {self.trainer.max_steps}"
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         metrics = super().get_metrics(trainer, pl_module)
