@@ -17,7 +17,7 @@ from rnncodec.evaluation.report.page import render, report_curves, worst_in_word
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share
 from rnncodec.evaluation.results import read_evaluation
 from rnncodec.evaluation.settings import settings
-from rnncodec.evaluation.sources import differences, read_sources
+from rnncodec.evaluation.sources import known_differences, read_sources
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels, amplified_residual
 from tests.evaluation.test_curves import make_point
@@ -29,8 +29,10 @@ def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> 
     assert sources[1].options["model.width"] == "0.03"
     assert "name" not in sources[1].options
     options = [source.options for source in sources[:2]]
-    assert differences(options) == {}  # an evaluation does not record the loss of its run
-    assert differences([*options, options[1] | {"model.width": "0.25"}]) == {"model.width": ["0.03", "0.03", "0.25"]}
+    assert known_differences(options) == {}  # an evaluation does not record the loss of its run
+    assert known_differences([*options, options[1] | {"model.width": "0.25"}]) == {
+        "model.width": ["0.03", "0.03", "0.25"]
+    }
     assert read_sources([run_folder / "evaluations" / "two"])[0].training == sources[1].training
 
 
@@ -69,6 +71,8 @@ def test_seeds_are_one_curve_and_options_are_in_the_legend(run_folder: Path, tmp
     history.write_text("step,train/loss\n0,0.3\n")
     first, second = settings(read_sources([tmp_path / "sweep"]))
     assert (first.name, second.options) == ("cell=gru, mean of 2 seeds", "cell=lstm")
+    (alone,) = settings(first.sources)
+    assert alone.name == f"mean of {first.sources[0].name} and 1 more seed"
     assert first.training == {"train/loss": {0: 0.4}}
     assert first.curve is not None
     assert second.curve is not None

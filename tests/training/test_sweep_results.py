@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from rnncodec.training.launch.sweep_results import results_table
+from rnncodec.training.run.options import differences, single_options
 from rnncodec.training.run.outcome import write_result
 
 
@@ -46,6 +47,20 @@ def test_losses_of_different_kinds_are_in_no_column(tmp_path: Path) -> None:
     jobs = dict([job(tmp_path / "0", 0.5, 0.2), job(tmp_path / "1", 7.0, 0.3)])
     jobs[tmp_path / "1"]["loss._target_"] = "rnncodec.distortion.losses.Decibels"
     assert shown(jobs) == [["loss", "seeds", "bpp at 0.90"], ["L1", "1", "0.200"], ["Decibels", "1", "0.300"]]
+
+
+def test_an_option_is_one_whether_its_value_is_a_name_or_a_class_and_where_it_is_repeated() -> None:
+    ours = single_options({"model": {"cell": "gru", "width": 1}, "seed": 0, "data": {"seed": 0}, "iterations": 8})
+    theirs = single_options(
+        {"model": {"cell": {"_target_": "mine.Leaky", "leak": 0.5}, "width": 1}, "seed": 1, "data": {"seed": 1}}
+    )
+    assert differences([ours, theirs, ours | {"loss._target_": "rnncodec.distortion.losses.L1"}]) == {
+        "model.cell": ["gru", "mine.Leaky", "gru"],
+        "seed": ["0", "1", "0"],
+        "iterations": ["8", "–", "8"],
+        "model.cell.leak": ["–", "0.5", "–"],
+        "loss": ["–", "–", "L1"],
+    }
 
 
 def test_one_finished_job_is_not_compared(tmp_path: Path) -> None:

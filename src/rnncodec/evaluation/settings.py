@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from rnncodec.evaluation.curves import Curve
-from rnncodec.evaluation.sources import Series, Source, differences
-from rnncodec.training.run.options import SEEDS, short_name, short_value
+from rnncodec.evaluation.sources import Series, Source, known_differences
+from rnncodec.training.run.options import SEEDS
 
 MOST_OPTIONS = 3  # that a legend names
 
@@ -20,10 +20,13 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """That of its only source; of several seeds, the options, or the first source."""
-        if len(self.sources) == 1:
-            return self.sources[0].name
-        return f"{self.options or self.sources[0].name}, mean of {len(self.sources)} seeds"
+        """That of its only source; of several seeds, the options, or the first source and how many there are more."""
+        first, more = self.sources[0].name, len(self.sources) - 1
+        if not more:
+            return first
+        if not self.options:
+            return f"mean of {first} and {more} more seed{'s' if more > 1 else ''}"
+        return f"{self.options}, mean of {more + 1} seeds"
 
     @property
     def curve(self) -> Curve | None:
@@ -69,7 +72,7 @@ def settings(sources: Sequence[Source]) -> list[Setting]:
             groups.append([source])
         else:
             group.append(source)
-    differing = differences([method(group[0].options) for group in groups])
+    differing = known_differences([method(group[0].options) for group in groups])
     worth = differing if len(differing) <= MOST_OPTIONS else {}
     return [Setting(group, in_words({name: row[at] for name, row in worth.items()})) for at, group in enumerate(groups)]
 
@@ -101,6 +104,5 @@ def photos(source: Source) -> frozenset[str]:
 
 
 def in_words(options: Mapping[str, str]) -> str:
-    """Options as in ``encoder_cell=gru, reconstruction=additive``: the last part of each name, and of a class its
-    name."""
-    return ", ".join(f"{short_name(name).rpartition('.')[2]}={short_value(value)}" for name, value in options.items())
+    """Options as in ``encoder_cell=gru, reconstruction=additive``, with the last part of each name."""
+    return ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in options.items())

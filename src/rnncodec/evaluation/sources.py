@@ -17,9 +17,7 @@ from rnncodec.terminal import log
 from rnncodec.training.history import read_history
 from rnncodec.training.run.folder import CONFIG, FAILURE, LOCK, OUTPUT
 from rnncodec.training.run.newest_weights import has_other_weights, unfinished
-from rnncodec.training.run.options import says_method, single_options
-
-UNKNOWN = "–"
+from rnncodec.training.run.options import LACKING, differences, says_method, single_options
 
 Series = dict[str, dict[int, float]]  # the values of each metric by step
 
@@ -98,7 +96,8 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         named = {"reconstruction": part if isinstance(part, dict) else {"name": part}}
         options = texts({"model": network, "training": training, **named, **about.training.get("options", {})})
     if run:
-        options |= {name: text for name, text in texts(read_options(run / CONFIG)).items() if says_method(name)}
+        options |= texts(read_options(run / CONFIG))
+    options = {name: text for name, text in options.items() if says_method(name)}
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
     if evaluation and run and has_other_weights(run, evaluation.about.identity):
         name = f"{name} (older weights)"
@@ -148,9 +147,7 @@ def texts(options: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in single_options(options).items() if "${" not in str(value)}
 
 
-def differences(sources: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """The options that differ between ``sources``, with their values in the order of ``sources``. An option that a
-    source lacks does not count as a difference: weights do not record the logger of their run, for example."""
-    names = dict.fromkeys(name for options in sources for name in options)
-    values = {name: [options.get(name, UNKNOWN) for options in sources] for name in names}
-    return {name: row for name, row in values.items() if len({*row} - {UNKNOWN}) > 1}
+def known_differences(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """The `differences` of the ``options`` of sources. An option that a source lacks does not count as a difference:
+    weights do not record the photos of their run, for example."""
+    return {name: row for name, row in differences(options).items() if len({*row} - {LACKING}) > 1}

@@ -10,9 +10,8 @@ import numpy as np
 from rnncodec.evaluation.ablation.runs import Run
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.settings import mean_of_curves, method
-from rnncodec.evaluation.sources import UNKNOWN
 from rnncodec.evaluation.summary import ABSENT, TARGETS, Summary, markdown, summarize
-from rnncodec.training.run.options import short_name, short_value
+from rnncodec.training.run.options import differences
 
 EQUAL = 0.1  # networks whose operations lie no farther apart than this are compared at equal operations
 
@@ -63,15 +62,15 @@ class Comparison:
         """The options that differ between the settings, with the value of each; of a single setting its name. The file
         that was chosen from a folder of ``conf/`` stands for all options that follow from it."""
         runs = [setting.first for setting in self.settings]
-        choices = differing([run.choices for run in runs])
+        choices = differences([run.choices for run in runs])
         chosen: dict[str, list[str]] = {}
         others: dict[str, list[str]] = {}
-        for name, values in differing([method(run.options) for run in runs]).items():
+        for name, values in differences([method(run.options) for run in runs]).items():
             part = name.partition(".")[0]
             if part in choices and len({*zip(choices[part], values, strict=True)}) == len({*choices[part]}):
                 chosen[part] = choices[part]
             else:
-                others[short_name(name)] = [short_value(value) for value in values]
+                others[name] = values
         return chosen | others or {"run": [run.name for run in runs]}
 
     @property
@@ -108,14 +107,6 @@ class Comparison:
         verdict = "equal operations" if apart <= EQUAL else "**not equal operations**"
         span = f"{min(counts):.0f} to {max(counts):.0f} kMAC a pixel, {100 * apart:.1f} % apart"
         return f"All iterations together take {span}: {verdict}."
-
-
-def differing(options: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
-    """The options that are not the same in all of ``options``, with their values; one that a run lacks is UNKNOWN
-    there."""
-    names = dict.fromkeys(name for each in options for name in each)
-    values = {name: [each.get(name, UNKNOWN) for each in options] for name in names}
-    return {name: row for name, row in values.items() if len({*row}) > 1}
 
 
 def cells(setting: Setting, baseline: Curve | None, curve_of: CurveOf, costs: Costs) -> list[str]:

@@ -14,7 +14,7 @@ from rnncodec.evaluation.curves import DECODING_MACS, METRICS, Curve
 from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, choose, ranked, view
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.settings import settings
-from rnncodec.evaluation.sources import Series, Source, differences
+from rnncodec.evaluation.sources import Series, Source, known_differences
 from rnncodec.evaluation.summary import ABSENT, PUBLISHED, cells, headings, notes, summarize
 
 NETWORK = ("parameters", "kMAC a pixel and iteration, encoder / decoder", "steps")  # columns of networks
@@ -85,7 +85,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         complaints=complaints,
         longest=LONGEST,
         compared=[source.name for source in sources if source.options],
-        differences=differences([source.options for source in sources if source.options]),
+        differences=known_differences([source.options for source in sources if source.options]),
         training=any(source.training for source in sources),
         data=embed(
             {

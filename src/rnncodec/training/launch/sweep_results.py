@@ -7,7 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from rnncodec.training.run.options import SEEDS, says_method, short_name, short_value
+from rnncodec.training.run.options import SEEDS, differences, says_method
 from rnncodec.training.run.outcome import read_result
 
 FIGURES = {  # by their names in result.json: the heading, and the decimals
@@ -29,34 +29,26 @@ def results_table(options: Mapping[Path, Mapping[str, Any]]) -> Table | None:
     figures = {folder: result["metrics"] for folder, result in results.items() if result is not None}
     if len(figures) < 2:
         return None
-    differing = differences([options[folder] for folder in figures])
+    differing = {
+        name: values
+        for name, values in differences([options[folder] for folder in figures]).items()
+        if name not in SEEDS and says_method(name)
+    }
     kinds = {str(options[folder].get("loss._target_")) for folder in figures}
     shown = [name for name in FIGURES if all(name in found for found in figures.values())]
     shown = [name for name in shown if name != LOSS or len(kinds) == 1]
     settings: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
-    for folder, found in figures.items():
-        key = tuple(str(options[folder].get(name, "–")) for name in differing)
-        settings.setdefault(key, []).append(found)
+    for at, found in enumerate(figures.values()):
+        settings.setdefault(tuple(values[at] for values in differing.values()), []).append(found)
     table = Table(title="Validation photos, mean ± half the range of the seeds")
     for heading in differing:
-        table.add_column(escape(short_name(heading)), overflow="fold")
+        table.add_column(escape(heading), overflow="fold")
     for heading in ("seeds", *(FIGURES[name][0] for name in shown)):
         table.add_column(heading, justify="right", overflow="fold")
     for key, seeds in settings.items():
         cells = [spread([float(found[name]) for found in seeds], FIGURES[name][1]) for name in shown]
-        table.add_row(*map(escape, map(short_value, key)), str(len(seeds)), *cells)
+        table.add_row(*map(escape, key), str(len(seeds)), *cells)
     return table
-
-
-def differences(options: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The names of the options that are not the same in all of ``options``, without the seed, and without those that
-    say nothing about the method."""
-    names = dict.fromkeys(name for each in options for name in each)
-    return [
-        name
-        for name in names
-        if name not in SEEDS and says_method(name) and len({str(each.get(name)) for each in options}) > 1
-    ]
 
 
 def spread(values: Sequence[float], decimals: int) -> str:

@@ -1,6 +1,6 @@
 """The options of a run one by one, as runs are compared by them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 UNSAID = (
@@ -9,6 +9,8 @@ UNSAID = (
 )  # fmt: skip  # options, and groups of them, that say nothing about the method
 SEEDS = ("seed", "data.seed")  # options in which repeated runs of one method differ
 PLACES = ("folder", "dirpath", "save_dir", "id")  # the last names of options that say where something is kept
+
+LACKING = "–"  # in place of the value of an option that a run does not have
 
 
 def single_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,3 +42,17 @@ def short_name(name: str) -> str:
 def short_value(value: str) -> str:
     """The value of an option; of a class of rnncodec only its name."""
     return value.rpartition(".")[2] if value.startswith("rnncodec.") else value
+
+
+def differences(options: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The options that are not the same in all of ``options``, which have full names: by their short names, with their
+    short values in the order of ``options``. An option that has all its values from one of the top level, as
+    ``data.seed`` from ``seed``, is left out."""
+    texts = [{short_name(name): short_value(str(value)) for name, value in each.items()} for each in options]
+    names = dict.fromkeys(name for each in texts for name in each)
+    rows = {name: [each.get(name, LACKING) for each in texts] for name in names}
+    return {
+        name: row
+        for name, row in rows.items()
+        if len({*row}) > 1 and ("." not in name or rows.get(name.rpartition(".")[2]) != row)
+    }
