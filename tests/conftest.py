@@ -16,13 +16,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from rnncodec.coding.onnx_codec import MODEL
 from rnncodec.data.shards import write_shards
 from rnncodec.entropy.checkerboard import Checkerboard
-from rnncodec.entropy.quantization import quantize_checkerboard
+from rnncodec.entropy.quantization import quantize_checkerboard, quantize_recurrent
+from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import save_model
 from tests.commands import Command
-from tests.defaults import checkerboard_config, codec_config
+from tests.defaults import checkerboard_config, codec_config, recurrent_checkerboard_config
 
 torch.set_num_threads(1)
 settings.register_profile("rnncodec", deadline=None, max_examples=25)
@@ -149,25 +150,60 @@ def folded_codec(tiny_context: Checkerboard) -> IterativeCodec:
 
 
 @pytest.fixture(scope="session")
-def exported(folded_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `folded_codec` is exported to."""
-    return export_once(folded_codec, "exported", tmp_path_factory)
+def wide_codec(photos: list[Pixels]) -> IterativeCodec:
+    """A network whose shape is another one in all that files show: 48 bits, a linear path to them, and a recurrent
+    context model for 24 iterations, which knows how frequent the codes of each channel are in a photo."""
+    torch.manual_seed(0)
+    shape = {"bits": 48, "iterations": 24}
+    network = RecurrentCheckerboard(recurrent_checkerboard_config(**shape, groups=5, memory=6, hidden=(16, 8)))
+    torch.nn.init.normal_(network.output, std=0.02)
+    config = codec_config(
+        encoder_cell="minimal_gru",
+        decoder_cell="minimal_gru",
+        encoder_channels=(64, 256),
+        decoder_channels=(256, 256),
+        encoder_hidden_kernels=(1,),
+        decoder_hidden_kernels=(1,),
+        bits=48,
+        linear_path=True,
+        width=0.03,
+    )
+    codec = IterativeCodec(config).eval()
+    image = torch.from_numpy(photos[0][:64, :96].copy()).permute(2, 0, 1)[None].float() / 255.0
+    with torch.no_grad():
+        network.output_bias += 2 * codec.encode(image, 24).float().mean((1, 3, 4))
+    codec.context = quantize_recurrent(network)
+    codec.training_info = {"iterations": 24}
+    return codec
 
 
-def export_once(codec: IterativeCodec, name: str, factory: pytest.TempPathFactory) -> Path:
-    """The folder ``name``, to which ``codec`` is exported, as trained for 24 iterations. This takes 20 seconds of CPU:
-    the processes of pytest-xdist share it. A process of its own does it, because pytest makes it slow to trace."""
+@pytest.fixture(scope="session")
+def exports(
+    folded_codec: IterativeCodec, wide_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """The folders that `folded_codec` and `wide_codec` are exported to, as trained for 24 iterations. This takes 20
+    seconds of CPU: the processes of pytest-xdist share them. One process of its own does it, because the first export
+    costs twice as much as another one, and pytest makes it slow to trace."""
     pytest.importorskip("onnxscript")
-    base = factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "exports"
+    networks = {"folded": folded_codec, "wide": wide_codec}
+    folders = {name: folder / name for name in networks}
     with FileLock(f"{folder}.lock"):
-        if not (folder / MODEL).is_file():  # which is written last
-            folder.mkdir(exist_ok=True)
-            save_model(codec, folder / "codec.safetensors", training={"iterations": 24}, half=False)
-            command = ["-m", "rnncodec.cli", "export", folder / "codec.safetensors", "-o", folder]
-            done = Command(*command, environment=os.environ).wait(600)
+        if not all((each / MODEL).is_file() for each in folders.values()):  # which is written last
+            for name, codec in networks.items():
+                folders[name].mkdir(parents=True, exist_ok=True)
+                save_model(codec, folders[name] / "codec.safetensors", training={"iterations": 24}, half=False)
+            program = Path(__file__).parent / "export" / "several.py"
+            done = Command(program, *folders.values(), environment=os.environ).wait(600)
             assert done.returncode == 0, done.stderr
-    return folder
+    return folders
+
+
+@pytest.fixture(scope="session")
+def exported(exports: dict[str, Path]) -> Path:
+    """The folder that `folded_codec` is exported to."""
+    return exports["folded"]
 
 
 @pytest.fixture(scope="session")

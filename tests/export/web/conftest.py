@@ -10,14 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import torch
-
-from rnncodec.entropy.quantization import quantize_recurrent
-from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
-from rnncodec.network.codec import IterativeCodec
-from rnncodec.pictures.pixels import Pixels
-from tests.conftest import export_once
-from tests.defaults import codec_config, recurrent_checkerboard_config
 
 
 class Server(ThreadingHTTPServer):
@@ -77,24 +69,41 @@ class Handler(SimpleHTTPRequestHandler):
 
 
 class Site:
-    """The page in Chromium, with what it complained of and what it asked other servers for."""
+    """The page in Chromium, with what it complained of and what it asked other servers for. To load it takes seconds of
+    CPU: tests share it, and go on with the page as another test has left it unless they open it anew."""
 
     def __init__(self, browser: Any, server: Server) -> None:
         self.server = server
         self.context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
         self.complaints: list[str] = []
         self.foreign: list[str] = []
+        self._page = self.context.new_page()
+        self._page.on("console", lambda message: self.complaints.append(message.text))
+        self._page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self._page.on("request", self._note)
 
-    def open(self, query: str = "", **viewport: int) -> Any:
-        page = self.context.new_page()
-        if viewport:
-            page.set_viewport_size(viewport)
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", self._note)
-        page.goto(f"{self.server.address}/{query}")
-        page.wait_for_selector("body[data-ready]", timeout=60_000)
-        return page
+    @property
+    def page(self) -> Any:
+        """The page, ready for a file."""
+        return self._page if self._page.url.startswith(self.server.address) else self.open()
+
+    def open(self, query: str = "") -> Any:
+        """Load the page anew."""
+        self._page.goto(f"{self.server.address}/{query}")
+        self._page.wait_for_selector("body[data-ready]", timeout=60_000)
+        return self._page
+
+    def forget(self) -> None:
+        """Forget what a test has set and found."""
+        self.server.slow, self.server.redirected, self.server.requests = {}, {}, []
+        self._page.evaluate("document.querySelectorAll('#keep').forEach(keep => keep.checked = true)")
+        self._page.set_viewport_size({"width": 1280, "height": 900})
+        self.complaints.clear()
+        self.foreign.clear()
+
+    def close(self) -> None:
+        self.context.close()
+        self.server.shutdown()
 
     def _note(self, request: Any) -> None:
         if not request.url.startswith((self.server.address, "blob:", "data:")):
@@ -105,7 +114,7 @@ class Site:
 def chromium_browser(chromium: str) -> Iterator[Any]:
     playwright = pytest.importorskip("playwright.sync_api")
     quiet = "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
-    arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split())]
+    arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split()), "--js-flags=--liftoff-only"]
     with playwright.sync_playwright() as session:
         browser = session.chromium.launch(executable_path=chromium, args=arguments)
         yield browser
@@ -122,51 +131,48 @@ def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder
 
 
+@pytest.fixture(scope="session")
+def shared_site(chromium_browser: Any, site_folder: Path) -> Iterator[Site]:
+    yield from served(chromium_browser, site_folder)
+
+
 @pytest.fixture
-def site(chromium_browser: Any, site_folder: Path) -> Iterator[Site]:
+def site(shared_site: Site) -> Site:
+    shared_site.forget()
+    return shared_site
+
+
+@pytest.fixture
+def new_site(chromium_browser: Any, site_folder: Path) -> Iterator[Site]:
+    """The page where the browser has not been before."""
     yield from served(chromium_browser, site_folder)
 
 
 def served(browser: Any, folder: Path) -> Iterator[Site]:
-    server = Server(folder)
-    found = Site(browser, server)
+    found = Site(browser, Server(folder))
     yield found
-    found.context.close()
-    server.shutdown()
+    found.close()
 
 
 @pytest.fixture(scope="session")
-def wide_codec(photos: list[Pixels]) -> IterativeCodec:
-    """A network whose shape is another one in all that files show: 48 bits, a linear path to them, and a recurrent
-    context model for 24 iterations, which knows how frequent the codes of each channel are in a photo."""
-    torch.manual_seed(0)
-    shape = {"bits": 48, "iterations": 24}
-    network = RecurrentCheckerboard(recurrent_checkerboard_config(**shape, groups=5, memory=6, hidden=(16, 8)))
-    torch.nn.init.normal_(network.output, std=0.02)
-    codec = IterativeCodec(
-        codec_config(encoder_cell="gru", decoder_cell="gru", bits=48, linear_path=True, width=0.03)
-    ).eval()
-    image = torch.from_numpy(photos[0][:64, :96].copy()).permute(2, 0, 1)[None].float() / 255.0
-    with torch.no_grad():
-        network.output_bias += 2 * codec.encode(image, 24).float().mean((1, 3, 4))
-    codec.context = quantize_recurrent(network)
-    codec.training_info = {"iterations": 24}
-    return codec
-
-
-@pytest.fixture(scope="session")
-def wide_site_folder(wide_codec: IterativeCodec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wide_site_folder(exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page with `wide_codec`."""
     from rnncodec.export.web import write_page
 
     folder = tmp_path_factory.mktemp("wide_site")
-    write_page(export_once(wide_codec, "wide", tmp_path_factory), folder)
+    write_page(exports["wide"], folder)
     return folder
 
 
-@pytest.fixture
-def wide_site(chromium_browser: Any, wide_site_folder: Path) -> Iterator[Site]:
+@pytest.fixture(scope="session")
+def shared_wide_site(chromium_browser: Any, wide_site_folder: Path) -> Iterator[Site]:
     yield from served(chromium_browser, wide_site_folder)
+
+
+@pytest.fixture
+def wide_site(shared_wide_site: Site) -> Site:
+    shared_wide_site.forget()
+    return shared_wide_site
 
 
 def eventually(condition: Any, seconds: float = 30.0) -> bool:

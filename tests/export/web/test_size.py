@@ -12,10 +12,11 @@ MOST = 12_000_000  # bytes of all files
 
 
 @pytest.mark.timeout(660)
-@pytest.mark.parametrize("name", sorted(released_models()))
-def test_page_with_a_released_model_is_small_enough(name: str, tmp_path: Path) -> None:
+def test_page_with_the_largest_released_model_is_small_enough(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    done = Command("-m", "rnncodec.cli", "web", name, "-o", tmp_path, environment=os.environ).wait(600)
+    models = released_models()
+    largest = max(models, key=lambda name: models[name].stat().st_size)
+    done = Command("-m", "rnncodec.cli", "web", largest, "-o", tmp_path, environment=os.environ).wait(600)
     assert done.returncode == 0, done.stderr
     sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
     assert {"index.html", "decoder.onnx.split.gz", "ort-wasm-simd-threaded.wasm.gz"} <= set(sizes)
