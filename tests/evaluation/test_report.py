@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from rnncodec.cli import app
 from rnncodec.errors import DataError
 from rnncodec.evaluation.report.page import render, report_curves, worst_in_words
-from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share
+from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share, view
 from rnncodec.evaluation.results import read_evaluation
 from rnncodec.evaluation.settings import settings
 from rnncodec.evaluation.sources import known_differences, read_sources
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels, amplified_residual
+from rnncodec.weights.weights_file import load_model
 from tests.evaluation.test_curves import make_point
 
 
@@ -135,6 +139,21 @@ def test_the_worst_photos_at_a_rate_are_among_those_shown(result: Path) -> None:
     assert [path.stem for path in choose(evaluation, 4)] == ["b", "c", "a", "d"]
     assert [path.stem for path in choose(evaluation, 2)] == ["c", "a"]
     assert worst_in_words(evaluation).startswith("worst at 0.25 bpp, by MS-SSIM: c (0.6000), a (0.7000), d (0.8000); ")
+
+
+def test_a_report_does_not_import_the_packages_that_a_run_names(
+    result: Path, tiny_weights: Path, tmp_path: Path
+) -> None:
+    config = {**vars(load_model(tiny_weights).config), "decoder_cell": {"_target_": "wave.Cell"}}
+    with safe_open(tiny_weights, framework="pt") as file:
+        metadata = file.metadata() | {"config": json.dumps(config)}
+    save_file(load_file(tiny_weights), tmp_path / "weights.safetensors", metadata)
+    (tmp_path / "config.yaml").write_text("decoder_cell:\n  _target_: wave.Cell\n")
+    evaluation = read_evaluation(result)
+    views, complaint = view(replace(evaluation, about=replace(evaluation.about, model=str(tmp_path))), [])
+    assert views == []
+    assert "set RNNCODEC_PACKAGES=wave" in str(complaint)
+    assert "wave" not in sys.modules
 
 
 def test_page_without_the_photos_says_so(result: Path, tmp_path: Path) -> None:

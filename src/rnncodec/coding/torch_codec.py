@@ -25,7 +25,7 @@ from rnncodec.network.precision import convert, fastest
 from rnncodec.pictures.limits import MOST_EFFORT
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Tile, Tiling, Window, scaled
-from rnncodec.weights.released import DEFAULT_MODEL, released_name
+from rnncodec.weights.released import DEFAULT_MODEL, RUN_WEIGHTS, released_name
 from rnncodec.weights.weights_file import find_model, identities, load_model
 
 DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
@@ -257,9 +257,10 @@ def check_options(iterations: int, effort: int) -> None:
 def load_torch_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> TorchCodec:
     """The TorchCodec of a released model, a weights file, or a run's folder. It is kept for later calls, until the
     file changes."""
-    path = find_model(model).resolve()
+    path, folder = find_model(model).resolve(), Path(model).resolve()
     status = path.stat()
-    return _load_torch_codec(path, device, (status.st_mtime_ns, status.st_size, status.st_ino))
+    source = folder if (folder / RUN_WEIGHTS).is_file() else path  # a run says which packages its network needs
+    return _load_torch_codec(source, device, (status.st_mtime_ns, status.st_size, status.st_ino))
 
 
 @functools.lru_cache(maxsize=4)

@@ -5,9 +5,7 @@ from typing import Any, cast
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.box import SIMPLE_HEAD
 from rich.markup import escape
-from rich.table import Table
 
 from rnncodec.atomic_file import is_file_name
 from rnncodec.coding.cores import warn_of_few_cores
@@ -16,7 +14,7 @@ from rnncodec.evaluation.measurement import EvaluationOptions, evaluate
 from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
-from rnncodec.evaluation.summary import TARGETS, marked_area, notes
+from rnncodec.evaluation.terminal_table import terminal_table
 from rnncodec.evaluation.tracking import log_evaluation
 from rnncodec.pictures.folders import find_images
 from rnncodec.terminal import Terminal, log, progress, say_left_out
@@ -128,21 +126,9 @@ def results_folder(config: DictConfig, options: EvaluationOptions) -> Path:
 def print_summary(evaluation: Evaluation, folder: Path) -> None:
     """Print the summary, and the paths of the other results."""
     about = evaluation.about
-    marks = " ".join(["By MS-SSIM.", *notes(evaluation.summaries)])
     title = f"Mean of {len(about.measured)} images; bpp of whole files"
-    table = Table(title=title, caption=marks, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))  # 80 columns hold long names
-    table.add_column("codec", overflow="fold", min_width=min(28, max(len(each.title) for each in evaluation.summaries)))
-    baseline = about.compare_to or "a baseline"
-    for heading in (*(f"bpp at\n{target:.2f}" for target in TARGETS), "area", f"over\n{baseline}", "BD-rate"):
-        table.add_column(heading, justify="right", min_width=6)
-    for summary in evaluation.summaries:
-        rates = ["–" if rate is None else f"{rate:.3f}" for rate in summary.rates]
-        area = marked_area(summary, summary.area_ms_ssim, 4)
-        over = "–" if summary.over_baseline is None else f"{summary.over_baseline.difference:+.4f}"
-        rate = "–" if summary.bd_ms_ssim is None else f"{summary.bd_ms_ssim.percent:+.1f} %"
-        table.add_row(escape(summary.title), *rates, area, over, rate)
     console = Terminal()
-    console.print(table)
+    console.print(terminal_table(evaluation.summaries, about.compare_to, title))
     if about.broken:
         console.print(f"{len(about.broken)} of {len(about.images)} images could not be measured")
     if about.earlier:

@@ -5,16 +5,14 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
-from rich.markup import escape
-from rich.table import Table
 
 import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.atomic_file import replacing
-from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.report.page import render, report_curves
 from rnncodec.evaluation.results import ABOUT, JOB_FAILURE, JOB_RESULTS
 from rnncodec.evaluation.sources import read_sources
-from rnncodec.evaluation.summary import cells, headings, markdown, summarize
+from rnncodec.evaluation.summary import summarize, summary_table
+from rnncodec.evaluation.terminal_table import terminal_table
 from rnncodec.terminal import Terminal
 
 TABLE, REPORT = "summary.md", "report.html"
@@ -43,23 +41,15 @@ def compare(folder: Path) -> None:
     if results:
         sources = read_sources(results)
         curves = report_curves(sources)
-        names, rows = table(curves, sources[0].evaluation.about.compare_to if sources[0].evaluation else None)
+        compare_to = sources[0].evaluation.about.compare_to if sources[0].evaluation else None
+        baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
+        summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
         with replacing(folder / TABLE) as temporary:
-            temporary.write_text(markdown(names, rows))
+            temporary.write_text(summary_table(summaries, baseline.name if baseline else None))
         with replacing(folder / REPORT) as temporary:
             temporary.write_text(render(sources, PHOTOS))
-        shown = Table(*names, title=f"{len(results)} models")
-        for row in rows:
-            shown.add_row(*map(escape, row))
-        console.print(shown)
+        console.print(terminal_table(summaries, compare_to, f"{len(results)} models; bpp of whole files"))
         console.print(f"Table:   {folder / TABLE}", f"Report:  {folder / REPORT}", sep="\n", soft_wrap=True)
     failures = [f"{(job / JOB_FAILURE).read_text().strip()}" for job in jobs if (job / JOB_FAILURE).is_file()]
     if failures:
         raise SystemExit(f"{len(failures)} of {len(jobs)} models were not measured:\n" + "\n".join(failures))
-
-
-def table(curves: list[tuple[str, Curve]], compare_to: str | None) -> tuple[list[str], list[list[str]]]:
-    """The headings and the rows of a table with one row for each curve."""
-    baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
-    summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
-    return headings(baseline.name if baseline else None), [cells(summary) for summary in summaries]

@@ -21,6 +21,7 @@ from rnncodec.evaluation.photo_set import UNREADABLE, content_hash
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, amplified_residual, read_pixels
+from rnncodec.weights.weights_file import find_model
 
 LONGEST = 768  # pixels on a side; of larger photos only the centre is shown, so that the page stays small
 QUALITIES = range(1, 96)  # JPEG's
@@ -99,7 +100,7 @@ def view(
     they, or the weights, cannot be read any more."""
     about = evaluation.about
     try:
-        ours = load_torch_codec(about.model)
+        ours = load_torch_codec(str(find_model(about.model)))  # the file alone: a report imports no package
         if ours.identity.hex() != about.identity:
             raise ConfigurationError(f"{about.model} now holds other weights than those measured")
         chosen = [Path(image) for image in about.measured if about.images[image] in photos]
