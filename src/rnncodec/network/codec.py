@@ -76,8 +76,8 @@ class Encoder(nn.Module):
         return x, new_states
 
 
-# What the last convolution and depth-to-space of the decoder turn into pixels: the output of the last cell after
-# depth-to-space, [B, C, 16 h / fold, 16 w / fold], and, where there is one, that of the linear path, [B, 768, h, w].
+# What depth-to-space and the last convolution of the decoder turn into pixels: the output of the last cell,
+# [B, C, 8 h / fold, 8 w / fold], and, where there is one, that of the linear path, [B, 768, h, w].
 Features = tuple[Tensor, ...]
 
 
@@ -114,9 +114,8 @@ class Decoder(nn.Module):
         x = self.conv(codes, t)
         outputs, new_states = [], []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
-            x, state = cell(x, state)
+            x, state = cell(functional.pixel_shuffle(x, 2) if outputs else x, state)
             outputs.append(x)
-            x = functional.pixel_shuffle(x, 2)
             new_states.append(state)
         if self.linear_path is None:
             return (x,), new_states
@@ -125,8 +124,9 @@ class Decoder(nn.Module):
     def pixels(self, features: Features) -> Tensor:
         """The output ``[B, 3, 16 h, 16 w]``. It is affine, and the same in all iterations: that of a weighted mean of
         features is the mean of their outputs."""
-        maps, *blocks = features
-        pixels = functional.pixel_shuffle(self.output(maps.to(self.output.weight.dtype)), self.fold)
+        cells, *blocks = features
+        maps = functional.pixel_shuffle(cells, 2).to(self.output.weight.dtype)
+        pixels = functional.pixel_shuffle(self.output(maps), self.fold)
         return pixels + functional.pixel_shuffle(blocks[0], STRIDE) if blocks else pixels
 
 

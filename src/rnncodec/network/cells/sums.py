@@ -13,7 +13,4 @@ def wide(x: Tensor) -> Tensor:
 def summed(inputs: Tensor, hidden: Tensor) -> Tensor:
     """``inputs + hidden``, two outputs of convolutions, in the precision of `wide`. The sum is a tensor of its own, so
     that the caller may change it in place."""
-    precision = torch.promote_types(inputs.dtype, torch.float32)
-    if inputs.dtype == hidden.dtype == precision:
-        return inputs + hidden
-    return inputs.to(precision, copy=True).add_(hidden)
+    return inputs.to(torch.promote_types(inputs.dtype, torch.float32), copy=True).add_(hidden)
