@@ -112,7 +112,8 @@ class Decoder(nn.Module):
 
     def forward(self, codes: Tensor, states: list[Any] | None, t: int | Tensor) -> tuple[Features, list[Any]]:
         x = self.conv(codes, t)
-        outputs, new_states = [], []
+        outputs: list[Tensor] = []
+        new_states = []
         for cell, state in zip(self.cells, states or [None] * len(self.cells), strict=True):
             x, state = cell(functional.pixel_shuffle(x, 2) if outputs else x, state)
             outputs.append(x)
