@@ -1,3 +1,4 @@
+import multiprocessing.forkserver
 import os
 import shutil
 
@@ -24,6 +25,9 @@ from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import save_model
 from tests.commands import Command
 from tests.defaults import checkerboard_config, codec_config, recurrent_checkerboard_config
+
+# A process has one server that it forks others from. That of pytest has more modules than the workers of a test need.
+multiprocessing.forkserver.set_forkserver_preload = lambda modules: None
 
 torch.set_num_threads(1)
 settings.register_profile("rnncodec", deadline=None, max_examples=25)

@@ -4,10 +4,11 @@ written."""
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context
+from multiprocessing.context import BaseContext
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -18,10 +19,17 @@ def _nothing() -> None:
 
 class Workers(ProcessPoolExecutor):
     """A number of ``processes``; each calls ``prepare(*arguments)`` before its first task. When a ``with`` block of
-    them ends with an exception, their tasks are broken off."""
+    them ends with an exception, their tasks are broken off. ``modules`` are those that the tasks need and that take
+    long to import."""
 
-    def __init__(self, processes: int, prepare: Callable[..., object] = _nothing, *arguments: Any) -> None:
-        super().__init__(processes, get_context("spawn"), _prepare, (prepare, arguments))
+    def __init__(
+        self,
+        processes: int,
+        prepare: Callable[..., object] = _nothing,
+        *arguments: Any,
+        modules: Sequence[str] = (),
+    ) -> None:
+        super().__init__(processes, _start_method(modules), _prepare, (prepare, arguments))
 
     def submit(self, task: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
         with _interrupts_blocked():
@@ -34,6 +42,16 @@ class Workers(ProcessPoolExecutor):
             for process in active_children():
                 process.terminate()
         self.shutdown(cancel_futures=True)
+
+
+def _start_method(modules: Sequence[str]) -> BaseContext:
+    """On Linux, one more process imports ``modules``, and all workers are forked from it and share its memory. It does
+    nothing else, so that no thread of it works at a fork. Elsewhere each worker imports the modules."""
+    if sys.platform != "linux":
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(list(modules))
+    return context
 
 
 @contextmanager

@@ -259,7 +259,7 @@ def _written(
             yield shard, write_shard(staging, shard, images, options, lambda text: on_image(text, total)), []
         return
     try:
-        with Workers(min(jobs, max(1, len(left)))) as pool:
+        with Workers(min(jobs, max(1, len(left))), modules=[__name__]) as pool:
             futures = {pool.submit(_write_shard_quietly, staging, *task, options): task[0] for task in left.items()}
             for future in as_completed(futures):
                 yield futures[future], *future.result()

@@ -211,7 +211,7 @@ def outcomes(jobs: list[Job], options: EvaluationOptions) -> Generator[tuple[Job
                 yield job, perform(job)
         return
     try:
-        with Workers(processes, torch.set_num_threads, 1) as pool:
+        with Workers(processes, torch.set_num_threads, 1, modules=[__name__]) as pool:
             futures = {pool.submit(perform, job): job for job in jobs}
             for future in as_completed(futures):
                 yield futures[future], future.result()
