@@ -56,8 +56,8 @@ class Trainer:
     def __call__(self, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.start(*options, **environment).wait()
 
-    def start(self, *options: str, **environment: str) -> Command:
-        return Command(ROOT / "train.py", *options, environment=self.environment | environment)
+    def start(self, *options: str, terminal: str = "", **environment: str) -> Command:
+        return Command(ROOT / "train.py", *options, environment=self.environment | environment, terminal=terminal)
 
     def cold(self, *options: str) -> subprocess.CompletedProcess[str]:
         """With packages that have not been imported before."""

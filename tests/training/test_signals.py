@@ -20,7 +20,7 @@ from rnncodec.training.run.outcome import read_result
 from rnncodec.weights.weights_file import load_model
 from tests.commands import Command
 from tests.training.test_resume import train as train_here
-from tests.training.test_runs import ROOT, Trainer
+from tests.training.test_runs import Trainer
 from tests.training.test_sweeps import SWEPT, has_checkpoint, train, wait_for
 
 __all__ = ["train", "train_here"]  # fixtures
@@ -82,19 +82,23 @@ def assert_ends_soon(command: Command, code: int) -> str:
     return str(done.stderr)
 
 
-def processes_with(text: str) -> list[int]:
-    """The processes whose command or environment contains ``text``."""
-    found = []
+def running() -> dict[int, tuple[int, int]]:
+    """The parent and the session of each process that has not ended."""
+    found = {}
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if process.name.isdigit() and any(
-                text.encode() in (process / name).read_bytes() for name in ("cmdline", "environ")
-            ):
-                found.append(int(process.name))
+            if process.name.isdigit():
+                state, parent, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+                if state != "Z":
+                    found[int(process.name)] = (int(parent), int(session))
     return found
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").is_file(), reason="finds processes as Linux shows them")
+def children(pid: int) -> list[int]:
+    return [process for process, (parent, _) in running().items() if parent == pid]
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="finds processes as Linux shows them")
 def test_two_processes_stop_with_a_checkpoint_of_their_step_and_end_when_one_is_killed(
     train: Trainer,
 ) -> None:
@@ -109,18 +113,16 @@ def test_two_processes_stop_with_a_checkpoint_of_their_step_and_end_when_one_is_
 
     command = train.start(f"resume={run}")
     wait_for(lambda: (steps_in(run / CHECKPOINTS / "last.ckpt") or 0) > stopped)
-    (second,) = set(processes_with("LOCAL_RANK=1")) & set(processes_with(str(run)))
+    (first,) = children(command.pid)
+    (second,) = children(first)
     os.kill(second, signal.SIGKILL)
     assert f"training of {run} failed" in assert_ends_soon(command, 1)
-    assert processes_with(str(run)) == []
+    assert command.pid not in [session for _, session in running().values()]
 
 
 def test_sweep_whose_terminal_closes_stops_with_a_checkpoint_of_its_step(train: Trainer) -> None:
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        ["setsid", "--ctty", "--wait", sys.executable, str(ROOT / "train.py"), "-m", *ENDLESS, "seed=0,1"],
-        env=train.environment, stdin=theirs, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
+    command = train.start("-m", *ENDLESS, "seed=0,1", terminal=os.ttyname(theirs))
     os.close(theirs)
     os.set_blocking(ours, False)
 
@@ -131,7 +133,7 @@ def test_sweep_whose_terminal_closes_stops_with_a_checkpoint_of_its_step(train: 
 
     wait_for(trains)
     os.close(ours)
-    assert process.wait(20) == STOPPED
+    assert_ends_soon(command, STOPPED)
     (run,) = train.runs()
     printed = (run.parent / OUTPUT).read_text()
     assert_stopped(run, printed)

@@ -3,6 +3,7 @@
 import os
 import pty
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ import pytest
 from rnncodec.training.launch.sweep import jobs
 from rnncodec.training.run.folder import CHECKPOINTS, CONFIG, RESULT
 from rnncodec.training.run.outcome import read_result
+from tests.commands import Command
 from tests.training import slurm
 from tests.training.test_runs import ROOT, TINY, Trainer, assert_equal_weights
 
@@ -70,7 +72,7 @@ def test_killed_sweep_goes_on_and_says_at_its_end_which_job_failed_and_why(train
     first = train.start(*options)
     wait_for((job / CONFIG).is_file if chance.random() < 0.5 else lambda: has_checkpoint(job))
     time.sleep(chance.random())
-    first.kill()
+    os.killpg(first.pid, signal.SIGKILL)  # its jobs, too: they would go on
     first.wait()
     done = train(*options)
     assert done.returncode != 0
@@ -115,12 +117,11 @@ def test_sweep_goes_on_when_its_terminal_closes(train: Trainer, unbroken: Path) 
     sweep = train.outputs / "sweep"
     ours, theirs = pty.openpty()
     options = ["-m", *SWEPT, "seed=0", "hydra/launcher=submitit_local", f"hydra.sweep.dir={sweep}"]
-    command = ["setsid", "--ctty", "--wait", sys.executable, str(ROOT / "train.py"), *options]
-    process = subprocess.Popen(command, env=train.environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    command = train.start(*options, terminal=os.ttyname(theirs))
     os.close(theirs)
     wait_for((sweep / "0-gru-additive" / CONFIG).is_file)
     os.close(ours)
-    assert process.wait(240) == 0
+    assert command.wait().returncode == 0
     assert "finished" in (sweep / "output.log").read_text()
     assert_equal_weights(sweep / "0-gru-additive", unbroken)
 
@@ -197,24 +198,15 @@ def test_two_torchruns_of_one_process_train_as_one_of_two(train: Trainer) -> Non
     together = train(*SWEPT, "trainer=ddp_cpu", "trainer.max_steps=20", "hydra.run.dir=" + str(train.outputs / "one"))
     assert together.returncode == 0, together.stderr
     (port,) = slurm.free_ports(1)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nnodes=2",
-        "--nproc-per-node=1",
-        f"--master-port={port}",
-    ]
+    options = ["--nnodes=2", "--nproc-per-node=1", f"--master-port={port}", "--master-addr=127.0.0.1"]
     agents = [
-        subprocess.Popen(
-            [*command, f"--node-rank={node}", "--master-addr=127.0.0.1", str(ROOT / "train.py"), *SWEPT,
-             "trainer=ddp_cpu", "trainer.max_steps=20"],
-            env=train.environment, stderr=subprocess.PIPE, text=True,
-        )
+        Command("-m", "torch.distributed.run", *options, f"--node-rank={node}", ROOT / "train.py", *SWEPT,
+                "trainer=ddp_cpu", "trainer.max_steps=20", environment=train.environment)
         for node in range(2)
     ]  # fmt: skip
-    errors = [agent.communicate(timeout=240)[1] for agent in agents]
-    assert [agent.returncode for agent in agents] == [0, 0], errors
-    assert "2 processes, 1 on each machine: 4 patches a step each, 8 together" in errors[0] + errors[1]
+    done = [agent.wait() for agent in agents]
+    errors = "".join(each.stderr for each in done)
+    assert [each.returncode for each in done] == [0, 0], errors
+    assert "2 processes, 1 on each machine: 4 patches a step each, 8 together" in errors
     (run,) = (train.outputs / "runs").iterdir()  # one folder, though each process has read the clock
     assert_equal_weights(run, train.outputs / "one")
