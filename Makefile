@@ -17,7 +17,8 @@ report: setup  ## Set up, then measure the packaged network on sample photos: a 
 figures: setup  ## Make the figures of the documentation in docs/figures; PHOTOS=FOLDER draws the curves of other photos
 	$(BIN)/python -m benchmarks.figures $(if $(PHOTOS),--photos '$(PHOTOS)')
 
-test: setup lint types docs  ## Set up, then lint, check types, build the site and run the tests
+test: setup  ## Set up, then lint, check types, build the site and run the tests
+	$(MAKE) --jobs --output-sync lint types docs
 	$(BIN)/pytest -n auto --dist worksteal
 
 setup: .venv/.installed  ## Make .venv with everything, at the versions pinned in constraints.txt

@@ -172,7 +172,7 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
         yield environment
 
 
-@pytest.mark.slow  # SLURM waits two minutes before it starts a requeued job again
+@pytest.mark.slow  # SLURM waits before it starts a requeued job again
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(slurm.missing() != "", reason=slurm.missing())
 def test_preempted_job_of_slurm_saves_returns_to_the_queue_and_goes_on(
