@@ -32,7 +32,7 @@ class Workers(ProcessPoolExecutor):
         super().__init__(processes, _start_method(modules), _prepare, (prepare, arguments))
 
     def submit(self, task: Callable[..., Any], /, *arguments: Any, **options: Any) -> Future[Any]:
-        with _interrupts_blocked():
+        with _signals_blocked():
             return super().submit(_perform, task, *arguments, **options)
 
     def __exit__(
@@ -55,13 +55,14 @@ def _start_method(modules: Sequence[str]) -> BaseContext:
 
 
 @contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process that is started inside the block never sees SIGINT, which terminals send to all processes of a command.
-    This one sees it after the block."""
+def _signals_blocked() -> Iterator[None]:
+    """A process that is started inside the block never sees SIGINT, which terminals send to all processes of a command,
+    and SIGTERM only once it unblocks it: the process that workers are forked from must outlive them, because it reports
+    their ends. This process sees both after the block."""
     if not hasattr(signal, "pthread_sigmask"):  # on Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
     try:
         yield
     finally:
@@ -71,6 +72,8 @@ def _interrupts_blocked() -> Iterator[None]:
 def _prepare(prepare: Callable[..., object], arguments: tuple[Any, ...]) -> None:
     """Prepares a worker process. Until it is done, SIGTERM ends it at once: it has written nothing."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     prepare(*arguments)
     signal.signal(signal.SIGTERM, _end)
 
