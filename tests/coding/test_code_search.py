@@ -102,23 +102,30 @@ def test_any_decoder_reads_a_file_of_searched_codes(
     assert pictures[-1].shape == (80, 112, 3)
 
 
-def test_a_target_is_met_with_effort(context_codec: IterativeCodec, photos: list[Pixels]) -> None:
-    torch_codec = TorchCodec(context_codec)
-    whole = torch_codec.compress(photos[1], ITERATIONS, effort=1)
+@pytest.fixture(scope="module")
+def photo(photos: list[Pixels]) -> Pixels:
+    return photos[1][:80, :112]
+
+
+@pytest.fixture(scope="module")
+def whole(context_codec: IterativeCodec, photo: Pixels) -> bytes:
+    """A file of all layers, with effort."""
+    return TorchCodec(context_codec).compress(photo, ITERATIONS, effort=1)
+
+
+def test_a_target_is_met_with_effort(context_codec: IterativeCodec, photo: Pixels, whole: bytes) -> None:
     ends = bitstream.read(whole).ends
-    content = torch_codec.compress(photos[1], ITERATIONS, target=Target(max_bytes=ends[1]), effort=1)
+    content = TorchCodec(context_codec).compress(photo, ITERATIONS, target=Target(max_bytes=ends[1]), effort=1)
     assert len(content) <= ends[1]
 
 
 def test_a_file_that_turned_out_to_need_more_layers_is_written_anew(
-    context_codec: IterativeCodec, photos: list[Pixels], monkeypatch: pytest.MonkeyPatch
+    context_codec: IterativeCodec, photo: Pixels, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With effort the codes of a layer depend on the number of layers. All of a file come from one search."""
-    torch_codec = TorchCodec(context_codec)
-    whole = torch_codec.compress(photos[1], ITERATIONS, effort=1)
     monkeypatch.setattr(TorchCodec, "_estimate", lambda *_: 1)
     target = Target(max_bytes=10 * len(whole))
-    assert torch_codec.compress(photos[1], ITERATIONS, target=target, effort=1) == whole
+    assert TorchCodec(context_codec).compress(photo, ITERATIONS, target=target, effort=1) == whole
 
 
 def test_every_way_to_compress_searches(context_weights: Path, photos: list[Pixels], tmp_path: Path) -> None:

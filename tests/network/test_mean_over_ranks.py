@@ -20,7 +20,9 @@ def update_on_a_rank(rank: int, folder: str) -> None:
 
 
 def test_scales_and_slopes_are_of_the_batches_of_all_ranks(tmp_path: Path) -> None:
-    multiprocessing.spawn(update_on_a_rank, (str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    multiprocessing.start_processes(  # type: ignore[no-untyped-call]
+        update_on_a_rank, (str(tmp_path),), nprocs=2, start_method="forkserver"
+    )
     (scales, weights), second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert torch.equal(scales, second[0])
     assert torch.equal(weights, second[1])
