@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,12 +21,16 @@ def available(name: str) -> None:
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_better_settings_give_larger_files_and_better_pictures(name: str, photos: list[Pixels]) -> None:
     available(name)
-    points = measure_classical(CLASSICAL[name], photos[1])
-    assert [point.setting for point in points] == sorted(CLASSICAL[name].settings)
-    assert points[-1].bytes > 2 * points[0].bytes
-    assert points[-1].ms_ssim > points[0].ms_ssim
-    assert points[-1].psnr > points[0].psnr + 2
-    assert points[0].bpp == 8 * points[0].bytes / (photos[1].shape[0] * photos[1].shape[1])
+    codec, photo = CLASSICAL[name], photos[1]
+    assert list(codec.settings) == sorted(codec.settings)
+    assert all(codec.decode(codec.encode(photo, setting)).shape == photo.shape for setting in codec.settings)
+    ends = codec.settings[0], codec.settings[-1]
+    worst, best = measure_classical(replace(codec, settings=ends), photo)
+    assert (worst.setting, best.setting) == ends
+    assert best.bytes > 2 * worst.bytes
+    assert best.ms_ssim > worst.ms_ssim
+    assert best.psnr > worst.psnr + 2
+    assert worst.bpp == 8 * worst.bytes / (photo.shape[0] * photo.shape[1])
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
