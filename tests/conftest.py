@@ -4,7 +4,9 @@ import shutil
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -218,3 +220,14 @@ def chromium() -> str:
     if found is None:
         pytest.skip("no Chromium on this machine: install it, or set CHROMIUM to its path")
     return found
+
+
+@pytest.fixture(scope="session")
+def chromium_browser(chromium: str) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    quiet = "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
+    arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split()), "--js-flags=--liftoff-only"]
+    with playwright.sync_playwright() as session:
+        browser = session.chromium.launch(executable_path=chromium, args=arguments)
+        yield browser
+        browser.close()

@@ -4,9 +4,9 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,17 +179,11 @@ def test_command_writes_page_and_plots_and_keeps_what_exists(result: Path, tmp_p
     assert again.exit_code != 0
 
 
-class Browser:
+class Report:
     """A page of the report in Chromium, with what it complained of and what it asked the network for."""
 
-    def __init__(self, executable: str, page: Path) -> None:
-        playwright = pytest.importorskip("playwright.sync_api")
-        self.session = playwright.sync_playwright().start()
-        quiet = (
-            "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
-        )
-        arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split())]
-        self.browser = self.session.chromium.launch(executable_path=executable, args=arguments)
+    def __init__(self, browser: Any, page: Path) -> None:
+        self.browser = browser
         self.address = page.as_uri()
         self.complaints: list[str] = []
         self.requests: list[str] = []
@@ -202,31 +196,23 @@ class Browser:
         page.goto(self.address)
         return page
 
-    def close(self) -> None:
-        self.browser.close()
-        self.session.stop()
-
 
 @pytest.fixture(scope="module")
-def browser(
-    chromium: str, result: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Browser]:
+def report(chromium_browser: Any, result: Path, run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(render(read_sources([run_folder, result]), photos=2))
-    browser = Browser(chromium, path)
-    yield browser
-    browser.close()
+    return Report(chromium_browser, path)
 
 
-def asked_for(browser: Browser) -> list[str]:
-    return [url for url in browser.requests if not url.startswith("data:") and url != browser.address]
+def asked_for(report: Report) -> list[str]:
+    return [url for url in report.requests if not url.startswith("data:") and url != report.address]
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
 def test_slider_split_and_plots_in_a_browser(
-    browser: Browser, tiny_codec: IterativeCodec, width: int, height: int
+    report: Report, tiny_codec: IterativeCodec, width: int, height: int
 ) -> None:
-    page = browser.open(width, height)
+    page = report.open(width, height)
     assert page.evaluate("document.documentElement.scrollWidth") == width  # nothing sticks out
 
     slider = page.locator("#iteration")
@@ -289,6 +275,7 @@ def test_slider_split_and_plots_in_a_browser(
 
     unnamed = page.locator("img:visible:not([alt]), img[alt='']:visible").count()
     assert unnamed == 0
-    assert browser.complaints == []
-    assert asked_for(browser) == []
+    assert report.complaints == []
+    assert asked_for(report) == []
+    page.close()
     page.close()

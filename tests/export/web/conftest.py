@@ -111,17 +111,6 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def chromium_browser(chromium: str) -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    quiet = "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
-    arguments = ["--no-sandbox", *(f"--{option}" for option in quiet.split()), "--js-flags=--liftoff-only"]
-    with playwright.sync_playwright() as session:
-        browser = session.chromium.launch(executable_path=chromium, args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
 def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page with `folded_codec`."""
     from rnncodec.export.web import write_page
