@@ -174,20 +174,21 @@ def test_killed_search_goes_on(tmp_path: Path, shards_dir: Path) -> None:
     ]  # fmt: skip
     options.remove("warmup_steps=1")  # which is searched
     first = train.start(*options)
-    wait_for(lambda: has_checkpoint(folder / "1-trial"), 500)  # after a whole trial
+    wait_for(lambda: has_checkpoint(folder / "1-trial-1"), 500)  # after a whole trial
     first.kill()
     first.wait()
-    finished = (folder / "0-trial" / "result.json").stat().st_mtime_ns
-    assert read_result(folder / "1-trial") is None
+    finished = (folder / "0-trial-0" / "result.json").stat().st_mtime_ns
+    assert read_result(folder / "1-trial-1") is None
     done = train(*options)
     assert done.returncode == 0, done.stderr
-    assert (folder / "0-trial" / "result.json").stat().st_mtime_ns == finished
-    assert any((folder / "1-trial" / CHECKPOINTS).iterdir())
+    assert (folder / "0-trial-0" / "result.json").stat().st_mtime_ns == finished
+    assert any((folder / "1-trial-1" / CHECKPOINTS).iterdir())
     table = rows(folder)
     assert sorted(int(row["trial"]) for row in table) == list(range(5))
     assert "fail" not in {row["state"] for row in table}
-    assert set(table[0]) == {"trial", "state", "val/loss", "optimizer.lr", "trainer.gradient_clip_val", "warmup_steps"}
+    searched = {"optimizer.lr", "trainer.gradient_clip_val", "warmup_steps"}
+    assert set(table[0]) == {"trial", "state", "val/rate_distortion"} | searched
     assert "Best:    python train.py" in done.stdout
-    best = read_result(folder / f"{table[0]['trial']}-trial")
+    best = read_result(folder / "{0}-trial-{0}".format(table[0]["trial"]))
     assert best is not None
-    assert f"{best['metrics']['val/loss']:.5f}" == table[0]["val/loss"]
+    assert f"{best['metrics']['val/rate_distortion']:.5f}" == table[0]["val/rate_distortion"]
