@@ -44,8 +44,10 @@ class Kernel(AsyncKernelManager):
         arguments = ["-m", "ipykernel_launcher", "-f", self.connection_file]
         self.command = Command(*arguments, environment=environment, folder=ROOT / "docs")
 
-    async def is_alive(self) -> bool:  # type: ignore[override]
+    async def _async_is_alive(self) -> bool:
         return self.command.poll() is None
+
+    is_alive = _async_is_alive  # type: ignore[assignment]
 
     async def shutdown_kernel(self, now: bool = False, restart: bool = False) -> None:  # type: ignore[override]
         self.command.kill()
