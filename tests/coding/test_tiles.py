@@ -13,7 +13,7 @@ from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Region, Tiling, overlap, within
-from tests.conftest import synthetic_photo
+from tests.fixtures import synthetic_photo
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.sampled_from([2, 4, 16]), st.sampled_from([0, 2, 4]))

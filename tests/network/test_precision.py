@@ -8,7 +8,7 @@ from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.precision import fastest
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import load_model
-from tests.conftest import synthetic_photo
+from tests.fixtures import synthetic_photo
 
 
 @pytest.fixture(scope="module")
