@@ -60,7 +60,11 @@ def test_the_tutorial_runs(notebook: nbformat.NotebookNode, tmp_path: Path) -> N
     (parameters,) = (cell for cell in executed.cells if "parameters" in cell.metadata.get("tags", []))
     parameters.source = SHORT
     places = {"RNNCODEC_OUTPUTS": str(tmp_path), "IPYTHONDIR": str(tmp_path / "ipython")}
-    NotebookClient(executed, km=Kernel(os.environ | places), timeout=800).execute()
+    kernel = Kernel(os.environ | places)
+    try:
+        NotebookClient(executed, km=kernel, timeout=800).execute()
+    finally:
+        kernel.command.kill()
     assert [draws(cell) for cell in executed.cells] == drawn  # the site shows the output that is in the file
     (outputs,) = (tmp_path / "tutorial").iterdir()
     assert rnncodec.decompress((outputs / "cat.rnnc").read_bytes()).size == (448, 288)
