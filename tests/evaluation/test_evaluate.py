@@ -165,6 +165,7 @@ def test_broken_images_are_left_out_and_small_ones_have_no_ms_ssim(
     assert "2 of 5 images could not be measured" in done.stdout
     evaluation = read_evaluation(tmp_path / "x")
     assert set(evaluation.about.broken) == {"broken.png", "line.png"}
+    assert "Mean of 3 images; bpp of whole files" in done.stdout
     assert "mean of 3 images" in evaluation.curves[0].description
     small = evaluation.points(str((images / "small.png").resolve()))
     assert small[0].ms_ssim is None

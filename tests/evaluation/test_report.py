@@ -18,7 +18,7 @@ from rnncodec.cli import app
 from rnncodec.errors import DataError
 from rnncodec.evaluation.report.page import render, report_curves, worst_in_words
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share, view
-from rnncodec.evaluation.results import read_evaluation
+from rnncodec.evaluation.results import ABOUT, read_evaluation
 from rnncodec.evaluation.settings import settings
 from rnncodec.evaluation.sources import known_differences, read_sources
 from rnncodec.network.codec import IterativeCodec
@@ -38,6 +38,28 @@ def test_sources_are_runs_results_and_curves(result: Path, run_folder: Path) -> 
         "model.width": ["0.03", "0.03", "0.25"]
     }
     assert read_sources([run_folder / "evaluations" / "two"])[0].training == sources[1].training
+
+
+def test_evaluations_of_one_network_are_named_by_what_differs(result: Path, tmp_path: Path) -> None:
+    about = json.loads((result / ABOUT).read_text())
+    folders = []
+    for dataset, effort in (("two", 0), ("two", 3), ("kodak", 3), ("kodak", 3)):
+        folders.append(Path(shutil.copytree(result, tmp_path / str(len(folders)))))
+        (folders[-1] / ABOUT).write_text(json.dumps(about | {"dataset": dataset, "effort": effort}))
+    assert [source.name for source in read_sources(folders[:2])] == ["tiny (effort 0)", "tiny (effort 3)"]
+    assert [source.name for source in read_sources(folders[1:3])] == ["tiny (two)", "tiny (kodak)"]
+    assert [source.name for source in read_sources(folders)][1:] == [
+        "tiny (two, effort 3)", "tiny (kodak, effort 3) (1)", "tiny (kodak, effort 3) (2)"
+    ]  # fmt: skip
+
+
+def test_the_time_that_training_took_is_no_option(result: Path, tmp_path: Path) -> None:
+    quick, slow = (Path(shutil.copytree(result, tmp_path / name)) for name in ("quick", "slow"))
+    about = json.loads((slow / ABOUT).read_text())
+    for folder, seconds in ((quick, 10), (slow, 20)):
+        about["training"] = {"steps": 30, "seconds": seconds}
+        (folder / ABOUT).write_text(json.dumps(about))
+    assert known_differences([source.options for source in read_sources([quick, slow])]) == {}
 
 
 def test_sources_with_nothing_to_report_are_refused(tmp_path: Path) -> None:

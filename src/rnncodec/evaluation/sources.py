@@ -43,12 +43,30 @@ def read_sources(paths: Sequence[Path]) -> list[Source]:
     sources = [source for path in paths for source in read_source(path)]
     if not any(source.evaluation or source.curve or source.training for source in sources):
         raise DataError("there is nothing to show: no evaluation and no training log; run evaluate.py first")
-    names = [source.name for source in sources]
+    names = numbered([source.name + what_differs(source, sources) for source in sources])
+    return [replace(source, name=name) for source, name in zip(sources, names, strict=True)]
+
+
+def what_differs(source: Source, sources: Sequence[Source]) -> str:
+    """In brackets, how ``source`` was measured otherwise than the ``sources`` of the same name. Often empty."""
+    same_name = [measured(each) for each in sources if each.name == source.name]
+    own = [text for text, *others in zip(measured(source), *same_name, strict=True) if {text} != {*others}]
+    return f" ({', '.join(text for text in own if text)})" if any(own) else ""
+
+
+def measured(source: Source) -> tuple[str, ...]:
+    """What can differ between evaluations of one network."""
+    if not source.evaluation:
+        return "", "", ""
+    about = source.evaluation.about
+    return about.dataset, f"{about.iterations} layers", f"effort {about.effort}"
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names; those that are equal with numbers behind them."""
     return [
-        replace(source, name=f"{source.name} ({names[: index + 1].count(source.name)})")
-        if names.count(source.name) > 1
-        else source
-        for index, source in enumerate(sources)
+        f"{name} ({names[: index + 1].count(name)})" if names.count(name) > 1 else name
+        for index, name in enumerate(names)
     ]
 
 
@@ -90,7 +108,7 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
     options: dict[str, str] = {}
     if evaluation:
         about = evaluation.about
-        training = {name: value for name, value in about.training.items() if name != "options"}
+        training = {name: value for name, value in about.training.items() if name not in ("options", "seconds")}
         network = {name: value for name, value in about.network.items() if name != "reconstruction"}
         part = about.network.get("reconstruction")
         named = {"reconstruction": part if isinstance(part, dict) else {"name": part}}
