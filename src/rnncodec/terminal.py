@@ -18,6 +18,11 @@ def printable(text: str) -> str:
     return text.translate(UNSHOWN)
 
 
+def counted(number: int, noun: str) -> str:
+    """As ``1 image`` and ``1,478 images``."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
 class Terminal(Console):
     """A console that prints every text `printable`."""
 

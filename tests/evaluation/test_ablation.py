@@ -203,6 +203,12 @@ def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_pa
     assert lstm[headings.index("CPU seconds")] == "210 ± 10"
 
 
+def test_runs_that_no_sweep_names_are_the_group_sweep(sweep: Path) -> None:
+    for path in sweep.glob("*/config.yaml"):
+        path.write_text(path.read_text().replace("group: cells", "group: null"))
+    assert set(ablations([sweep], None, None).texts) == {"sweep"}
+
+
 def test_the_base_is_a_row_of_the_other_groups_and_chosen_files_stand_for_their_options(
     sweep: Path, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from rnncodec.cli.files import check_output, write_output
 from rnncodec.cli.options import Overwrite
 from rnncodec.coding.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
-from rnncodec.terminal import log, progress, say_left_out
+from rnncodec.terminal import counted, log, progress, say_left_out
 
 
 @app.command()
@@ -65,7 +65,7 @@ def shards(
             on_left_out=say_left_out,
         )
     log.print(
-        f"{out}: {manifest.photos} images in {len(manifest.shards)} shards; "
+        f"{out}: {counted(manifest.photos, 'image')} in {counted(len(manifest.shards), 'shard')}; "
         f"{manifest.too_small} too small, {len(manifest.broken)} broken",
         soft_wrap=True,
     )

@@ -14,11 +14,10 @@ from rnncodec.evaluation.measurement import EvaluationOptions, evaluate
 from rnncodec.evaluation.photo_set import set_name
 from rnncodec.evaluation.results import JOB_FAILURE, JOB_RESULTS, SUMMARY, Evaluation
 from rnncodec.evaluation.samples import sample_images
-from rnncodec.evaluation.summary import mean_of
 from rnncodec.evaluation.terminal_table import terminal_table
 from rnncodec.evaluation.tracking import log_evaluation
 from rnncodec.pictures.folders import find_images
-from rnncodec.terminal import Terminal, log, progress, say_left_out
+from rnncodec.terminal import Terminal, counted, log, progress, say_left_out
 from rnncodec.training.run.folder import CONFIG
 from rnncodec.training.run.newest_weights import unfinished
 
@@ -127,7 +126,7 @@ def results_folder(config: DictConfig, options: EvaluationOptions) -> Path:
 def print_summary(evaluation: Evaluation, folder: Path) -> None:
     """Print the summary, and the paths of the other results."""
     about = evaluation.about
-    title = f"{mean_of(len(about.measured)).capitalize()}; bpp of whole files"
+    title = f"Mean of {counted(len(about.measured), 'image')}; bpp of whole files"
     console = Terminal()
     console.print(terminal_table(evaluation.summaries, about.compare_to, title))
     if about.broken:

@@ -21,7 +21,7 @@ from rnncodec.errors import DataError, PackageError
 from rnncodec.evaluation.classical import CLASSICAL
 from rnncodec.evaluation.curves import DECODING_MACS, Curve, finite, mean_curve, read_curve, write_curve
 from rnncodec.evaluation.measure import Point
-from rnncodec.evaluation.summary import Summary, mean_of, point_table, summarize, summary_table
+from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
 from rnncodec.fileformat.bitstream import MAX_LAYERS
 from rnncodec.fileformat.json_input import read_json
 from rnncodec.network.codec import IterativeCodec
@@ -29,6 +29,7 @@ from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
 from rnncodec.network.options import is_whole
 from rnncodec.pictures.limits import MOST_EFFORT
+from rnncodec.terminal import counted
 
 ABOUT = "evaluation.json"
 MEASUREMENTS = "per_image.csv"
@@ -158,7 +159,7 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
     photos = [about.images[image] for image in about.measured]
     if not photos:
         raise DataError(f"not one of {len(about.images)} images could be measured: {'; '.join(about.broken.values())}")
-    described = f"{mean_of(len(photos))}; measured by rnncodec"
+    described = f"mean of {counted(len(photos), 'image')}; measured by rnncodec"
     curves = []
     for codec in (about.name, *about.baselines):
         title = CLASSICAL[codec].title if codec in CLASSICAL else f"rnncodec, model {about.identity}"
@@ -193,7 +194,7 @@ def summary_text(evaluation: Evaluation) -> str:
     if small:
         earlier += f" {small} of them are too small for MS-SSIM: its means, and their rates, are of the others."
     return (
-        f"{mean_of(len(about.measured)).capitalize()} ({about.dataset}); bpp of whole files{anchors}.{earlier}\n\n"
+        f"Mean of {counted(len(about.measured), 'image')} ({about.dataset}); bpp of whole files{anchors}.{earlier}\n\n"
         f"{summary_table(evaluation.summaries, baseline)}\n{about.name}: {about.cost}.\n\n"
         f"{point_table(evaluation.curves[0])}"
         f"\n{fall_in_words(evaluation)}\n"

@@ -92,11 +92,6 @@ def over_baseline(summary: Summary) -> str:
     return ABSENT if found is None else f"{found.difference:+.4f} (to {found.limit:.2f})"
 
 
-def mean_of(images: int) -> str:
-    """Of what the numbers are means, as ``mean of 24 images``."""
-    return f"mean of {images} image{'s' if images != 1 else ''}"
-
-
 def summary_table(summaries: Sequence[Summary], baseline: str | None) -> str:
     """A Markdown table with one row for each codec."""
     table = markdown(headings(baseline), [cells(summary) for summary in summaries])

@@ -162,7 +162,7 @@ def job_count(hydra: dict[str, Any]) -> int:
 def read_run(folder: Path) -> Run | Unfinished:
     """The run in ``folder``, whose files may be anybody's."""
     config = read_options(folder / CONFIG)
-    name, group = str(config.get("name", folder.name)), str(config.get("group"))
+    name, group = str(config.get("name", folder.name)), str(config.get("group") or "sweep")
     history = finite_history(folder)
     result = read_result(folder)
     if result is None or result["pruned"]:

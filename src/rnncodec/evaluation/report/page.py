@@ -15,7 +15,8 @@ from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, choose, rank
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.settings import settings
 from rnncodec.evaluation.sources import Series, Source, known_differences
-from rnncodec.evaluation.summary import ABSENT, PUBLISHED, cells, headings, mean_of, notes, summarize
+from rnncodec.evaluation.summary import ABSENT, PUBLISHED, cells, headings, notes, summarize
+from rnncodec.terminal import counted
 
 NETWORK = ("parameters", "kMAC a pixel and iteration, encoder / decoder", "steps")  # columns of networks
 AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # what quality is drawn against
@@ -71,7 +72,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
     environment = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html").render(
         names=[source.name for source in sources],
-        images=[f"{source.name}: {mean_of(len(e.about.measured))}." for source, e in evaluations],
+        images=[f"{source.name}: mean of {counted(len(e.about.measured), 'image')}." for source, e in evaluations],
         same_images=len(image_sets) <= 1,
         broken=[f"{name}: {why}" for _, evaluation in evaluations for name, why in evaluation.about.broken.items()],
         headings=[*headings(baseline.name if baseline else None), *NETWORK],
