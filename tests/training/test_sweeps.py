@@ -24,10 +24,10 @@ SWEPT = [
     *TINY,
     "logger=csv",
     "evaluate_at_end=false",
-    "data.steps_per_epoch=50",
+    "data.steps_per_epoch=20",
     "data.num_workers=0",
     "model.binarizer=stochastic",
-    "trainer.max_steps=150",
+    "trainer.max_steps=60",
     "callbacks.last.every_n_steps=7",
 ]
 

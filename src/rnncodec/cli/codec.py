@@ -36,7 +36,7 @@ from rnncodec.pictures.pillow_metadata import encode, metadata_of, picture_of
 from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels_and_alpha
 from rnncodec.pictures.tiles import Region
 from rnncodec.pictures.transparency import pack_alpha
-from rnncodec.terminal import Terminal
+from rnncodec.terminal import Terminal, counted
 from rnncodec.weights.released import DEFAULT_MODEL
 
 SOFTWARE = "rnncodec"  # what PNG files that we write name as their origin
@@ -235,7 +235,7 @@ def decompressing(
         picture, notes = encode(image, format_name, reader.metadata, SOFTWARE)
         for note in damaged + notes:
             warn(source, note)
-        return Converted(picture, f"{min(most, len(reader.ends))} of {reader.header.layers} layers")
+        return Converted(picture, f"{min(most, len(reader.ends))} of {counted(reader.header.layers, 'layer')}")
 
     return convert
 
@@ -261,14 +261,14 @@ def truncate(
     def convert(source: str, target: str, step: Step) -> Converted:
         read = []
 
-        def counted() -> Iterator[bytes]:
+        def chunks() -> Iterator[bytes]:
             for chunk in read_chunks(source):
                 read.append(len(chunk))
                 yield chunk
 
-        kept = bitstream.truncated(bitstream.Reader(counted()).file(), max_bytes, strip)
+        kept = bitstream.truncated(bitstream.Reader(chunks()).file(), max_bytes, strip)
         layers = len(bitstream.read(kept).layers)
-        return Converted(kept, f"{sum(read):,} → {len(kept):,} bytes, {layers} layers")
+        return Converted(kept, f"{sum(read):,} → {len(kept):,} bytes, {counted(layers, 'layer')}")
 
     convert_all(files, output, Kind(SUFFIX, is_ours, begins_as_ours), overwrite, lambda: convert, keep_time)
 

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rnncodec.fileformat import bitstream
+from rnncodec.terminal import counted
 from rnncodec.weights.released import released_name
 
 
@@ -62,7 +63,7 @@ def table(described: dict[str, Any]) -> Group:
     parts: list[Any] = [
         escape(described["file"]),
         f"  {described['width']}×{described['height']} pixels, {len(described['layers'])} of "
-        f"{described['layers_written']} layers, coder {described['coder']} ({coder})",
+        f"{counted(described['layers_written'], 'layer')}, coder {described['coder']} ({coder})",
         f"  format version {described['version']}, model {described['model']} "
         f"({described['model_name'] or 'not a released one'})",
         layers,

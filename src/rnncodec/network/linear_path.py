@@ -22,7 +22,8 @@ class LinearPath(nn.Module):
         super().__init__()
         self.strength = Projection(features, bits, iterations)
         self.patterns = Projection(bits, 3 * side**2, iterations)
-        nn.init.normal_(self.patterns.weight, std=0.01)  # the rest of the decoder learns first
+        if not self.patterns.weight.is_meta:  # torch would import its compiler for it, which takes seconds
+            nn.init.normal_(self.patterns.weight, std=0.01)  # the rest of the decoder learns first
 
     def forward(self, codes: Tensor, features: Tensor, t: int | Tensor) -> Tensor:
         """``[B, bits, h, w]`` and ``[B, features, h, w]`` to the blocks as channels, which depth-to-space turns into

@@ -1,5 +1,6 @@
 """The trained weights as a safetensors file."""
 
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -78,7 +79,7 @@ class ExportWeights(L.Callback):
 
     def _export(self, trainer: L.Trainer, pl_module: L.LightningModule) -> Path:
         training = {
-            "options": self._options(),
+            "options": self._options,
             "iterations": pl_module.iterations,
             "steps": trainer.global_step,
             "world_size": trainer.world_size,
@@ -104,6 +105,7 @@ class ExportWeights(L.Callback):
             codec.context = quantize(pl_module.context)
         save_model(codec, path, training, self.half)
 
+    @cached_property  # they stay as they are while the process runs
     def _options(self) -> dict[str, Any]:
         """The options of the run, without paths of this machine."""
         config = OmegaConf.load(self.folder / CONFIG)
