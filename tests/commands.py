@@ -23,7 +23,8 @@ PACKAGES = [
     "torch._dynamo", "torch.distributed.run", "lightning.pytorch", "lightning.pytorch.loggers",
     "torchmetrics.functional.image", "hydra",
     "omegaconf", "webdataset", "jinja2", "filelock", "dotenv", "rich.progress", "rich.table", "typer", "PIL.Image",
-    "safetensors.torch", "constriction", "matplotlib.figure", "matplotlib.backends.backend_agg",
+    "safetensors.torch", "constriction", "matplotlib.figure", "matplotlib.backends.backend_agg", "tests.quick_yaml",
+    "tests.frozen",
 ]  # fmt: skip
 
 SERVER = multiprocessing.get_context("forkserver")

@@ -1,3 +1,4 @@
+import gc
 import multiprocessing.forkserver
 import os
 import shutil
@@ -22,11 +23,18 @@ from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import save_model
+from tests import quick_yaml  # noqa: F401 (for its effect)
 from tests.commands import Command
 from tests.defaults import checkerboard_config, codec_config, recurrent_checkerboard_config
 
 # A process has one server that it forks others from. That of pytest has more modules than the workers of a test need.
 multiprocessing.forkserver.set_forkserver_preload = lambda modules: None
+
+
+def pytest_collection_finish() -> None:
+    """The garbage collector need not look through the modules and the tests again and again."""
+    gc.freeze()
+
 
 torch.set_num_threads(1)
 settings.register_profile("rnncodec", deadline=None, max_examples=25)

@@ -8,6 +8,7 @@ signals. It forgets the modules that its parent has imported on its own.
 import _posixsubprocess
 import atexit
 import builtins
+import gc
 import io
 import logging
 import multiprocessing
@@ -60,6 +61,7 @@ def fork_exec(
     before = next((each for each in others[11:] if callable(each)), None)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    gc.freeze()  # see tests/frozen.py
     pid = os.fork()
     if pid:
         return pid
