@@ -1,8 +1,8 @@
 """The project's commands as processes that need not import PyTorch and Lightning again.
 
 Each command is a process of its own with its own environment, and may be killed. It is forked from a server that has
-imported PACKAGES, which takes 5 seconds of CPU, more than most of what tests let a command do after that. The Python
-processes that a command starts (tests/forks.py) are forked from it for the same reason. Each process imports the
+imported tests/preloaded.py, which takes 5 seconds of CPU, more than most of what tests let a command do after that. The
+Python processes that a command starts (tests/forks.py) are forked from it for the same reason. Each process imports the
 modules of rnncodec itself.
 """
 
@@ -17,18 +17,8 @@ from typing import Any
 
 from tests.forks import behave_as_python, fork_what_starts_python
 
-PACKAGES = [
-    # wandb looks through all modules that are there: it is quick while they are few.
-    "wandb.apis.public", "wandb.sdk.launch",
-    "torch._dynamo", "torch.distributed.run", "lightning.pytorch", "lightning.pytorch.loggers",
-    "torchmetrics.functional.image", "hydra",
-    "omegaconf", "webdataset", "jinja2", "filelock", "dotenv", "rich.progress", "rich.table", "typer", "PIL.Image",
-    "safetensors.torch", "constriction", "matplotlib.figure", "matplotlib.backends.backend_agg", "tests.quick_yaml",
-    "tests.frozen",
-]  # fmt: skip
-
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(PACKAGES)
+SERVER.set_forkserver_preload(["tests.preloaded"])
 
 
 class Command:

@@ -34,6 +34,7 @@ multiprocessing.forkserver.set_forkserver_preload = lambda modules: None
 def pytest_collection_finish() -> None:
     """The garbage collector need not look through the modules and the tests again and again."""
     gc.freeze()
+    gc.enable()
 
 
 torch.set_num_threads(1)

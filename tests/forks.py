@@ -61,7 +61,7 @@ def fork_exec(
     before = next((each for each in others[11:] if callable(each)), None)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    gc.freeze()  # see tests/frozen.py
+    gc.freeze()  # see tests/preloaded.py
     pid = os.fork()
     if pid:
         return pid
