@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
@@ -367,7 +369,6 @@ import pathlib, time, rnncodec.cli
 whole = pathlib.Path.write_bytes
 def half(path, content):
     whole(path, content[: len(content) // 2])
-    print("writing", flush=True)
     time.sleep(600)
 pathlib.Path.write_bytes = half
 if __name__ == "__main__":
@@ -375,17 +376,30 @@ if __name__ == "__main__":
 """)
     images = [odd_images["odd"], odd_images["grey"]][:jobs]
     arguments = ["compress", *images, "-o", f"{tmp_path}/out/", "--model", tiny_weights, "--jobs", jobs]
-    command = [sys.executable, slow_disk, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        for _ in images:
-            assert process.stdout.readline() == b"writing\n"
-        assert len(list((tmp_path / "out").iterdir())) == jobs
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=60)  # until all processes that could write to its output have ended
-    assert process.returncode == 128 + number
-    assert errors.decode().splitlines()[-1] == f"interrupted by {number.name}; finished files are kept"
+    command = Command(slow_disk, *arguments, environment=os.environ)
+    until(lambda: len(list((tmp_path / "out").glob("*"))) == jobs)
+    os.kill(command.pid, number)
+    done = command.wait(60)
+    until(lambda: not has_members(command.pid))
+    assert done.returncode == 128 + number
+    assert done.stderr.splitlines()[-1] == f"interrupted by {number.name}; finished files are kept"
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def has_members(group: int) -> bool:
+    """Whether there is a process of this group."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_help_gives_examples() -> None:
