@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,22 @@ from tests.forks import behave_as_python, fork_what_starts_python
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.preloaded"])
+ADDRESS = "RNNCODEC_TESTS_SERVER"  # the variable that names the socket of a shared server
+
+
+def share_server() -> None:
+    """Start the server for the processes that this one starts: those of pytest-xdist."""
+    forkserver.ensure_running()
+    os.environ[ADDRESS] = forkserver._forkserver._forkserver_address  # type: ignore[attr-defined]
+
+
+def use_shared_server() -> None:
+    """Use the server of the process that has started this one, if it shares one."""
+    if ADDRESS in os.environ:
+        server = forkserver._forkserver  # type: ignore[attr-defined]
+        server._forkserver_address = os.environ.pop(ADDRESS)
+        server._forkserver_alive_fd = os.pipe()[1]  # with the true one the server ends when nobody has it any more
+        server.ensure_running = resource_tracker.ensure_running
 
 
 class Command:

@@ -19,7 +19,7 @@ SHORT = """\
 STEPS = 2
 OPTIONS = [
     "experiment=quickstart", "trainer.max_steps=1", "model.width=0.03", "iterations=2", "data.batch_size=1",
-    "data.val_photos=1", "data.val_crop=176", "callbacks.evaluation.photos=1",
+    "data.val_photos=1", "data.val_crop=176", "callbacks.evaluation.photos=1", "logger=csv",
 ]
 """
 
