@@ -7,8 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
@@ -25,6 +23,7 @@ from rnncodec.errors import InputError, OutputError
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import srgb_profile
 from tests.commands import Command
+from tests.waiting import wait_for
 
 
 def run(*arguments: object, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -377,20 +376,13 @@ if __name__ == "__main__":
     images = [odd_images["odd"], odd_images["grey"]][:jobs]
     arguments = ["compress", *images, "-o", f"{tmp_path}/out/", "--model", tiny_weights, "--jobs", jobs]
     command = Command(slow_disk, *arguments, environment=os.environ)
-    until(lambda: len(list((tmp_path / "out").glob("*"))) == jobs)
+    wait_for(lambda: sum(path.stat().st_size > 0 for path in (tmp_path / "out").glob("*")) == jobs, 60)
     os.kill(command.pid, number)
     done = command.wait(60)
-    until(lambda: not has_members(command.pid))
+    wait_for(lambda: not has_members(command.pid), 60)
     assert done.returncode == 128 + number
     assert done.stderr.splitlines()[-1] == f"interrupted by {number.name}; finished files are kept"
     assert list((tmp_path / "out").iterdir()) == []
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def has_members(group: int) -> bool:

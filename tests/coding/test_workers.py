@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import as_completed
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from rnncodec.atomic_file import replacing
 from rnncodec.coding.signals import ended_by_signals
 from rnncodec.coding.workers import Workers
+from tests.waiting import wait_for
 
 SECONDS = 60
 PROGRAM = """
@@ -24,13 +24,6 @@ from tests.coding.test_workers import command
 if __name__ == "__main__":
     command(Path(sys.argv[1]))
 """
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def alive(process: int) -> bool:
@@ -81,7 +74,7 @@ def test_a_signal_ends_all_processes_with_one_line_and_nothing_half_written(
         start_new_session=True,
     )
     try:
-        until(lambda: len(list(tmp_path.glob(f"{state}-*"))) == 2)
+        wait_for(lambda: len(list(tmp_path.glob(f"{state}-*"))) == 2, SECONDS)
         (os.killpg if to_all else os.kill)(process.pid, number)
         _, printed = process.communicate(timeout=SECONDS)
     finally:
@@ -91,4 +84,4 @@ def test_a_signal_ends_all_processes_with_one_line_and_nothing_half_written(
     assert not list(tmp_path.glob("*output*"))
     assert (tmp_path / "finished").exists() == (state == "writing")
     workers = [int(path.name.rpartition("-")[2]) for path in tmp_path.glob("*ing-*")]
-    until(lambda: not any(map(alive, workers)))
+    wait_for(lambda: not any(map(alive, workers)), SECONDS)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from rnncodec.training.run.outcome import read_result
 from tests.commands import Command
 from tests.training import slurm
 from tests.training.test_runs import ROOT, TINY, Trainer, assert_equal_weights
+from tests.waiting import wait_for
 
 SWEPT = [
     *TINY,
@@ -44,13 +45,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, shards_dir: Path) -> Path
 @pytest.fixture
 def train(tmp_path: Path, shards_dir: Path) -> Trainer:
     return Trainer(tmp_path, shards_dir)
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 240) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
 
 
 def seeded() -> random.Random:

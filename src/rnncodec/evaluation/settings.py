@@ -6,6 +6,7 @@ from statistics import fmean
 
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.sources import Series, Source, known_differences
+from rnncodec.terminal import counted
 from rnncodec.training.run.options import SEEDS
 
 MOST_OPTIONS = 3  # that a legend names
@@ -25,7 +26,7 @@ class Setting:
         if not more:
             return first
         if not self.options:
-            return f"mean of {first} and {more} more seed{'s' if more > 1 else ''}"
+            return f"mean of {first} and {counted(more, 'more seed')}"
         return f"{self.options}, mean of {more + 1} seeds"
 
     @property

@@ -7,6 +7,7 @@ from pathlib import Path
 from rnncodec.errors import DataError
 from rnncodec.pictures.pixels import is_image_name
 from rnncodec.pictures.plugins import plugin_for_name
+from rnncodec.terminal import counted
 
 
 def files_below(folder: Path, on_error: Callable[[Path, str], None]) -> list[Path]:
@@ -52,7 +53,7 @@ def find_images(folder: Path, on_left_out: Callable[[str], None] = lambda line: 
     folders = [path for path in entries if path.is_dir()]
     images = [path for path in entries if is_image_name(path) and path not in folders]
     if folders:
-        on_left_out(f"{len(folders):,} folder{'s' if len(folders) > 1 else ''}, such as {folders[0]}")
+        on_left_out(f"{counted(len(folders), 'folder')}, such as {folders[0]}")
     for line in left_out(path for path in entries if path not in folders and path not in images):
         on_left_out(line)
     if not images:
@@ -69,7 +70,8 @@ def left_out(paths: Iterable[Path]) -> list[str]:
             by_ending.setdefault(path.suffix.lower(), []).append(path)
     lines = []
     for ending, some in sorted(by_ending.items()):
-        counted = f"{len(some):,} {ending or 'other'} file{'s' if len(some) > 1 else ''}, such as {some[0]}"
+        kind = f"{ending or 'other'} file"
+        line = f"{counted(len(some), kind)}, such as {some[0]}"
         plugin = plugin_for_name(ending)
-        lines.append(f"{counted}; to read {ending} files: {plugin}" if plugin else counted)
+        lines.append(f"{line}; to read {ending} files: {plugin}" if plugin else line)
     return lines
