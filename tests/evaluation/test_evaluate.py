@@ -363,13 +363,13 @@ def test_area_and_rates_are_logged_under_the_names_that_runs_are_compared_by(res
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_several_models_make_one_table_and_one_report_and_the_broken_one_is_named(
-    evaluate: Evaluate, tiny_weights: Path, context_weights: Path, tmp_path: Path, launcher: str
+    evaluate: Evaluate, tiny_weights: Path, context_weights: Path, images: Path, tmp_path: Path, launcher: str
 ) -> None:
     sweep = tmp_path / "sweep"
-    models = f"model={tiny_weights},nothing,{context_weights}"
-    done = evaluate(
-        "-m", models, "iterations=1", "baselines=[jpeg]", f"hydra/launcher={launcher}", f"hydra.sweep.dir={sweep}"
-    )
+    networks = f"model={tiny_weights},nothing,{context_weights}"
+    (images / "photo-1.png").unlink()
+    short = ["iterations=1", "baselines=[jpeg]"]
+    done = evaluate("-m", networks, *short, f"hydra/launcher={launcher}", f"hydra.sweep.dir={sweep}")
     assert done.returncode != 0
     assert "1 of 3 models were not measured" in done.stderr
     assert "nothing: neither a weights file nor a released model" in done.stderr

@@ -1,12 +1,12 @@
 """What the fuzzer has found once, and a few files of its kind, without it."""
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from tests.commands import Command
 from tests.fuzz.kinds import KINDS, use
 from tests.fuzz.seeds import make_seeds
 
@@ -19,8 +19,8 @@ def seeds(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_files_that_found_something_end_in_a_sentence_in_time_and_memory(seeds: Path) -> None:
-    command = [sys.executable, "-m", "tests.fuzz.replay", Path(__file__).parent / "corpus", seeds]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    corpus = Path(__file__).parent / "corpus"
+    done = Command("-m", "tests.fuzz.replay", corpus, seeds, environment=os.environ).wait(280)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stdout.startswith("0 files")
 
