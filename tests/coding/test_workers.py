@@ -46,7 +46,11 @@ def write_slowly(folder: Path, number: int) -> None:
     with replacing(folder / f"output-{number}") as temporary:
         temporary.write_text("half")
         (folder / f"writing-{os.getpid()}").touch()
-        time.sleep(SECONDS)
+        try:
+            time.sleep(SECONDS)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # as the pool does when it sees that the other process has ended
+            (folder / f"removing-{os.getpid()}").touch()
 
 
 def command(folder: Path) -> None:
@@ -82,6 +86,7 @@ def test_a_signal_ends_all_processes_with_one_line_and_nothing_half_written(
     assert process.returncode == 128 + number
     assert printed == f"interrupted by {number.name}; finished files are kept\n"
     assert not list(tmp_path.glob("*output*"))
+    assert state == "loading" or len(list(tmp_path.glob("removing-*"))) == 2
     assert (tmp_path / "finished").exists() == (state == "writing")
     workers = [int(path.name.rpartition("-")[2]) for path in tmp_path.glob("*ing-*")]
     wait_for(lambda: not any(map(alive, workers)), SECONDS)

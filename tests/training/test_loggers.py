@@ -40,6 +40,7 @@ def test_a_name_that_is_looked_up_for_minutes_does_not_hold_up_the_run(
 ) -> None:
     def hang(*_: Any, **__: Any) -> None:
         time.sleep(60)
+        raise OSError
 
     monkeypatch.setattr(loggers, "PATIENCE", 0.1)
     monkeypatch.setattr(socket, "getaddrinfo", hang)

@@ -79,6 +79,9 @@ def _prepare(prepare: Callable[..., object], arguments: tuple[Any, ...]) -> None
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    """Ends a worker, which removes what it has half written. A second signal does not disturb this: the pool sends one
+    too, once it sees that another worker has ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
