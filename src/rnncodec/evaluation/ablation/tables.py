@@ -10,7 +10,7 @@ import numpy as np
 from rnncodec.evaluation.ablation.runs import Run
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.settings import mean_of_curves, method
-from rnncodec.evaluation.summary import ABSENT, TARGETS, Summary, markdown, summarize
+from rnncodec.evaluation.summary import ABSENT, TARGETS, markdown, summarize
 from rnncodec.training.run.options import differences
 
 EQUAL = 0.1  # networks whose operations lie no farther apart than this are compared at equal operations
@@ -87,6 +87,8 @@ class Comparison:
             *(f"bpp at {target:.2f}" for target in TARGETS),
             "BD-rate, MS-SSIM (%)",
             "BD-rate, PSNR (%)",
+            "last MS-SSIM",
+            "last PSNR (dB)",
             *costs,
         ]
         values = zip(*self.options.values(), strict=True)
@@ -112,19 +114,23 @@ class Comparison:
 def cells(setting: Setting, baseline: Curve | None, curve_of: CurveOf, costs: Costs) -> list[str]:
     """The number of seeds with a curve, what the curves give, and what the networks cost."""
     curves = [curve for run in setting.runs if (curve := curve_of(run))]
-    rows = np.array([figures(summarize(curve, baseline)) for curve in curves], dtype=float)  # None becomes NaN
+    rows = np.array([figures(curve, baseline) for curve in curves], dtype=float)  # None becomes NaN
     rates = [spread(column, *style) for column, style in zip(rows.T, STYLES, strict=True)] if curves else []
     spent = [spread(np.array([value(run) for run in setting.runs]), decimals) for decimals, value in costs.values()]
     return [str(len(curves)), *(rates or [ABSENT] * len(STYLES)), *spent]
 
 
-def figures(summary: Summary) -> list[float | None]:
-    """The rates and the BD-rates of a summary."""
+def figures(curve: Curve, baseline: Curve | None) -> list[float | None]:
+    """The rates of a curve, its BD-rates, which say nothing of qualities that it does not reach, and the qualities of
+    its last iteration."""
+    summary = summarize(curve, baseline)
     bd_rates = (summary.bd_ms_ssim, summary.bd_psnr)
-    return [*summary.rates, *(bd_rate.percent if bd_rate else None for bd_rate in bd_rates)]
+    last = (curve.results[metric][-1] for metric in ("ms-ssim-rgb", "psnr-rgb"))
+    return [*summary.rates, *(bd_rate.percent if bd_rate else None for bd_rate in bd_rates), *last]
 
 
-STYLES = [*[(3, "")] * len(TARGETS), (1, "+"), (1, "+")]  # the decimals and the sign of each of the figures
+# The decimals and the sign of each of the figures.
+STYLES = [*[(3, "")] * len(TARGETS), (1, "+"), (1, "+"), (4, ""), (2, "")]
 
 
 def spread(values: np.ndarray, decimals: int, sign: str = "") -> str:
