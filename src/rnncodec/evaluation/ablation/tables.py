@@ -3,14 +3,15 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from rnncodec.evaluation.ablation.runs import Run
 from rnncodec.evaluation.curves import Curve
+from rnncodec.evaluation.rate_distortion import bd_rate, rate_at
 from rnncodec.evaluation.settings import mean_of_curves, method
-from rnncodec.evaluation.summary import ABSENT, TARGETS, markdown, summarize
+from rnncodec.evaluation.summary import ABSENT, TARGETS, markdown
 from rnncodec.training.run.options import differences
 
 EQUAL = 0.1  # networks whose operations lie no farther apart than this are compared at equal operations
@@ -24,6 +25,38 @@ COSTS: Costs = {
     "parameters (M)": (2, lambda run: run.cost.parameters / 1e6),
     "CPU seconds": (0, lambda run: run.cpu_seconds),
 }
+
+
+def rate(curve: Curve, baseline: Curve | None, target: float) -> float | None:
+    """The bits per pixel at which ``curve`` reaches the MS-SSIM ``target``; None if it does not."""
+    return rate_at(curve.points("ms-ssim-rgb"), target)
+
+
+def percent(curve: Curve, baseline: Curve | None, metric: str) -> float | None:
+    """The BD-rate of ``curve``; None without a ``baseline``, or where the curves cover no quality together."""
+    found = bd_rate(baseline.points(metric), curve.points(metric)) if baseline else None
+    return found.percent if found else None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of what curves give: its ``heading``, the ``value`` of a curve against the baseline, and how it is
+    written."""
+
+    heading: str
+    decimals: int
+    value: Callable[[Curve, Curve | None], float | None]
+    sign: str = ""
+
+
+# The last qualities are there because a BD-rate says nothing of those that one of the curves does not reach.
+COLUMNS = [
+    *(Column(f"bpp at {target:.2f}", 3, partial(rate, target=target)) for target in TARGETS),
+    Column("BD-rate, MS-SSIM (%)", 1, partial(percent, metric="ms-ssim-rgb"), "+"),
+    Column("BD-rate, PSNR (%)", 1, partial(percent, metric="psnr-rgb"), "+"),
+    Column("last MS-SSIM", 4, lambda curve, _: curve.results["ms-ssim-rgb"][-1]),
+    Column("last PSNR (dB)", 2, lambda curve, _: curve.results["psnr-rgb"][-1]),
+]
 
 
 @dataclass(frozen=True)
@@ -84,11 +117,7 @@ class Comparison:
         headings = [
             *self.options,
             "seeds",
-            *(f"bpp at {target:.2f}" for target in TARGETS),
-            "BD-rate, MS-SSIM (%)",
-            "BD-rate, PSNR (%)",
-            "last MS-SSIM",
-            "last PSNR (dB)",
+            *(column.heading for column in COLUMNS),
             *costs,
         ]
         values = zip(*self.options.values(), strict=True)
@@ -114,28 +143,17 @@ class Comparison:
 def cells(setting: Setting, baseline: Curve | None, curve_of: CurveOf, costs: Costs) -> list[str]:
     """The number of seeds with a curve, what the curves give, and what the networks cost."""
     curves = [curve for run in setting.runs if (curve := curve_of(run))]
-    rows = np.array([figures(curve, baseline) for curve in curves], dtype=float)  # None becomes NaN
-    rates = [spread(column, *style) for column, style in zip(rows.T, STYLES, strict=True)] if curves else []
+    found = [
+        spread(np.array([column.value(curve, baseline) for curve in curves], dtype=float), column.decimals, column.sign)
+        for column in COLUMNS  # None becomes NaN
+    ]
     spent = [spread(np.array([value(run) for run in setting.runs]), decimals) for decimals, value in costs.values()]
-    return [str(len(curves)), *(rates or [ABSENT] * len(STYLES)), *spent]
-
-
-def figures(curve: Curve, baseline: Curve | None) -> list[float | None]:
-    """The rates of a curve, its BD-rates, which say nothing of qualities that it does not reach, and the qualities of
-    its last iteration."""
-    summary = summarize(curve, baseline)
-    bd_rates = (summary.bd_ms_ssim, summary.bd_psnr)
-    last = (curve.results[metric][-1] for metric in ("ms-ssim-rgb", "psnr-rgb"))
-    return [*summary.rates, *(bd_rate.percent if bd_rate else None for bd_rate in bd_rates), *last]
-
-
-# The decimals and the sign of each of the figures.
-STYLES = [*[(3, "")] * len(TARGETS), (1, "+"), (1, "+"), (4, ""), (2, "")]
+    return [str(len(curves)), *found, *spent]
 
 
 def spread(values: np.ndarray, decimals: int, sign: str = "") -> str:
-    """The mean of the values, ± half their range; ABSENT if a run has no value."""
-    if np.isnan(values).any():
+    """The mean of the values, ± half their range; ABSENT if there is none, or a run has none."""
+    if not len(values) or np.isnan(values).any():
         return ABSENT
     mean = f"{values.mean():{sign}.{decimals}f}"
     return f"{mean} ± {np.ptp(values) / 2:.{decimals}f}" if np.ptp(values) > 0 else mean
