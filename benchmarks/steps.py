@@ -7,13 +7,18 @@ The patches are random, so that no photos are needed.
 """
 
 import argparse
+import logging
 import time
+from collections.abc import Callable, Sequence
 
 import lightning as L
 import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.progress import track
 
 from benchmarks.training import composed
 from rnncodec.evaluation.summary import markdown
+from rnncodec.terminal import log
 from rnncodec.training.build import build_codec_module
 
 # Of experiment=light: what an iteration costs, and each part of its recipe.
@@ -24,24 +29,35 @@ VARIANTS = (
 )  # fmt: skip
 
 
-def cpu_seconds(overrides: list[str], repeats: int) -> float:
-    """The fewest CPU seconds of a step at the end of training, of ``repeats`` after one that is not counted."""
-    config = composed([*overrides, "compile=false", "trainer.precision=32-true"])
-    module = build_codec_module(config)
+def step_of(config: DictConfig) -> Callable[[], None]:
+    """A step at the end of the training that ``config`` describes, on random patches, in float32."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    module = build_codec_module(OmegaConf.merge(config, {"compile": False, "trainer": {"precision": "32-true"}}))
     module._trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=1)
     module.log = module.log_dict = lambda *_, **__: None  # type: ignore[assignment, method-assign]
     optimizer = module.optimizer(module.parameters())
     factor = config.data.growth[-1]
     side, count = factor * config.data.patch_size, config.data.batch_size // factor**2
     images = torch.rand(count, 3, side, side).to(memory_format=torch.channels_last)
-    taken = []
-    for _ in range(repeats + 1):
-        started = time.process_time()
+
+    def step() -> None:
         module.training_step(images, 0).backward()
         optimizer.step()
         optimizer.zero_grad()
-        taken.append(time.process_time() - started)
-    return min(taken[1:])
+
+    return step
+
+
+def cpu_seconds(steps: Sequence[Callable[[], None]], repeats: int) -> list[float]:
+    """The fewest CPU seconds of each of ``steps``, of ``repeats`` after one that is not counted. They take turns,
+    because the speed of a machine changes from minute to minute."""
+    taken: list[list[float]] = [[] for _ in steps]
+    for _ in track(range(repeats + 1), "steps, in turns", console=log):
+        for step, own in zip(steps, taken, strict=True):
+            started = time.process_time()
+            step()
+            own.append(time.process_time() - started)
+    return [min(own[1:]) for own in taken]
 
 
 def main() -> None:
@@ -51,10 +67,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="steps of which the fastest counts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for variant in arguments.variant or VARIANTS:
-        taken = cpu_seconds([*arguments.options, *variant.split()], arguments.repeats)
-        rows.append([f"`{variant}`", f"{taken:.2f}"])
+    variants = arguments.variant or VARIANTS
+    steps = [step_of(composed([*arguments.options, *variant.split()])) for variant in variants]
+    taken = cpu_seconds(steps, arguments.repeats)
+    rows = [[f"`{variant}`", f"{seconds:.2f}"] for variant, seconds in zip(variants, taken, strict=True)]
     print(markdown(["a step of", "CPU seconds"], rows))
 
 

@@ -157,6 +157,30 @@ def test_validations_are_compared_at_equal_cpu_seconds(sweep: Path) -> None:
     assert lstm[2:5] == ["–"] * 3  # its first validation, where MS-SSIM ends at 0.88
 
 
+def test_cpu_seconds_of_steps_measured_in_turns_replace_those_of_training(sweep: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "step_seconds.json"
+    taken.write_text(json.dumps({"sweep/0-gru": 0.5, "sweep/10-lstm": 0.4}))
+    page = tmp_path / "page.md"
+    asked = ["ablation", str(sweep), "-o", str(page), "--step-seconds", str(taken)]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    text = page.read_text()
+    headings, gru, lstm = rows(text)
+    assert gru[headings.index("CPU seconds")] == f"{STEPS * 0.5:.0f}"
+    assert lstm[headings.index("CPU seconds")] == f"{STEPS * 0.4:.0f}"
+    headings, gru, lstm = rows(text.split("In training, after 80 CPU seconds")[1])
+    assert (gru[-1], lstm[-1]) == ("160", "200")
+    before = page.read_bytes()
+    for content, error in (
+        ('{"sweep/0-gru": 1.0}', "lacks sweep/10-lstm:"),
+        ('{"a": "b"}', "must map runs to seconds"),
+    ):
+        taken.write_text(content)
+        done = CliRunner().invoke(app, asked)
+        assert isinstance(done.exception, DataError)
+        assert error in str(done.exception)
+        assert page.read_bytes() == before
+
+
 def test_networks_that_are_not_equally_large_are_named(sweep: Path) -> None:
     first, second = (cost(network(cell)) for cell in WIDTHS)
     counts = [ITERATIONS * (each.encoder + each.decoder) for each in (first, second)]

@@ -125,6 +125,14 @@ def ablation(
         str | None,
         typer.Option(metavar="NAME", help="The run that other groups start from: a row of their tables, too."),
     ] = None,
+    step_seconds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The CPU seconds of a step of each run, as benchmarks.step_seconds writes them. Default: those of "
+            "training, which depend on the machine and on its other work.",
+        ),
+    ] = None,
 ) -> None:
     """Compare the finished runs of sweeps in a Markdown document: tables at equal steps and at equal CPU seconds, and
     figures.
@@ -141,8 +149,9 @@ def ablation(
     """
     with extra("evaluate"):
         from rnncodec.evaluation.ablation.page import FIGURES, ablations, insert
+        from rnncodec.evaluation.ablation.runs import read_step_seconds
 
-        page = ablations(sweeps, against, base)
+        page = ablations(sweeps, against, base, read_step_seconds(step_seconds) if step_seconds else None)
         document = output.read_text() if output.exists() else "# Ablations\n"
         document = insert(page.texts, document)
         for name, draw in page.figures.items():

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from rnncodec.errors import DataError
 from rnncodec.evaluation.ablation.figure import draw
-from rnncodec.evaluation.ablation.runs import Run, Sweep, Unfinished, check_seeds, read_sweep
+from rnncodec.evaluation.ablation.runs import (
+    Run,
+    StepSeconds,
+    Sweep,
+    Unfinished,
+    check_seeds,
+    read_sweep,
+    with_step_seconds,
+)
 from rnncodec.evaluation.ablation.tables import COSTS, Comparison, Setting, equal_seconds, settings
 from rnncodec.evaluation.curves import Curve
 
@@ -42,7 +50,12 @@ class Page:
     figures: dict[str, Callable[[Path], None]]
 
 
-def ablations(sweeps: Sequence[Path], against: str | None = None, base: str | None = None) -> Page:
+def ablations(
+    sweeps: Sequence[Path],
+    against: str | None = None,
+    base: str | None = None,
+    step_seconds: StepSeconds | None = None,
+) -> Page:
     """The page of the runs in ``sweeps``, the folders of multiruns.
 
     Args:
@@ -50,12 +63,14 @@ def ablations(sweeps: Sequence[Path], against: str | None = None, base: str | No
             finished setting of each group.
         base: the name of the run that the options of the other groups were changed from. It is a row of their tables,
             too, with its other seeds.
+        step_seconds: see `with_step_seconds`.
 
     Raises:
         DataError: a folder is not that of a multirun, two runs of a group have the same options and the same seed,
-        several settings have one of the names, or no run has it.
+        several settings have one of the names, or no run has it, or ``step_seconds`` lack a setting.
     """
-    groups = grouped([read_sweep(sweep) for sweep in sweeps])
+    read = [read_sweep(sweep) for sweep in sweeps]
+    groups = grouped(with_step_seconds(read, step_seconds) if step_seconds else read)
     anchor, start = (find(groups, name) if name else None for name in (against, base))
     page = Page({}, {})
     for group in groups:

@@ -1,9 +1,10 @@
 """The runs of sweeps, read from the files in their folders."""
 
+import json
 import math
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, takewhile
 from pathlib import Path
@@ -37,14 +38,16 @@ OF_A_MACHINE = ("hydra.mode=", "hydra.sweep.dir=", EXCLUDED)  # options that nob
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its ``name``, the ``group`` of its sweep, its ``options``, flat, and the ``choices`` of files in
-    ``conf/``; the ``steps`` that it took, its ``iterations``, and the ``cost`` of its network.
+    """A finished run: its ``job`` (see `job_name`), its ``name``, the ``group`` of its sweep, its ``options``, flat,
+    and the ``choices`` of files in ``conf/``; the ``steps`` that it took, its ``iterations``, and the ``cost`` of its
+    network.
 
     ``evaluations`` are of real files, by the name of the photos. ``seconds`` ``[V]`` are the CPU seconds of training at
     each validation, ``validated`` ``[V]`` its steps, and ``validations`` ``[V, 3, T]`` the bits per pixel, the MS-SSIM
     and the PSNR of each iteration then. Runs of a version that did not measure CPU seconds have no validations.
     """
 
+    job: str
     name: str
     group: str
     options: dict[str, str]
@@ -116,6 +119,42 @@ class Sweep:
     not_begun: int
 
 
+StepSeconds = Mapping[str, float]  # the CPU seconds of a step of runs, by their `job_name`
+
+
+def read_step_seconds(path: Path) -> StepSeconds:
+    """The seconds that `benchmarks.step_seconds` wrote to ``path``. Raises DataError if these are not in it."""
+    try:
+        found = json.loads(path.read_text())
+        if all(0 < seconds < math.inf for seconds in found.values()):
+            return cast(StepSeconds, found)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        pass
+    raise DataError(f"{path}: not a file of benchmarks.step_seconds: it must map runs to seconds")
+
+
+def job_name(folder: Path) -> str:
+    """The name of the run in ``folder`` among those of all sweeps: ``SWEEP/JOB``."""
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def with_step_seconds(sweeps: Sequence[Sweep], step_seconds: StepSeconds) -> list[Sweep]:
+    """``sweeps`` whose runs have the CPU seconds of their steps by ``step_seconds``, in place of those that were
+    measured in training. Runs that differ only in the seed have the same.
+
+    Raises:
+        DataError: ``step_seconds`` lack a setting.
+    """
+    runs = [run for sweep in sweeps for run in sweep.finished]
+    taken = {run.setting: step_seconds[run.job] for run in runs if run.job in step_seconds}
+    if lacking := [run.job for run in runs if run.setting not in taken]:
+        raise DataError(f"the file of the seconds of a step lacks {', '.join(lacking)}: measure all runs again")
+    return [
+        replace(sweep, finished=[replace(run, seconds=run.validated * taken[run.setting]) for run in sweep.finished])
+        for sweep in sweeps
+    ]
+
+
 def read_sweep(folder: Path) -> Sweep:
     """The runs in the folder of a multirun. Raises DataError if ``folder`` is none, or holds no run."""
     if not (folder / SWEEP).is_file():
@@ -171,6 +210,7 @@ def read_run(folder: Path) -> Run | Unfinished:
     network = network_config(folder)
     seconds, validated, validations = in_training(history, network.bits / STRIDE**2)
     return Run(
+        job_name(folder),
         name,
         group,
         from_folders(folder, None).options,

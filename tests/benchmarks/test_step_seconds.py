@@ -1,0 +1,26 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import step_seconds
+from benchmarks.training import composed
+from rnncodec.training.run.saved_config import save_config
+
+TINY = ["model.width=0.03", "data.batch_size=2", "compile=false"]
+
+
+def test_runs_are_measured_by_their_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {"0-few": ["iterations=1"], "1-few": ["iterations=1", "seed=1"], "2-many": ["iterations=6"]}
+    for name, options in runs.items():
+        save_config(composed([*TINY, *options]), tmp_path / "sweep" / name)
+    output = tmp_path / "step_seconds.json"
+    monkeypatch.setattr(sys, "argv", ["", str(tmp_path / "sweep"), "-o", str(output), "--repeats", "2"])
+    step_seconds.main()
+    taken = json.loads(output.read_text())
+    assert list(taken) == [f"sweep/{name}" for name in runs]
+    assert taken["sweep/0-few"] == taken["sweep/1-few"] < taken["sweep/2-many"]
+    assert capsys.readouterr().out.count("| sweep/") == 2
