@@ -155,7 +155,7 @@ def spread(values: np.ndarray, decimals: int, sign: str = "") -> str:
     """The mean of the values, ± half their range; ABSENT if there is none, or a run has none."""
     if not len(values) or np.isnan(values).any():
         return ABSENT
-    mean = f"{values.mean():{sign}.{decimals}f}"
+    mean = f"{round(values.mean(), decimals) + 0.0:{sign}.{decimals}f}"  # + 0.0: no "-0.0"
     return f"{mean} ± {np.ptp(values) / 2:.{decimals}f}" if np.ptp(values) > 0 else mean
 
 
