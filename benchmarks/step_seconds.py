@@ -14,7 +14,7 @@ import torch
 from benchmarks.steps import cpu_seconds, step_of
 from rnncodec.atomic_file import replacing
 from rnncodec.evaluation.ablation.runs import job_name
-from rnncodec.evaluation.settings import method
+from rnncodec.evaluation.settings import setting_key
 from rnncodec.evaluation.sources import from_folders
 from rnncodec.evaluation.summary import markdown
 from rnncodec.training.launch.sweep import holds_run, jobs
@@ -25,7 +25,7 @@ def settings(sweeps: list[Path]) -> list[list[Path]]:
     """The folders of the runs of each setting."""
     found: dict[frozenset[tuple[str, str]], list[Path]] = {}
     for run in (job for sweep in sweeps for job in jobs(sweep) if holds_run(job)):
-        found.setdefault(frozenset(method(from_folders(run, None).options).items()), []).append(run)
+        found.setdefault(setting_key(from_folders(run, None).options), []).append(run)
     return list(found.values())
 
 
@@ -36,7 +36,10 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10, help="steps of which the fastest counts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = settings([sweep for sweep in arguments.sweeps if sweep.is_dir()])
+    for sweep in arguments.sweeps:
+        if not sweep.is_dir():
+            parser.error(f"{sweep} is not a folder")
+    found = settings(arguments.sweeps)
     if not found:
         parser.error(f"there is no run in {', '.join(map(str, arguments.sweeps))}")
     configs = [load_config(runs[0]) for runs in found]
@@ -44,9 +47,8 @@ def main() -> None:
         if config.curriculum:
             parser.error(f"{config.folder} has a curriculum: its steps are of several lengths")
     taken = cpu_seconds([step_of(config) for config in configs], arguments.repeats)
-    first = taken[0]
     rows = [
-        [job_name(runs[0]), f"{seconds:.3f}", f"{seconds / first:.3f}"]
+        [job_name(runs[0]), f"{seconds:.3f}", f"{seconds / taken[0]:.3f}"]
         for runs, seconds in zip(found, taken, strict=True)
     ]
     print(markdown(["a step of", "CPU seconds", "against the first"], rows))

@@ -99,6 +99,11 @@ def method(options: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def setting_key(options: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """What runs share that differ only in the seed: their `method`."""
+    return frozenset(method(options).items())
+
+
 def photos(source: Source) -> frozenset[str]:
     """The hashes of the photos that a source was measured on."""
     return frozenset(source.evaluation.about.images.values() if source.evaluation else ())

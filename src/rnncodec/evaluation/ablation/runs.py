@@ -1,6 +1,5 @@
 """The runs of sweeps, read from the files in their folders."""
 
-import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,8 +18,9 @@ from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.photo_set import set_hash
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
-from rnncodec.evaluation.settings import method
+from rnncodec.evaluation.settings import setting_key
 from rnncodec.evaluation.sources import finite_history, from_folders, read_options, texts
+from rnncodec.fileformat.json_input import read_json
 from rnncodec.network.codec import STRIDE
 from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
@@ -63,7 +63,7 @@ class Run:
     @cached_property
     def setting(self) -> frozenset[tuple[str, str]]:
         """What the run shares with runs that differ only in the seed."""
-        return frozenset(method(self.options).items())
+        return setting_key(self.options)
 
     @property
     def seed(self) -> str:
@@ -123,12 +123,13 @@ StepSeconds = Mapping[str, float]  # the CPU seconds of a step of runs, by their
 
 
 def read_step_seconds(path: Path) -> StepSeconds:
-    """The seconds that `benchmarks.step_seconds` wrote to ``path``. Raises DataError if these are not in it."""
+    """The seconds that `benchmarks.step_seconds` wrote to ``path``. Raises DataError if these are not in it, and
+    OSError if it cannot be read."""
     try:
-        found = json.loads(path.read_text())
+        found = read_json(path)
         if all(0 < seconds < math.inf for seconds in found.values()):
             return cast(StepSeconds, found)
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError):
         pass
     raise DataError(f"{path}: not a file of benchmarks.step_seconds: it must map runs to seconds")
 
