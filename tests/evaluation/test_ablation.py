@@ -233,7 +233,7 @@ def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_pa
 def test_runs_that_no_sweep_names_are_the_group_sweep(sweep: Path) -> None:
     for path in sweep.glob("*/config.yaml"):
         path.write_text(path.read_text().replace("group: cells", "group: null"))
-    assert set(ablations([sweep], None, None).texts) == {"sweep"}
+    assert set(ablations([sweep]).texts) == {"sweep"}
 
 
 def test_the_base_is_a_row_of_the_other_groups_and_chosen_files_stand_for_their_options(
@@ -246,11 +246,24 @@ def test_the_base_is_a_row_of_the_other_groups_and_chosen_files_stand_for_their_
     write_multirun(tmp_path / "losses", ["loss=l1,mix"])
     for job in sweep.glob("*/config.yaml"):
         job.write_text(job.read_text() + "loss: {_target_: my.Loss}\n")
-    text = ablations([sweep, tmp_path / "losses"], base="gru-1", against="lstm-0").texts["losses"]
+    text = ablations([sweep, tmp_path / "losses"], bases=["gru-1"], against="lstm-0").texts["losses"]
     assert "BD-rates are against lstm-0." in text
     headings, *settings = rows(text)
     assert headings[:3] == ["loss", "iterations", "seeds"]
     assert [row[:3] for row in settings] == [["–", "4", "2"], ["l1", "4", "1"], ["mix", "3", "0"]]
+
+
+def test_each_group_has_the_row_of_the_nearest_base_before_its_own(sweep: Path, tmp_path: Path) -> None:
+    for group, options in {"precision": {"precision": 16}, "width": {"precision": 16, "width": 2}}.items():
+        write_run(tmp_path / group / "0-run", f"{group}-0", 0.9, 90, group=group, **options)
+        write_multirun(tmp_path / group, [])
+    sweeps = [sweep, tmp_path / "precision", tmp_path / "width"]
+    texts = ablations(sweeps, bases=["gru-0", "precision-0"]).texts
+    assert {group: [row[0] for row in rows(text)] for group, text in texts.items()} == {
+        "cells": ["model", "residual_gru", "lstm"],
+        "precision": ["precision", "–", "16"],
+        "width": ["width", "–", "2"],
+    }
 
 
 def test_names_of_no_run_and_of_several_settings_are_refused(sweep: Path) -> None:
@@ -258,7 +271,7 @@ def test_names_of_no_run_and_of_several_settings_are_refused(sweep: Path) -> Non
         ablations([sweep], against="other")
     write_run(sweep / "4-lstm", "gru-0", 0.9, 200, cell="lstm", seed=5)
     with pytest.raises(DataError, match="2 different runs are named gru-0"):
-        ablations([sweep], base="gru-0")
+        ablations([sweep], bases=["gru-0"])
 
 
 def test_the_command_keeps_prose_and_writes_the_same_bytes_again(sweep: Path, tmp_path: Path) -> None:

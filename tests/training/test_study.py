@@ -17,6 +17,7 @@ from rnncodec.network.codec import STRIDE
 from rnncodec.network.config import CodecConfig
 from rnncodec.network.cost import cost
 from rnncodec.training.build import build_codec_module
+from rnncodec.training.run.checks import check_options
 
 ROOT = Path(__file__).parents[2]
 CELLS = ("gru", "lstm", "residual_gru", "minimal_gru", "associative_lstm")
@@ -65,6 +66,7 @@ def test_command_lines_of_the_page_train_at_equal_operations_an_iteration(
     options: list[str], those_of_gru: float
 ) -> None:
     config = composed(jobs(options)[-1])
+    check_options(config)
     assert build_codec_module(config).context is not None
     assert config.group is not None
     assert config.iterations * config.model.bits == 8 * 32
@@ -90,4 +92,4 @@ def test_a_bit_weighs_the_same_in_more_or_fewer_iterations() -> None:
         same = [(rate, weights) for rate, weights in rate_weights(options) if rate in base]
         assert len(same) >= 4
         for rate, weights in same:
-            assert weights == pytest.approx(base[rate])
+            assert weights == pytest.approx(base[rate], rel=2e-3)

@@ -121,9 +121,14 @@ def ablation(
             metavar="NAME", help="The run that BD-rates are computed against. Default: the first of each table."
         ),
     ] = None,
-    base: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The run that other groups start from: a row of their tables, too."),
+    bases: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--base",
+            metavar="NAME",
+            help="The run that other groups start from: a row of their tables, too. Can be repeated: a group has the "
+            "row of the run that differs from it in the fewest options.",
+        ),
     ] = None,
     step_seconds: Annotated[
         Path | None,
@@ -151,7 +156,7 @@ def ablation(
         from rnncodec.evaluation.ablation.page import FIGURES, ablations, insert
         from rnncodec.evaluation.ablation.runs import read_step_seconds
 
-        page = ablations(sweeps, against, base, read_step_seconds(step_seconds) if step_seconds else None)
+        page = ablations(sweeps, against, bases or (), read_step_seconds(step_seconds) if step_seconds else None)
         document = output.read_text() if output.exists() else "# Ablations\n"
         document = insert(page.texts, document)
         for name, draw in page.figures.items():

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from rnncodec.errors import DataError
@@ -53,7 +54,7 @@ class Page:
 def ablations(
     sweeps: Sequence[Path],
     against: str | None = None,
-    base: str | None = None,
+    bases: Sequence[str] = (),
     step_seconds: StepSeconds | None = None,
 ) -> Page:
     """The page of the runs in ``sweeps``, the folders of multiruns.
@@ -61,8 +62,7 @@ def ablations(
     Args:
         against: the name of the run that BD-rates are computed against, with its other seeds. None for the first
             finished setting of each group.
-        base: the name of the run that the options of the other groups were changed from. It is a row of their tables,
-            too, with its other seeds.
+        bases: the names of runs that the options of other groups were changed from; see `base_of`.
         step_seconds: see `with_step_seconds`.
 
     Raises:
@@ -71,15 +71,16 @@ def ablations(
     """
     read = [read_sweep(sweep) for sweep in sweeps]
     groups = grouped(with_step_seconds(read, step_seconds) if step_seconds else read)
-    anchor, start = (find(groups, name) if name else None for name in (against, base))
+    anchor = find(groups, against) if against else None
+    starts = [start for base in bases if (start := find(groups, base))]
     page = Page({}, {})
     for group in groups:
-        compared = settings(group.finished)
-        if start and start.first.group != group.name:
-            compared = [start, *(setting for setting in compared if setting.first.setting != start.first.setting)]
         if not group.finished:
             page.texts[group.name] = commands_in_words(group) + progress_in_words(group)
             continue
+        compared = settings(group.finished)
+        if start := base_of(group, starts):
+            compared = [start, *(setting for setting in compared if setting.first.setting != start.first.setting)]
         comparison = Comparison(compared, anchor if against else compared[0])
         page.texts[group.name] = describe(group, comparison, against)
         photos = photo_sets(comparison)
@@ -124,6 +125,14 @@ def find(groups: Sequence[Group], name: str) -> Setting | None:
         names = ", ".join(dict.fromkeys([*(run.name for run in runs), *unfinished]))
         raise DataError(f"no run is named {name}; there are {names}")
     return None
+
+
+def base_of(group: Group, bases: Sequence[Setting]) -> Setting | None:
+    """The one of ``bases`` that is a row of the table of ``group``, too, with all its seeds: the one whose options
+    differ least from those of the group. A base that is a run of the group does not count, nor do those behind it,
+    which were changed from it. None if none is left."""
+    before = takewhile(lambda base: base.first.group != group.name, bases)
+    return min(before, key=lambda base: len(base.first.setting ^ group.finished[0].setting), default=None)
 
 
 def real(run: Run, photos: str) -> Curve | None:
