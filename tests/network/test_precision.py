@@ -1,11 +1,14 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.precision import fastest
+from rnncodec.network.precision import convert, fastest
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.weights.weights_file import load_model
 from tests.fixtures import synthetic_photo
@@ -55,6 +58,17 @@ def test_file_decodes_alike_in_both_precisions(
 def test_network_of_the_caller_keeps_its_precision(tiny_codec: IterativeCodec) -> None:
     TorchCodec(tiny_codec, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in tiny_codec.parameters()} == {torch.float32}
+
+
+def test_convolutions_in_bfloat16_take_a_state_in_float32_as_in_training(tiny_codec: IterativeCodec) -> None:
+    codec = copy.deepcopy(tiny_codec)
+    convert(codec, torch.bfloat16)
+    cells = [cell for network in (codec.encoder, codec.decoder) for cell in network.cells]
+    narrow = [module for cell in cells for module in cell.modules() if isinstance(module, nn.Conv2d)]
+    assert len(narrow) > 4
+    for convolution in narrow:
+        state = torch.zeros(1, convolution.in_channels, 8, 8)
+        assert convolution(state).dtype is torch.bfloat16
 
 
 def test_narrow_picture_is_coded_alike_in_both_precisions(codecs: dict[torch.dtype, TorchCodec]) -> None:

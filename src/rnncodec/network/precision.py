@@ -11,6 +11,7 @@ pixels in both precisions, whichever it was written in. Therefore
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
     for module in _rounded(codec):
         for parameter in module.parameters(recurse=False):
             parameter.data = parameter.data.to(dtype)
+        if isinstance(module, nn.Conv2d) and dtype != torch.float32:
+            module.register_forward_pre_hook(_in_own_precision)
         if isinstance(module, nn.Conv2d) and max(module.stride) > 1:
             module.register_forward_hook(_again_if_narrow)
 
@@ -65,6 +68,14 @@ def round_weights(codec: IterativeCodec) -> None:
     """Round the weights of ``codec`` to values that bfloat16 and float16 both hold."""
     for parameter in codec.parameters():
         parameter.copy_(parameter.bfloat16().half())
+
+
+def _in_own_precision(conv: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The input of a convolution in the precision of its weights. A cell of another package may give it the state in
+    float32: in training, autocast allows that."""
+    assert isinstance(conv, nn.Conv2d)
+    picture, *others = inputs
+    return picture.to(conv.weight.dtype), *others
 
 
 def _again_if_narrow(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
