@@ -126,8 +126,8 @@ def ablation(
         typer.Option(
             "--base",
             metavar="NAME",
-            help="The run that other groups start from: a row of their tables, too. Can be repeated: a group has the "
-            "row of the run that differs from it in the fewest options.",
+            help="The run that other groups start from: a row of their tables, too. Can be repeated, each behind those "
+            "that it was changed from itself: a group has the row of the nearest, which differs in the fewest options.",
         ),
     ] = None,
     step_seconds: Annotated[
