@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 from rnncodec.cli import app
 from rnncodec.errors import DataError
 from rnncodec.evaluation.ablation.page import ablations, insert
+from rnncodec.evaluation.ablation.runs import read_sweep
+from rnncodec.evaluation.ablation.tables import Comparison, settings
 from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.results import About, complete, write_evaluation
 from rnncodec.network.codec import IterativeCodec
@@ -264,6 +266,17 @@ def test_each_group_has_the_row_of_the_nearest_base_before_its_own(sweep: Path, 
         "precision": ["precision", "–", "16"],
         "width": ["width", "–", "2"],
     }
+
+
+def test_curves_are_labelled_by_as_few_options_as_tell_them_apart(sweep: Path) -> None:
+    def labels() -> list[str]:
+        return Comparison(settings(read_sweep(sweep).finished), None).labels
+
+    write_run(sweep / "3-wide", "wide", 1.0, 100, cell="lstm", iterations=3, trainer={"max_steps": 300})
+    (sweep / "10-lstm").rename(sweep / "narrow")  # no folder of a job
+    assert labels() == ["residual_gru", "lstm"]
+    (sweep / "narrow").rename(sweep / "10-lstm")
+    assert labels() == ["residual_gru, 4", "lstm, 3", "lstm, 4"]
 
 
 def test_names_of_no_run_and_of_several_settings_are_refused(sweep: Path) -> None:

@@ -108,8 +108,11 @@ class Comparison:
 
     @property
     def labels(self) -> list[str]:
-        """The values of the options of each setting, in words."""
-        return [", ".join(values) for values in zip(*self.options.values(), strict=True)]
+        """The values of each setting in words, of as many of the first options as tell all settings apart."""
+        values = list(zip(*self.options.values(), strict=True))
+        prefixes = ([row[:count] for row in values] for count in range(1, len(self.options) + 1))
+        apart = next((rows for rows in prefixes if len(set(rows)) == len(rows)), values)
+        return [", ".join(row) for row in apart]
 
     def table(self, curve_of: CurveOf, costs: Costs) -> str:
         """The table of the curves that ``curve_of`` gives, with the columns ``costs`` at its end."""
