@@ -10,6 +10,7 @@ import argparse
 import logging
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import lightning as L
 import torch
@@ -35,9 +36,10 @@ FLOAT32 = "trainer.precision=32-true"  # on every machine, also where bfloat16 w
 def step_of(config: DictConfig) -> Callable[[], None]:
     """A step at the end of the training that ``config`` describes, on random patches, in its precision."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    mixed = resolve_precision(config.trainer.precision, "cpu") == "bf16-mixed"
     module = build_codec_module(OmegaConf.merge(config, {"compile": False}))
-    module._trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_steps=1)
+    precision: Any = resolve_precision(config.trainer.precision, "cpu")
+    trainer = L.Trainer(accelerator="cpu", precision=precision, logger=False, enable_checkpointing=False, max_steps=1)
+    module._trainer = trainer
     module.log = module.log_dict = lambda *_, **__: None  # type: ignore[assignment, method-assign]
     optimizer = module.optimizer(module.parameters())
     factor = config.data.growth[-1]
@@ -45,7 +47,7 @@ def step_of(config: DictConfig) -> Callable[[], None]:
     images = torch.rand(count, 3, side, side).to(memory_format=torch.channels_last)
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        with trainer.precision_plugin.train_step_context():
             loss = module.training_step(images, 0)
         loss.backward()
         optimizer.step()
