@@ -13,10 +13,10 @@ PACKAGE = Path(rnncodec.__file__).parent
 
 # The rooms, from the ground up: each imports only from those before it.
 ROOMS = (
-    "errors", "terminal", "atomic_file", "fileformat", "pictures", "network", "entropy",
+    "errors", "terminal", "cores", "atomic_file", "fileformat", "pictures", "network", "entropy",
     "distortion", "weights", "coding", "api", "pillow", "export", "data", "training", "evaluation", "cli",
 )  # fmt: skip
-WITHOUT_TORCH = ("errors", "terminal", "atomic_file", "fileformat", "pictures", "pillow", "cli")
+WITHOUT_TORCH = ("errors", "terminal", "cores", "atomic_file", "fileformat", "pictures", "pillow", "cli")
 FRAMEWORKS = {"lightning", "hydra", "omegaconf", "wandb", "optuna"}  # only for data, training and evaluation
 
 

@@ -199,11 +199,11 @@ def test_with_a_linear_path_codes_reach_every_pixel_of_their_block_and_no_other(
     torch.manual_seed(0)
     linear_path = LinearPath(bits=8, features=12, side=STRIDE, iterations=2)
     codes, features = torch.ones(1, 8, 2, 3), torch.randn(1, 12, 2, 3)
-    pixels = functional.pixel_shuffle(linear_path(codes, features, 1), STRIDE)
+    pixels = functional.pixel_shuffle(linear_path.patterns(linear_path(codes, features, 1), 1), STRIDE)
     assert pixels.shape == (1, 3, 2 * STRIDE, 3 * STRIDE)
     turned = codes.clone()
     turned[..., 1, 2] = -1.0
-    after = functional.pixel_shuffle(linear_path(turned, features, 1), STRIDE)
+    after = functional.pixel_shuffle(linear_path.patterns(linear_path(turned, features, 1), 1), STRIDE)
     changed = (after != pixels).any(dim=1)[0]
     assert changed[STRIDE:, 2 * STRIDE :].all()
     assert changed.sum() == STRIDE**2

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from rnncodec.network.cells import CELLS
-from rnncodec.network.codec import Decoder, Features, IterativeCodec
+from rnncodec.network.codec import Decoder, IterativeCodec
 from rnncodec.network.last_picture import decode_last
 from rnncodec.network.reconstruction import RECONSTRUCTIONS, Additive
 from tests.defaults import codec_config
@@ -65,13 +65,13 @@ def test_pixels_are_computed_once_where_no_gain_depends_on_them(
 ) -> None:
     codec = small_codec(reconstruction=framework)
     computed = []
-    pixels = Decoder.pixels
+    unfold = Decoder.unfold
 
-    def counted(self: Decoder, features: Features) -> Tensor:
-        computed.append(features)
-        return pixels(self, features)
+    def counted(self: Decoder, cells: Tensor, *weight: Tensor) -> Tensor:
+        computed.append(cells)
+        return unfold(self, cells, *weight)
 
-    monkeypatch.setattr(Decoder, "pixels", counted)
+    monkeypatch.setattr(Decoder, "unfold", counted)
     decode_last(codec, random_codes(codec))
     assert len(computed) == times
 

@@ -98,7 +98,7 @@ def test_the_loop_follows_the_equations_of_the_framework(name: str, normalized: 
         features, encoder_state = codec.encoder(residual, encoder_state)
         agreement = (codec.binarizer(codec.binarizer.project(features, t)) == codes).float().mean()
         features, decoder_state = codec.decoder(codes, decoder_state, t)
-        decoded = codec.decoder.pixels(features)
+        decoded = codec.decoder.pixels(features, t)
         before = 0 if name == "one_shot" else reconstruction
         size = 1.0 if name == "one_shot" else scales[t] / gain
         reconstruction = before + decoded * size

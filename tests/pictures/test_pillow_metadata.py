@@ -106,10 +106,12 @@ def test_metadata_are_written_into_pictures(format_name: str) -> None:
     assert image.info["xmp"] == UPRIGHT_XMP
 
 
-@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "BMP"])
-def test_pictures_without_metadata_are_written_as_before(format_name: str) -> None:
+@pytest.mark.parametrize(
+    ("format_name", "options"), [("JPEG", {"quality": 95}), ("PNG", {"compress_level": 3}), ("BMP", {})]
+)
+def test_pictures_without_metadata_are_written_as_by_pillow(format_name: str, options: dict[str, int]) -> None:
     buffer = io.BytesIO()
-    PICTURE.save(buffer, format_name, quality=95)
+    PICTURE.save(buffer, format_name, **options)
     assert encode(PICTURE, format_name, NO_METADATA) == (buffer.getvalue(), [])
 
 

@@ -13,8 +13,8 @@ from rich.markup import escape
 
 from rnncodec.cli.files import explained, fail, modified, write_output
 from rnncodec.cli.plan import Kind, make_plan
-from rnncodec.coding.cores import available_cores, warn_of_few_cores
 from rnncodec.coding.workers import Workers
+from rnncodec.cores import available_cores, warn_of_few_cores
 from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.terminal import log, printable, progress
 

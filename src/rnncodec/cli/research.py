@@ -12,7 +12,7 @@ from rich.markup import escape
 from rnncodec.cli.app import app
 from rnncodec.cli.files import check_output, write_output
 from rnncodec.cli.options import Overwrite
-from rnncodec.coding.cores import warn_of_few_cores
+from rnncodec.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import counted, log, progress, say_left_out
 

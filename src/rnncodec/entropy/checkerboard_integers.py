@@ -10,6 +10,7 @@ precision, and no convolutions that choose among algorithms.
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from rnncodec.entropy.config import OLDEST, CheckerboardConfig
 from rnncodec.entropy.interface import ONE, Codes, Frequencies, Groups, Indices
 from rnncodec.entropy.order import STAGES, channel_groups, earlier, offsets, stages
+from rnncodec.entropy.parallel import in_parallel
 from rnncodec.errors import ModelError
 from rnncodec.fileformat import bitstream
 
@@ -26,7 +28,7 @@ EXACT = 2**24  # float32 represents all whole numbers up to here
 TOP_LEVEL = 1023  # activations are from 0 to this
 TABLE = 1024  # entries, from logits to frequencies
 TYPES = ("int16", "int32")  # of the tensors: sums of larger numbers could pass for small ones, since they wrap
-BLOCK = 4096  # positions that are computed at a time, so that the memory does not grow with the picture
+BLOCK = 2048  # positions that are computed at a time, so that the memory does not grow with the picture
 
 # For each layer, the tensors that its sums are made of. The sums are divided by 2^shift of the layer.
 LAYERS = (
@@ -180,9 +182,7 @@ class Predictor:
                 continue
             seen = features[stage.places]
             seen += self.bias[number]
-            for block in _blocks(count):
-                window = known.take(stage.neighbours[block], axis=0)
-                seen[block] += window.reshape(len(window), -1) @ self.windows[number]
+            in_parallel(partial(self._look, known, stage.neighbours, self.windows[number], seen), _blocks(count))
             own = np.zeros((count, bits), np.float32)
             for group, channels in enumerate(self.channels):
                 index = np.arange(bits)[channels, None] * (height * width) + stage.places  # [channels, positions]
@@ -191,10 +191,17 @@ class Predictor:
                 own[:, channels] = new.reshape(index.shape).T * np.float32(2) - np.float32(1)
             known[stage.padded] = own
 
+    @staticmethod
+    def _look(known: Values, neighbours: Indices, window: Values, seen: Values, block: slice) -> None:
+        """Add what the ``neighbours`` of a block of positions say of them to ``seen``."""
+        codes = known.take(neighbours[block], axis=0)
+        seen[block] += codes.reshape(len(codes), -1) @ window
+
     def _frequencies(self, seen: Values, own: Values, group: int, channels: slice) -> Frequencies:
         """ONE · P(bit = 1) for the channels of a group at some positions, ``[positions, channels]``."""
         frequencies = np.empty((len(seen), channels.stop - channels.start), np.int64)
-        for block in _blocks(len(seen)):
+
+        def predict(block: slice) -> None:
             sums = own[block, : channels.start] @ self.centre[group, : channels.start]
             sums += seen[block]
             sums += self.group[group]
@@ -203,6 +210,8 @@ class Predictor:
             sums = second @ self.output[channels].T + self.output_bias[channels]
             logits = whole(sums, -TABLE // 2, TABLE // 2 - 1)
             frequencies[block] = self.table[logits.astype(np.int64) + TABLE // 2]
+
+        in_parallel(predict, _blocks(len(seen)))
         return frequencies
 
 
@@ -288,8 +297,11 @@ def convolve(values: Values, weights: Values) -> Values:
     padded = np.pad(values, ((radius, radius), (radius, radius), (0, 0)))
     sums = np.zeros((height, width, weights.shape[-1]), np.float32)
     rows = max(1, BLOCK // width)
-    for top in range(0, height, rows):
+
+    def add(top: int) -> None:
         band = sums[top : top + rows]
         for (dy, dx), weight in zip(product(range(2 * radius + 1), repeat=2), kernel, strict=True):
             band += padded[top + dy : top + dy + len(band), dx : dx + width] @ weight
+
+    in_parallel(add, range(0, height, rows))
     return sums.reshape(-1, weights.shape[-1])

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 
 from rnncodec.atomic_file import is_file_name
-from rnncodec.coding.cores import warn_of_few_cores
+from rnncodec.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError, RnncodecError, from_system
 from rnncodec.evaluation.measurement import EvaluationOptions, evaluate
 from rnncodec.evaluation.photo_set import set_name

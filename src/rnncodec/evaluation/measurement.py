@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
-from rnncodec.coding.cores import available_cores
 from rnncodec.coding.torch_codec import load_torch_codec
 from rnncodec.coding.workers import Workers
+from rnncodec.cores import available_cores
 from rnncodec.distortion.psnr_hvs import BLOCK
 from rnncodec.errors import ConfigurationError, DataError, ImageError, RnncodecError
 from rnncodec.evaluation.classical import CLASSICAL, classical

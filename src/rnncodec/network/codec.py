@@ -77,7 +77,7 @@ class Encoder(nn.Module):
 
 
 # What depth-to-space and the last convolution of the decoder turn into pixels: the output of the last cell,
-# [B, C, 8 h / fold, 8 w / fold], and, where there is one, that of the linear path, [B, 768, h, w].
+# [B, C, 8 h / fold, 8 w / fold], and, where there is a linear path, the amplitudes of its patterns, [B, bits, h, w].
 Features = tuple[Tensor, ...]
 
 
@@ -105,7 +105,7 @@ class Decoder(nn.Module):
         )
         self.fold = STRIDE >> len(self.cells)
         kernel = 1 if self.fold == 1 else 3
-        self.output = nn.Conv2d(inputs[-1], 3 * self.fold**2, kernel, padding=kernel // 2)
+        self.output = WeightedBias(inputs[-1], 3 * self.fold**2, kernel, padding=kernel // 2)
         self.linear_path = (
             LinearPath(config.bits, channels[1], STRIDE, config.projections) if config.linear_path else None
         )
@@ -122,13 +122,26 @@ class Decoder(nn.Module):
             return (x,), new_states
         return (x, self.linear_path(codes, outputs[0], t)), new_states
 
-    def pixels(self, features: Features) -> Tensor:
-        """The output ``[B, 3, 16 h, 16 w]``. It is affine, and the same in all iterations: that of a weighted mean of
-        features is the mean of their outputs."""
-        cells, *blocks = features
+    def pixels(self, features: Features, t: int | Tensor) -> Tensor:
+        """The output ``[B, 3, 16 h, 16 w]`` in iteration t. It is an affine function of the features."""
+        pixels = self.unfold(features[0])
+        if self.linear_path is None:
+            return pixels
+        return pixels + functional.pixel_shuffle(self.linear_path.patterns(features[1], t), STRIDE)
+
+    def unfold(self, cells: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+        """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``, with a `WeightedBias`."""
         maps = functional.pixel_shuffle(cells, 2).to(self.output.weight.dtype)
-        pixels = functional.pixel_shuffle(self.output(maps), self.fold)
-        return pixels + functional.pixel_shuffle(blocks[0], STRIDE) if blocks else pixels
+        return functional.pixel_shuffle(self.output(maps, weight), self.fold)
+
+
+class WeightedBias(nn.Conv2d):
+    """A convolution whose bias counts ``weight`` times. So ``Σ_t w_t x_t`` becomes ``Σ_t w_t y_t``, where x_t becomes
+    y_t, if the weight is ``Σ_t w_t``."""
+
+    def forward(self, x: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+        assert self.bias is not None
+        return functional.conv2d(x, self.weight, weight * self.bias, padding=self.padding)
 
 
 class IterativeCodec(nn.Module):
@@ -196,7 +209,7 @@ class IterativeCodec(nn.Module):
     def decode_step(self, codes: Tensor, state: State) -> State:
         """The state after the iteration of these ``codes`` ``[B, bits, h, w]``."""
         features, decoder = self.decode_features(codes, state.decoder, state.t)
-        decoded = self.decoder.pixels(features)
+        decoded = self.decoder.pixels(features, state.t)
         reconstruction = self.reconstruction(decoded, state.reconstruction, state.amplification)
         amplification = self.amplification(reconstruction, state.t + 1)
         return State(state.t + 1, reconstruction, amplification, state.encoder, decoder)

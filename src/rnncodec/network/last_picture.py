@@ -1,25 +1,30 @@
 """The picture after the last of many layers, whose pixels are computed once.
 
 Where the gain of the framework is one number, the same for every picture and pixel, the reconstruction is a weighted
-sum of the decoder's outputs, and these are an affine function of its features, which lie on coarser grids
-(`rnncodec.network.codec.Decoder`). In additive frameworks the weights are w_t = s_{t-1} / g_{t-1}, and
+sum of the decoder's outputs, x̂_T = Σ_t w_t D_t(b_t). In additive frameworks w_t = s_{t-1} / g_{t-1}. The outputs are an
+affine function of the decoder's features, which lie on coarser grids (`rnncodec.network.codec.Decoder`):
 
-    x̂_T = Σ_t w_t D_t(b_t) = W pixels(Σ_t w_t features_t / W),  W = Σ_t w_t
+    D_t(b_t) = A h_t + c + blocks_t(a_t)
 
-So the features are summed, and the last convolution and depth-to-space run once. The picture differs from that of the
-loop by rounding alone.
+where h_t is the output of the last cell, A is depth-to-space and the last convolution, c is its bias, and a_t are the
+amplitudes of the linear path. So A runs once:
+
+    x̂_T = A (Σ_t w_t h_t) + c Σ_t w_t + Σ_t w_t blocks_t(a_t)
+
+The picture differs from that of the loop by rounding alone.
 """
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from rnncodec.network.codec import STRIDE, Features, IterativeCodec
 from rnncodec.network.reconstruction import LINEAR
 
-# What the layers so far add up to. Where the pixels can be computed last: the sums of the features and, in each
-# position, W [B, 1, h, w]. In other frameworks: the reconstruction alone, shifted by -½.
+# What the layers so far add up to. Where the pixels can be computed last: Σ_t w_t h_t; Σ_t w_t blocks_t, if there is a
+# linear path; and in each position Σ_t w_t [B, 1, h, w]. In other frameworks: the reconstruction alone, shifted by -½.
 Sums = list[Tensor]
 
 
@@ -27,25 +32,44 @@ Sums = list[Tensor]
 def decode_last(codec: IterativeCodec, layers: Iterable[Tensor]) -> Tensor | None:
     """The last picture ``[B, 3, H, W]`` that `IterativeCodec.decode` gives for the codes ``[B, bits, h, w]`` of
     ``layers``; None if there are none."""
-    sums: Sums | None = None
-    states = None
+    picture = None
+    if type(codec.reconstruction) not in LINEAR:
+        for picture in codec.decode(layers):  # noqa: B007 (the last one counts)
+            pass
+        return picture
+    states = total = None
+    weights: list[Tensor] = []
+    amplitudes: list[Tensor] = []
     for t, codes in enumerate(layers):
         codes = codes.to(codec.normalization.scales().dtype)
-        features, states = codec.decode_features(codes, states, t)
-        sums = add(codec, sums, codes, features, t)
-    return None if sums is None else reconstruct(codec, sums) + 0.5
+        (cells, *own), states = codec.decode_features(codes, states, t)
+        amplification = codec.amplification(codes, t)
+        zero, one = amplification.new_tensor([0.0, 1.0])
+        # The framework's update of h_t gives their sum, that of 0 and 1 gives the weights.
+        total = codec.reconstruction(cells, zero if total is None else total, amplification)
+        weights = [codec.reconstruction(zero, each, amplification) for each in weights]
+        weights.append(codec.reconstruction(one, zero, amplification))
+        amplitudes += own
+    if total is None:
+        return None
+    picture = codec.decoder.unfold(total, torch.stack(weights).sum())
+    if codec.decoder.linear_path is not None:
+        picture += functional.pixel_shuffle(codec.decoder.linear_path.sum_of_blocks(amplitudes, weights), STRIDE)
+    return picture.add_(0.5)
 
 
 def add(codec: IterativeCodec, sums: Sums | None, codes: Tensor, features: Features, t: int | Tensor) -> Sums:
     """The ``sums`` with iteration t, which has these ``codes`` and ``features``; the first is 0. None is 0
-    everywhere."""
+    everywhere. A graph adds up sums, since it does not know how many layers will come."""
     if type(codec.reconstruction) in LINEAR:
-        # The framework's update of the features gives their sum, that of 1 gives W.
-        terms = [*features, torch.ones_like(codes[:, :1])]
+        path = codec.decoder.linear_path
+        blocks = [] if path is None else [path.patterns(features[1], t)]
+        # The framework's update of h_t and blocks_t gives their sums, that of 1 gives Σ_t w_t.
+        terms = [features[0], *blocks, torch.ones_like(codes[:, :1])]
         if sums is None:
             sums = [torch.zeros_like(term) for term in terms]
     else:
-        terms = [codec.decoder.pixels(features)]
+        terms = [codec.decoder.pixels(features, t)]
         if sums is None:
             batch, _, h, w = codes.shape
             sums = [codes.new_zeros(batch, 3, STRIDE * h, STRIDE * w)]
@@ -57,6 +81,6 @@ def reconstruct(codec: IterativeCodec, sums: Sums) -> Tensor:
     """The reconstruction ``[B, 3, H, W]``, shifted by -½, that ``sums`` stand for."""
     if type(codec.reconstruction) not in LINEAR:
         return sums[0]
-    *totals, weights = sums
-    weight = weights[..., :1, :1]
-    return weight * codec.decoder.pixels(tuple(total / weight for total in totals))
+    cells, *blocks, weights = sums
+    picture = codec.decoder.unfold(cells, weights[0, 0, 0, 0])
+    return picture + functional.pixel_shuffle(blocks[0], STRIDE) if blocks else picture

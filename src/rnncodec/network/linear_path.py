@@ -1,5 +1,6 @@
 """The linear path from the codes to the pixels."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -12,10 +13,11 @@ class LinearPath(nn.Module):
 
     In iteration t a position with the codes b gets the block
 
-        W_t (b ⊙ softplus(V_t f))
+        W_t a_t + c_t,  a_t = b ⊙ softplus(V_t f)
 
     where f are features of the decoder at this position. So each bit has a pattern of pixels of its own in each
-    iteration, and the features say how strong it is: weak where the picture is smooth.
+    iteration, a column of W_t, and the features say how strong it is: weak where the picture is smooth. ``patterns``
+    turns the amplitudes a_t into blocks, as channels ``[B, 3 · side², h, w]``; depth-to-space makes pixels of them.
     """
 
     def __init__(self, bits: int, features: int, side: int, iterations: int) -> None:
@@ -26,7 +28,14 @@ class LinearPath(nn.Module):
             nn.init.normal_(self.patterns.weight, std=0.01)  # the rest of the decoder learns first
 
     def forward(self, codes: Tensor, features: Tensor, t: int | Tensor) -> Tensor:
-        """``[B, bits, h, w]`` and ``[B, features, h, w]`` to the blocks as channels, which depth-to-space turns into
-        pixels: ``[B, 3 · side², h, w]``, in iteration t; the first is 0."""
-        strength = functional.softplus(wide(self.strength(features, t)))
-        return self.patterns(codes * strength, t)
+        """The amplitudes a_t ``[B, bits, h, w]`` of the patterns, in float32 at least, from ``[B, bits, h, w]`` and
+        ``[B, features, h, w]``, in iteration t; the first is 0."""
+        return codes * functional.softplus(wide(self.strength(features, t)))
+
+    def sum_of_blocks(self, amplitudes: list[Tensor], weights: list[Tensor]) -> Tensor:
+        """The blocks ``Σ_t w_t (W_t a_t + c_t)`` of the first iterations, each with its ``amplitudes`` and its weight
+        ``[]``. They are one convolution of all amplitudes together, which writes the blocks only once."""
+        patterns = [self.patterns.of_iteration(t) for t in range(len(amplitudes))]
+        kernels = [weight * own for weight, (own, _) in zip(weights, patterns, strict=True)]
+        biases = [weight * own for weight, (_, own) in zip(weights, patterns, strict=True)]
+        return functional.conv2d(torch.cat(amplitudes, 1), torch.cat(kernels, 1), torch.stack(biases).sum(0))

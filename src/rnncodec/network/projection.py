@@ -20,14 +20,17 @@ class Projection(nn.Conv2d):
     def forward(self, x: Tensor, t: int | Tensor) -> Tensor:  # type: ignore[override]
         """``[B, in_channels, h, w] -> [B, channels, h, w]``, in iteration t; the first is 0. ``t`` may be a tensor
         ``[]`` of the dtype int64: then it need not be known when the network is traced."""
-        assert self.bias is not None
-        return functional.conv2d(x.to(self.weight.dtype), self._own(self.weight, t), self._own(self.bias, t))
+        weight, bias = self.of_iteration(t)
+        return functional.conv2d(x.to(self.weight.dtype), weight, bias)
 
-    def _own(self, values: Tensor, t: int | Tensor) -> Tensor:
-        """The weights or the biases of iteration t."""
+    def of_iteration(self, t: int | Tensor) -> tuple[Tensor, Tensor]:
+        """The weights ``[channels, in_channels, 1, 1]`` and biases ``[channels]`` of iteration t."""
+        assert self.bias is not None
         if self.iterations == 1:
-            return values
-        return values.unflatten(0, (self.iterations, self.channels))[own_index(t, self.iterations)]
+            return self.weight, self.bias
+        own = own_index(t, self.iterations)
+        weights, biases = (values.unflatten(0, (self.iterations, -1)) for values in (self.weight, self.bias))
+        return weights[own], biases[own]
 
 
 def own_index(t: int | Tensor, count: int) -> int | Tensor:

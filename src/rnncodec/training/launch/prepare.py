@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from rnncodec.coding.cores import warn_of_few_cores
+from rnncodec.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
 from rnncodec.training.build import build_training, trains_context
 from rnncodec.training.loggers import agents_run_id, build_loggers

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 import rnncodec.training.run.resolvers  # noqa: F401
-from rnncodec.coding.cores import warn_of_few_cores
+from rnncodec.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import Terminal
 from rnncodec.training.launch.sweep_results import results_table

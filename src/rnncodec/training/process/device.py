@@ -2,7 +2,7 @@
 
 import torch
 
-from rnncodec.coding.cores import available_cores
+from rnncodec.cores import available_cores
 from rnncodec.network.precision import multiplies_bfloat16
 
 
