@@ -8,7 +8,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from rnncodec.coding import cores
+from rnncodec import cores
 from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.quantization import dequantize_checkerboard
 from rnncodec.errors import RnncodecError
