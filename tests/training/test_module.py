@@ -41,7 +41,6 @@ def module(codec: IterativeCodec, context: Checkerboard | None = None, **options
         "rate_weight": [0.0],
         "rate_plateau": 1,
         "rate_power": 2.0,
-        "rate_slope": 0.0,
         "warmup_steps": 1,
     }
     settings |= {"final_lr": 0.1, "frozen": [], "compile": False, "seed": 0} | options
@@ -243,25 +242,6 @@ def test_rate_has_full_weight_up_to_the_plateau(images: torch.Tensor) -> None:
     torch.testing.assert_close(logged["train/loss"], torch.stack(losses).mean())
 
 
-def test_rate_weights_follow_the_slopes_of_the_steps_before(images: torch.Tensor) -> None:
-    learner = rate_learner([0.5], iterations=3, rate_plateau=1, rate_power=1.0, rate_slope=1.0, curriculum=[[3, 2, 3]])
-    first, second, third = fit(learner, images, 3, max_steps=3).logged
-    slopes = [1.0, 1 / 2, 1 / 3]
-    for logged, trained in ((first, 3), (second, 2), (third, 3)):
-        names = [f"t0{t}" for t in range(1, trained + 1)]
-        weights = [logged[f"train/rate_weight_{name}"] for name in names]
-        torch.testing.assert_close(torch.stack(weights), 0.5 * torch.tensor(slopes[:trained]))
-        loss = [logged[f"train/loss_{name}"] for name in names]
-        bits = [logged[f"train/bits_{name}"] for name in names]
-        total = torch.stack([d + w * sum(bits[: t + 1]) for t, (d, w) in enumerate(zip(loss, weights, strict=True))])
-        torch.testing.assert_close(logged["train/loss"], total.mean())
-        for t in range(trained - 1):
-            rate = sum(bits[: t + 1])
-            ratio = (loss[t] - loss[t + 1]) / (rate * torch.log1p(bits[t + 1] / rate)) * (t + 1)
-            slopes[t] = float(ratio.clamp(1 / 8, 8)) / (t + 1)
-        slopes[2] = slopes[1] * 2 / 3
-
-
 def test_no_two_batches_of_an_accumulated_step_share_their_noise(images: torch.Tensor) -> None:
     watch = fit(rate_learner([0.0]), images, 6, max_steps=2, accumulate_grad_batches=3)
     assert len(watch.gradients) == 2
@@ -330,7 +310,6 @@ def test_frozen_parts_keep_their_weights_and_the_others_learn(tiny_codec: Iterat
         ({"iteration_decay": 0.0}, "iteration_decay"),
         ({"rate_weight": [0.1, -0.5]}, "rate_weight"),
         ({"frozen": ["decoder", "cells"]}, "frozen"),
-        ({"iterations": 1, "rate_slope": 0.1}, "rate_slope"),
         ({"frozen": ["encoder", "binarizer", "decoder"]}, "frozen"),
     ],
 )

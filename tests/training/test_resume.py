@@ -70,16 +70,13 @@ def test_options_that_a_resume_changes_take_effect_in_training(train: Callable[.
 def test_extended_run_equals_an_unbroken_one_and_is_validated_at_the_same_steps(train: Callable[..., Path]) -> None:
     options = [
         "model.binarizer=stochastic", "curriculum=[[1,1,2]]", "data.smooth=0.5",
-        "rate_weight=[0.1]", "rate_slope=0.2", "context.groups=2", "context.hidden=[8,4]",
+        "rate_weight=[0.1]", "context.groups=2", "context.hidden=[8,4]",
     ]  # fmt: skip
     whole = train("trainer.max_steps=12", *options, folder="whole")
     extended = train(*options)
     assert steps_in(extended / "checkpoints" / "last.ckpt") == 4
     train("trainer.max_steps=12", resume=True)
     assert_equal_weights(extended, whole)
-    weights = [read_history(folder)["train/rate_weight_t02"] for folder in (extended, whole)]
-    assert weights[0].items() <= weights[1].items()
-    assert len(set(weights[0].values())) > 1
     validated, expected = (read_history(folder)["val/loss"] for folder in (extended, whole))
     assert list(validated) == [3, *expected]  # at the end of the first part too
     assert validated.items() >= expected.items()

@@ -20,7 +20,6 @@ from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.terminal import log
 from rnncodec.training.curriculum import Curriculum
 from rnncodec.training.learning_rate import scheduled, take_options
-from rnncodec.training.rate_slope import RateSlope
 
 PARTS = ("encoder", "binarizer", "decoder")
 
@@ -40,8 +39,7 @@ class CodecModule(L.LightningModule):
     where R_t is the cost of the codes of iterations 1 to t under the context model, in units of the raw bits of one
     iteration. If D_t is an error, it is roughly proportional to 1 / t, and its derivative to 1 / t². If D_t is the
     logarithm of an error, its derivative is proportional to 1 / t. With this power of t the rate term has the same
-    share of the loss at every t. With ``rate_slope`` these weights are only those at the start; see `RateSlope`. Then
-    ``train/rate_weight_t01`` … are logged too.
+    share of the loss at every t.
 
     The context model is trained at the same time, by a loss of its own: the mean over iterations of the cost of a bit.
     Codes get no gradient from this loss, and the context model gets none from L_t. So it learns equally well whatever
@@ -54,7 +52,6 @@ class CodecModule(L.LightningModule):
         rate_weight: a schedule of the weight of the rate term: one entry for each of equally long parts of the
             training.
         rate_plateau, rate_power: see above. The rate has the full weight up to iteration ``rate_plateau``.
-        rate_slope: the share of a step in the slopes that the weights of the rate follow; 0 for fixed weights.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
@@ -79,7 +76,6 @@ class CodecModule(L.LightningModule):
         rate_weight: Sequence[float],
         rate_plateau: float,
         rate_power: float,
-        rate_slope: float,
         warmup_steps: int,
         final_lr: float,
         frozen: Sequence[str],
@@ -96,7 +92,6 @@ class CodecModule(L.LightningModule):
         self.iteration_decay = iteration_decay
         self.rate_weight = rate_weight
         fall = (torch.arange(1, iterations + 1) / rate_plateau).clamp(min=1.0) ** -rate_power
-        self.rate_slope = RateSlope(fall, rate_slope) if rate_slope and context is not None else None
         self.register_buffer("fall", fall, persistent=False)
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
@@ -144,11 +139,7 @@ class CodecModule(L.LightningModule):
             self.context.requires_grad_(False)
             rates = bits_per_bit(self.context, codes)
             self.context.requires_grad_(True)
-            fall = self.fall if self.rate_slope is None else self.rate_slope.weights()
-            rate_weights = value_at(self.rate_weight, progress) * fall[:iterations]
-            if self.rate_slope is not None:
-                self.log_dict(by_iteration("train/rate_weight", rate_weights))
-                self.rate_slope.update(losses.detach(), rates.detach())
+            rate_weights = value_at(self.rate_weight, progress) * self.fall[:iterations]
             losses = losses + rate_weights * rates.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss.detach())

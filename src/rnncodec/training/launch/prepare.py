@@ -26,7 +26,7 @@ MISSING = object()
 # Options, or groups of them, that a run keeps for ever: its checkpoints hold weights, or count batches, by them.
 KEPT = (
     "model", "reconstruction", "context", "codec", "patches", "weights", "frozen", "optimizer._target_",
-    "trainer.accumulate_grad_batches", "data.steps_per_epoch", "rate_slope",
+    "trainer.accumulate_grad_batches", "data.steps_per_epoch",
 )  # fmt: skip
 
 
