@@ -198,3 +198,17 @@ def test_decibels_count_the_same_gain_alike_however_small_the_error() -> None:
         loss(images + scale * noise, images) - loss(images + scale / 2 * noise, images) for scale in (0.2, 0.02)
     )
     torch.testing.assert_close(large, small, rtol=1e-3, atol=0)
+
+
+@pytest.mark.parametrize("name", ["l1", "l1_ms_ssim", "ssim_l1", "decibels, ssimulacra2"])
+def test_a_compiled_loss_is_one_program_and_computes_the_same(name: str) -> None:
+    torch.compiler.reset()
+    reconstructions, images = pictures(64)
+    found = []
+    # Without the last stage, which compiles C++ for most of a minute. With fullgraph a second piece raises.
+    for loss in (LOSSES[name], torch.compile(LOSSES[name], backend="aot_eager", fullgraph=True)):
+        shown = reconstructions.clone().requires_grad_()
+        losses = loss(shown, images)
+        losses.sum().backward()
+        found.append((losses.detach(), shown.grad))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)

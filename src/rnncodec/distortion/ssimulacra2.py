@@ -32,6 +32,23 @@ OFFSETS = torch.tensor([0.42, 0.01, 0.55])[:, None, None]
 LEAST = 1e-18  # of a number whose root is taken, so that the gradient is finite
 
 
+def taps() -> tuple[float, ...]:
+    """The Gaussian as three cosines, which the reference filters by (Charalampidis, "Recursive Implementation of the
+    Gaussian Filter Using Truncated Cosine Functions", 2016): 9 taps with the sum 1."""
+    radius = round(3.2795 * SIGMA + 0.2546)  # equation 57
+    omega = torch.tensor([1.0, 3.0, 5.0], dtype=torch.float64) * math.pi / (2 * radius)
+    p = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64) / torch.tan(omega / 2)  # 37
+    r = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64) * p * p / torch.sin(omega)  # 44
+    rho = torch.exp(-0.5 * SIGMA**2 * omega**2) / radius  # 50
+    zeta = torch.linalg.cross(p, r) / (p[0] * r[1] - r[0] * p[1])  # 52
+    wanted = torch.stack([torch.ones(()), torch.tensor(radius**2 - SIGMA**2), zeta @ rho]).double()
+    beta = torch.linalg.solve(torch.stack([p, r, zeta]), wanted)
+    return tuple((beta @ torch.cos(omega[:, None] * torch.arange(1 - radius, radius))).tolist())
+
+
+TAPS = taps()
+
+
 def available() -> bool:
     """Whether the package ssimulacra2 is installed."""
     return find_spec("ssimulacra2") is not None
@@ -138,19 +155,4 @@ def halve(pictures: Tensor) -> Tensor:
 
 def smooth(pictures: Tensor) -> Tensor:
     """A Gaussian blur with zeros around the pictures ``[…, 3, H, W]``."""
-    return blur(pictures, taps(), len(taps()) // 2)
-
-
-@cache
-def taps() -> tuple[float, ...]:
-    """The Gaussian as three cosines, which the reference filters by (Charalampidis, "Recursive Implementation of the
-    Gaussian Filter Using Truncated Cosine Functions", 2016): 9 taps with the sum 1."""
-    radius = round(3.2795 * SIGMA + 0.2546)  # equation 57
-    omega = torch.tensor([1.0, 3.0, 5.0], dtype=torch.float64) * math.pi / (2 * radius)
-    p = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64) / torch.tan(omega / 2)  # 37
-    r = torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64) * p * p / torch.sin(omega)  # 44
-    rho = torch.exp(-0.5 * SIGMA**2 * omega**2) / radius  # 50
-    zeta = torch.linalg.cross(p, r) / (p[0] * r[1] - r[0] * p[1])  # 52
-    wanted = torch.stack([torch.ones(()), torch.tensor(radius**2 - SIGMA**2), zeta @ rho]).double()
-    beta = torch.linalg.solve(torch.stack([p, r, zeta]), wanted)
-    return tuple((beta @ torch.cos(omega[:, None] * torch.arange(1 - radius, radius))).tolist())
+    return blur(pictures, TAPS, len(TAPS) // 2)

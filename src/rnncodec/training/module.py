@@ -56,7 +56,7 @@ class CodecModule(L.LightningModule):
         warmup_steps, final_lr: see `warmup_cosine`.
         frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
             learns to read the codes as they are.
-        compile: compile the encoder's and the decoder's step with torch.compile.
+        compile: compile the encoder's step, the decoder's step and the loss with torch.compile.
         seed: seeds the noise of the stochastic binarizer, together with the step and the rank, so that a resumed run
             draws the same noise.
     """
@@ -111,11 +111,12 @@ class CodecModule(L.LightningModule):
         if compile:
             codec.encode_step = torch.compile(codec.encode_step)  # type: ignore[method-assign]
             codec.decode_step = torch.compile(codec.decode_step)  # type: ignore[method-assign]
+            loss.compile(dynamic=False)  # one program for each number of iterations and each size of patches
 
     def on_train_start(self) -> None:
         self._started = time.monotonic()
         if self.compiled and self.trainer.is_global_zero:
-            log.print("compiling the network for the first step: one to three minutes; compile=false leaves it out")
+            log.print("compiling network and loss for the first step: some minutes; compile=false leaves it out")
 
     def on_train_batch_end(self, outputs: Any, batch: Tensor, batch_idx: int) -> None:
         if self.compiled and self.trainer.is_global_zero and self._started is not None:

@@ -9,8 +9,8 @@ from rnncodec.distortion.ssimulacra2 import features, score, weights
 class SSIMULACRA2(nn.Module):
     """``(100 - score) / 100`` of SSIMULACRA 2: 0 for equal pictures, 0.5 for medium quality, above 1 for very bad ones.
 
-    From 256 pixels on it is the score that is measured (`rnncodec.distortion.ssimulacra2`). Smaller patches have fewer
-    than its six scales: five at 128 pixels, four at 64. The terms of the others are left out, so that the loss is
+    From 128 pixels on it is the score that is measured (`rnncodec.distortion.ssimulacra2`). Smaller patches have fewer
+    than its six scales: five at 64 pixels, four at 32. The terms of the others are left out, so that the loss is
     smaller. Near a score of -64 the published formula is flat: a network that has not learned anything learns little
     from this loss alone.
     """
