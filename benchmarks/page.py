@@ -119,7 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as site, sync_playwright() as playwright:
         with tempfile.TemporaryDirectory() as network:
             export(codec, network)
-            write_page(network, site)
+            write_page([network], site)
         server = Server(Path(site))
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for path in track(paths, "opening", console=Console(stderr=True), transient=True):

@@ -26,8 +26,15 @@ interface Description {
 
 const FORMAT = "rnncodec-onnx-2";
 
-/** Fetches a file of the page's own folder. `onBytes` hears of each piece that arrives. */
+/** Fetches a file of a folder. `onBytes` hears of each piece that arrives. */
 export type Fetch = (name: string, onBytes?: (count: number) => void) => Promise<Uint8Array>;
+
+/** Loads what runs the graphs of all models. */
+export async function loadRuntime(fetchFile: Fetch, onBytes: (count: number) => void): Promise<void> {
+  const runtime = await fetchFile("ort-wasm-simd-threaded.wasm", onBytes);
+  ort.env.wasm.numThreads = 1; // more need headers that not every file server sends
+  ort.env.wasm.wasmBinary = runtime.buffer as ArrayBuffer;
+}
 
 export class Model {
   private encoder: Promise<ort.InferenceSession> | null = null;
@@ -41,13 +48,11 @@ export class Model {
     private readonly fetchFile: Fetch,
   ) {}
 
-  /** Loads what decoding needs; the encoder is loaded when it is first used. */
-  static async load(fetchFile: Fetch, onBytes: (count: number) => void): Promise<Model> {
-    const graphs = ["decoder.onnx.split", "pixels.onnx.split"];
-    const names = ["ort-wasm-simd-threaded.wasm", "model.json", "context.bin.split", ...graphs];
-    const [runtime, json, numbers, decoder, pixels] = await Promise.all(names.map((name) => fetchFile(name, onBytes)));
-    ort.env.wasm.numThreads = 1; // more need headers that not every file server sends
-    ort.env.wasm.wasmBinary = runtime.buffer as ArrayBuffer;
+  /** Loads what decoding needs, after the `runtime`; the encoder is loaded when it is first used. */
+  static async load(runtime: Promise<void>, fetchFile: Fetch, onBytes: (count: number) => void): Promise<Model> {
+    const names = ["model.json", "context.bin.split", "decoder.onnx.split", "pixels.onnx.split"];
+    const [json, numbers, decoder, pixels] = await Promise.all(names.map((name) => fetchFile(name, onBytes)));
+    await runtime;
     const description = JSON.parse(new TextDecoder().decode(json)) as Description;
     if (description.format !== FORMAT) throw new Error(`model.json has the format ${description.format}, not ${FORMAT}.`);
     const context = description.context && contextModel(description.context, numbers);

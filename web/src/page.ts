@@ -56,6 +56,7 @@ worker.onmessage = ({ data }: MessageEvent<Report>) => {
       document.body.dataset.ready = "yes";
       choose.disabled = false;
       bar.hidden = true;
+      loaded = 0; // another model may be loaded for a file
       say("");
       keepForOffline();
       start();

@@ -3,8 +3,10 @@
 import { PREFIX } from "./cache";
 
 interface Scope extends ServiceWorkerGlobalScope {
-  /** The names of these files, and a name for this version of them all: files.js has both. */
+  /** The names of these files; those of other models, kept once they were used; and a name for this version of them
+   * all: files.js has all three. */
   FILES: string[];
+  LATER: string[];
   VERSION: string;
 }
 
@@ -35,6 +37,7 @@ scope.oninstall = (event) => event.waitUntil(keep());
 scope.onactivate = (event) => event.waitUntil(forgetOthers());
 scope.onfetch = (event) => {
   const { url, method } = event.request;
-  const isOurs = scope.FILES.some((name) => new URL(name, scope.registration.scope).href === url.replace(/[?#].*/, ""));
+  const names = [...scope.FILES, ...scope.LATER];
+  const isOurs = names.some((name) => new URL(name, scope.registration.scope).href === url.replace(/[?#].*/, ""));
   if (method === "GET" && isOurs) event.respondWith(answer(event.request));
 };

@@ -6,7 +6,7 @@ import { FormatError } from "./errors";
 import { Layers } from "./layers";
 import { tooLarge } from "./limits";
 import { Order, Report } from "./messages";
-import { Fetch, Model, Run } from "./model";
+import { Fetch, loadRuntime, Model, Run } from "./model";
 import type { Codes } from "./predictor";
 
 const LAYERS = 8; // one bit a pixel before entropy coding, as the command writes
@@ -18,27 +18,36 @@ const PATIENCE = 1000;
 /** Milliseconds without a byte before a preview is made: where bytes come faster, the layer is soon whole. */
 const PAUSE = 20;
 
-const scope = self as unknown as DedicatedWorkerGlobalScope;
+interface Scope extends DedicatedWorkerGlobalScope {
+  /** The folder of each model by its identities, and a name for this version of all files: files.js has both. */
+  MODELS: Record<string, string>;
+  VERSION: string;
+}
+
+const scope = self as unknown as Scope;
 
 function report(message: Report, transfer: Transferable[] = []): void {
   scope.postMessage(message, transfer);
 }
 
-const fetchOwn: Fetch = async (name, onBytes = () => {}) => {
-  const address = new URL(`${name}.gz`, scope.location.href).href;
-  const response = await fetch(address);
-  if (!response.ok || !response.body) throw new Error(`${name} cannot be loaded: ${response.status}.`);
-  const parts: Uint8Array[] = [];
-  for await (const part of pieces(response.body)) {
-    parts.push(part);
-    onBytes(part.length);
-  }
-  const content = joined(parts);
-  await keep(address, content).catch(() => undefined); // there may be no room; then the page works online alone
-  const isPacked = content[0] === 0x1f && content[1] === 0x8b; // some servers decompress it
-  const unpacked = isPacked ? await decompressed(content) : content;
-  return name.endsWith(".split") ? merged(unpacked) : unpacked;
-};
+/** Fetches the files of a folder of the page's own. */
+function fetchFrom(folder: string): Fetch {
+  return async (name, onBytes = () => {}) => {
+    const address = new URL(`${folder}${name}.gz`, scope.location.href).href;
+    const response = await fetch(address);
+    if (!response.ok || !response.body) throw new Error(`${name} cannot be loaded: ${response.status}.`);
+    const parts: Uint8Array[] = [];
+    for await (const part of pieces(response.body)) {
+      parts.push(part);
+      onBytes(part.length);
+    }
+    const content = joined(parts);
+    await keep(address, content).catch(() => undefined); // there may be no room; then the page works online alone
+    const isPacked = content[0] === 0x1f && content[1] === 0x8b; // some servers decompress it
+    const unpacked = isPacked ? await decompressed(content) : content;
+    return name.endsWith(".split") ? merged(unpacked) : unpacked;
+  };
+}
 
 async function decompressed(content: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([content]).stream().pipeThrough(new DecompressionStream("gzip"));
@@ -56,13 +65,29 @@ function merged(content: Uint8Array): Uint8Array<ArrayBuffer> {
 /** Keeps a file where the service worker looks for it, so that it is not loaded twice. */
 async function keep(address: string, content: Uint8Array<ArrayBuffer>): Promise<void> {
   if (!("caches" in scope)) return; // without https
-  await import(new URL("files.js", scope.location.href).href); // sets VERSION
-  const cache = await caches.open(PREFIX + (scope as unknown as { VERSION: string }).VERSION);
+  await listed;
+  const cache = await caches.open(PREFIX + scope.VERSION);
   await cache.put(address, new Response(content));
 }
 
-const model = Model.load(fetchOwn, (bytes) => report({ type: "loading", bytes }));
-model.then(
+const OWN = ""; // the folder of the model that compresses photos
+const listed: Promise<unknown> = import(new URL("files.js", scope.location.href).href); // sets MODELS and VERSION
+const countBytes = (bytes: number) => report({ type: "loading", bytes });
+const runtime = loadRuntime(fetchFrom(OWN), countBytes);
+const models = new Map<string, Promise<Model>>();
+
+/** The model in `folder`. It is loaded when it is first asked for, and again if that has failed. */
+function load(folder: string): Promise<Model> {
+  let model = models.get(folder);
+  if (!model) {
+    model = Model.load(runtime, fetchFrom(folder), countBytes);
+    models.set(folder, model);
+    model.catch(() => models.delete(folder));
+  }
+  return model;
+}
+
+Promise.all([load(OWN), listed]).then(
   () => report({ type: "ready" }),
   (error) => report({ type: "broken", message: String(error.message ?? error) }),
 );
@@ -174,11 +199,11 @@ class Decompressor {
     const { width, height, coder, bits } = header;
     const complaint = tooLarge(width, height, header.layers);
     if (complaint !== null) throw new FormatError(complaint);
-    const loaded = await model;
-    const { description } = loaded;
+    await listed;
+    const loaded = await load(scope.MODELS[header.model] ?? OWN);
     const context = loaded.contextOf(coder);
-    if (context === undefined || description.identities[coder] !== header.model || bits !== loaded.bits) {
-      const known = Object.values(description.identities).join(" or ");
+    if (context === undefined || loaded.description.identities[coder] !== header.model || bits !== loaded.bits) {
+      const known = Object.keys(scope.MODELS).join(" or ");
       throw new FormatError(`It was written with the model ${header.model}, coder ${coder}; this page has the model ${known}.`);
     }
     report({ type: "header", job, width, height, layers: header.layers });
@@ -227,7 +252,7 @@ class Decompressor {
 
 /** Compresses a photo, and reports the picture after each layer. */
 async function compress({ job, pixels, width, height, blocks }: Order & { type: "compress" }): Promise<void> {
-  const loaded = await model;
+  const loaded = await load(OWN);
   const count = Math.min(LAYERS, loaded.description.iterations);
   const { h, w } = positions({ width, height });
   const identity = loaded.description.identities[loaded.coder];

@@ -6,6 +6,7 @@ import hashlib
 import json
 import lzma
 import os
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -19,39 +20,80 @@ ARCHIVED = ".gz"  # the ending of a file that the page itself decompresses: file
 NUMBERS = (onnx_codec.ENCODER, onnx_codec.DECODER, onnx_codec.PIXELS, onnx_codec.CONTEXT)
 SPLIT = ".split"  # the ending of a file whose bytes at even places come first, then those at odd places
 PAGE = "index.html"
-FILES = "files.js"  # what the page keeps for use without a network
+FILES = "files.js"  # what the page consists of
+MODELS = "models"  # the folder of networks that the page loads for files of theirs
 
 
-def write_page(network: str | os.PathLike[str], folder: str | os.PathLike[str]) -> int:
-    """Write the page into ``folder``, for the ``network`` that `rnncodec.export.onnx.export` has written into a folder.
-    Returns the bytes of all files of the page.
+def write_page(networks: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str]) -> list[int]:
+    """Write the page into ``folder``, for ``networks`` that `rnncodec.export.onnx.export` has written into folders. The
+    first of them compresses photos. The page loads another one when it opens a file that asks for it. Returns the bytes
+    of the page with its first network, and those of each other network.
 
     Raises:
         OutputError: the page was not built.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     page = Path(str(files("rnncodec.export"))) / "page"
     if not page.is_dir():
         raise OutputError("the page was not built: run  npm ci && npm run build  in the folder web/ of the repository")
-    contents = {onnx_codec.MODEL + ARCHIVED: archived((Path(network) / onnx_codec.MODEL).read_bytes())}
-    for name in NUMBERS:
-        contents[name + SPLIT + ARCHIVED] = archived(split((Path(network) / name).read_bytes()))
+    first, *others = map(Path, networks)
+    contents = built(page) | network_files(first)
+    models = dict.fromkeys(identities(first), "")
+    later: dict[str, dict[str, bytes]] = {}  # the files of each other network, by their names
+    for network in others:
+        place = f"{MODELS}/{identities(network)[-1]}/"
+        models |= {identity: place for identity in identities(network) if identity not in models}
+        later[place] = {place + name: content for name, content in network_files(network).items()}
+    everything = contents | {name: content for found in later.values() for name, content in found.items()}
+    contents[FILES] = listing(
+        ["./", FILES, *contents], [*everything.keys() - contents.keys()], models, version(everything)
+    )
+    for name, content in (everything | contents).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / name) as temporary:
+            temporary.write_bytes(content)
+    return [sum(map(len, found.values())) for found in (contents, *later.values())]
+
+
+def built(page: Path) -> dict[str, bytes]:
+    """The files of the folder ``page``, by the names that they have on the site."""
+    contents = {}
     for path in sorted(page.iterdir()):
         content = path.read_bytes()
         if path.suffix == PACKED:
             contents[path.stem + ARCHIVED] = archived(lzma.decompress(content))
         else:
             contents[path.name] = content
-    version = hashlib.sha256()
+    return contents
+
+
+def network_files(network: Path) -> dict[str, bytes]:
+    """The files of a ``network``, by the names that they have on the site."""
+    contents = {onnx_codec.MODEL + ARCHIVED: archived((network / onnx_codec.MODEL).read_bytes())}
+    for name in NUMBERS:
+        contents[name + SPLIT + ARCHIVED] = archived(split((network / name).read_bytes()))
+    return contents
+
+
+def identities(network: Path) -> list[str]:
+    """What files name a ``network`` by: alone, and with its context model, if it has one."""
+    found: dict[str, str] = json.loads((network / onnx_codec.MODEL).read_bytes())["identities"]
+    return list(found.values())
+
+
+def version(contents: Mapping[str, bytes]) -> str:
+    """A name for these files, which another content changes."""
+    digest = hashlib.sha256()
     for name, content in sorted(contents.items()):
-        version.update(name.encode() + len(content).to_bytes(8, "big") + content)
-    names = json.dumps(["./", *contents])
-    contents[FILES] = f"self.FILES = {names};\nself.VERSION = 'rnncodec-{version.hexdigest()[:16]}';\n".encode()
-    for name, content in contents.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
-    return sum(map(len, contents.values()))
+        digest.update(name.encode() + len(content).to_bytes(8, "big") + content)
+    return f"rnncodec-{digest.hexdigest()[:16]}"
+
+
+def listing(kept: Sequence[str], later: Sequence[str], models: Mapping[str, str], version: str) -> bytes:
+    """The script that tells the page its files: those that it keeps for use without a network, those that it keeps once
+    they were used, the folder of each model by its identities, and the version of all."""
+    values = {"FILES": kept, "LATER": sorted(later), "MODELS": models, "VERSION": version}
+    return "".join(f"self.{name} = {json.dumps(value)};\n" for name, value in values.items()).encode()
 
 
 def split(content: bytes) -> bytes:

@@ -111,12 +111,12 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def site_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page with `folded_codec`."""
+def site_folder(exported: Path, exports: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page with `folded_codec`, and `wide_codec` for its files."""
     from rnncodec.export.web import write_page
 
     folder = tmp_path_factory.mktemp("site")
-    write_page(exported, folder)
+    write_page([exported, exports["wide"]], folder)
     return folder
 
 
@@ -149,7 +149,7 @@ def wide_site_folder(exports: dict[str, Path], tmp_path_factory: pytest.TempPath
     from rnncodec.export.web import write_page
 
     folder = tmp_path_factory.mktemp("wide_site")
-    write_page(exports["wide"], folder)
+    write_page([exports["wide"]], folder)
     return folder
 
 

@@ -291,6 +291,38 @@ def test_network_of_another_shape(wide_site: Site, wide_codec: IterativeCodec, p
     assert [row[3] for row in table(page)] == hashes(wide_codec, saved(page))
 
 
+def test_files_of_another_model_are_opened_by_it_and_photos_are_compressed_by_the_own(
+    new_site: Site, wide_codec: IterativeCodec, folded_codec: IterativeCodec, data: bytes, photo: Pixels
+) -> None:
+    def others() -> list[str]:
+        return [name for name in new_site.server.requests if name.startswith("models/")]
+
+    other = TorchCodec(wide_codec, dtype=torch.float32).compress(photo, LAYERS)
+    page = new_site.page
+    page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    give(page, "own.rnnc", data)
+    page.wait_for_selector(DONE, timeout=60_000)
+    assert others() == []
+    for _ in range(2):
+        give(page, "other.rnnc", other)
+        page.wait_for_selector(DONE, timeout=60_000)
+        assert [row[3] for row in table(page)] == hashes(wide_codec, other)
+    loaded = others()
+    assert len(loaded) == len(set(loaded)) == 4  # without its encoder, each once
+    give(page, "photo.png", encoded(Image.fromarray(photo), "PNG"))
+    page.wait_for_selector(DONE, timeout=60_000)
+    assert [row[3] for row in table(page)] == hashes(folded_codec, saved(page))
+    assert new_site.complaints == new_site.foreign == []
+
+    new_site.context.set_offline(True)
+    page.reload()
+    page.wait_for_selector("body[data-ready]", timeout=60_000)
+    give(page, "other.rnnc", other)
+    page.wait_for_selector(DONE, timeout=60_000)
+    assert [row[3] for row in table(page)] == hashes(wide_codec, other)
+    assert others() == loaded
+
+
 def test_metadata_of_a_photo_are_kept_as_the_command_keeps_them(site: Site, photo: Pixels) -> None:
     image = Image.fromarray(photo[:40, :56])
     exif, xmp = camera_exif("<", 6, thumbnail_last=True), b'<x tiff:Orientation="6" xml:lang="\xc3\xa9"/>'
