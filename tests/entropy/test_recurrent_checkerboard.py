@@ -13,7 +13,7 @@ from rnncodec.coding.torch_codec import TorchCodec
 from rnncodec.entropy.interface import ONE
 from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.order import STAGES, channel_groups, stages
-from rnncodec.entropy.quantization import dequantize_recurrent, quantize_recurrent
+from rnncodec.entropy.quantization import WEIGHT_BITS, dequantize_recurrent, quantize_recurrent
 from rnncodec.entropy.recurrent_checkerboard import RecurrentCheckerboard
 from rnncodec.entropy.recurrent_checkerboard_integers import RecurrentCheckerboardContext
 from rnncodec.errors import ConfigurationError, ModelError
@@ -146,6 +146,14 @@ def test_integers_cost_at_most_a_hundredth_more_than_floats(
             ones = all_frequencies(context, list(picture[:t]), each) / ONE  # type: ignore[arg-type]
             cost -= np.log(np.where(each > 0, ones, 1 - ones)).sum()
     assert cost <= 1.01 * floats
+
+
+@pytest.mark.parametrize("name", ["codes", "window", "past", "centre"])
+def test_weights_of_codes_have_few_values_so_that_they_are_compressed_well(
+    context: RecurrentCheckerboardContext, name: str
+) -> None:
+    for weights in context.tensors[name]:
+        assert len(np.unique(np.abs(weights))) <= 2**WEIGHT_BITS + 1
 
 
 def test_integers_turned_into_floats_predict_alike(context: RecurrentCheckerboardContext, codes: Tensor) -> None:
