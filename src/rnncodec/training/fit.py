@@ -68,6 +68,7 @@ def set_up_process(config: DictConfig) -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning's own, of no use to a user
     warnings.filterwarnings("ignore", message=".*srun. command is available.*")  # nor is this: rnncodec starts ranks
     warnings.filterwarnings("ignore", message="(?s)Dynamo detected a call to a `functools.lru_cache`")  # of constants
+    warnings.filterwarnings("ignore", message="(?s)Grad strides do not match")  # of 1×1 kernels: the order is the same
     warnings.filterwarnings("ignore", message="To copy construct from a tensor", module="torch")  # torch.compile's own
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # of a resumed run
     L.seed_everything(config.seed, workers=True, verbose=False)
