@@ -12,7 +12,6 @@ NAMED = re.compile(r"\b(?:src|tests|benchmarks|conf|sweeps|web|docs)/[\w./]*\.\w
 LINKED = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")  # without links to other sites
 COMMANDS = re.compile(r"^    .*train\.py.*(?:\\\n.*)*", re.MULTILINE)
 CHOICES = re.compile(r"\b(experiment|model|reconstruction|loss|context|trainer|logger|data|sweep)=([\w,]+)(?=\s|$)")
-EARLIER = {"small.md"}  # its commands are of an earlier version, as it says
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -22,7 +21,7 @@ def test_files_that_a_page_names_or_links_to_exist(page: Path) -> None:
     assert [str(path) for path in named if not path.exists() and path.stem != "NAME"] == []
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name not in EARLIER], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_choices_of_options_in_commands_exist(page: Path) -> None:
     for group, names in CHOICES.findall(" ".join(COMMANDS.findall(page.read_text()))):
         known = {path.stem for path in (ROOT / "conf" / group).glob("*.yaml")}

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from rnncodec.fileformat import bitstream
 from rnncodec.terminal import counted
-from rnncodec.weights.released import released_name
+from rnncodec.weights.released import former_model, released_name
 
 
 def describe(source: str, file: bitstream.File) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def describe(source: str, file: bitstream.File) -> dict[str, Any]:
         "file": source,
         "version": header.version,
         "model": header.model.hex(),
-        "model_name": released_name(header.model),
+        "model_name": released_name(header.model) or former_model(header.model),
         "coder": header.coder,
         "width": header.width,
         "height": header.height,

@@ -25,7 +25,7 @@ from rnncodec.network.precision import convert, fastest
 from rnncodec.pictures.limits import MOST_EFFORT
 from rnncodec.pictures.pixels import Pixels
 from rnncodec.pictures.tiles import Tile, Tiling, Window, scaled
-from rnncodec.weights.released import DEFAULT_MODEL, RUN_WEIGHTS, released_name
+from rnncodec.weights.released import DEFAULT_MODEL, RUN_WEIGHTS, former_model, released_name
 from rnncodec.weights.weights_file import find_model, identities, load_model
 
 DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
@@ -279,6 +279,11 @@ def torch_codec_for(header: bitstream.Header, model: str | None = None, device: 
         return load_torch_codec(model, device)
     name = released_name(header.model)
     if name is None:
+        former = former_model(header.model)
+        if former is not None:
+            raise WrongModelError(
+                f"written with the model {former}; install that version, or name its weights (--model)"
+            )
         raise WrongModelError(
             f"written with model {header.model.hex()}, which is none of the released ones; name its weights (--model)"
         )

@@ -6,6 +6,8 @@ from pathlib import Path
 from safetensors import safe_open
 
 DEFAULT_MODEL = "light"
+# Models that only earlier versions have, by the identities in their files: the name, and the last version that has it.
+FORMER = {"198eeb20": ("small", "0.1.0"), "67b0519a": ("small", "0.1.0")}
 RUN_WEIGHTS = "weights.safetensors"  # the file in the folder of a run
 RUN_CONFIG = "config.yaml"  # every option of the run, in the same folder
 
@@ -24,3 +26,12 @@ def released_name(identity: bytes) -> str | None:
         if identity.hex() in (metadata.get("identity"), metadata.get("context_identity")):
             return name
     return None
+
+
+def former_model(identity: bytes) -> str | None:
+    """The model with this identity and the last version of the package that has it, in words; None if no version has
+    had it, or this one has."""
+    if identity.hex() not in FORMER:
+        return None
+    name, version = FORMER[identity.hex()]
+    return f"{name} of rnncodec {version}"
