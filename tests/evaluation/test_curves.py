@@ -57,15 +57,20 @@ def test_files_that_are_no_curves_are_refused(tmp_path: Path, content: str) -> N
 
 
 def test_summary_and_its_table() -> None:
-    baseline = Curve("jpeg", "", {"bpp": [0.5, 1.5, 4.5], "ms-ssim-rgb": [0.8, 0.9, 0.975]})
-    summary = summarize(CURVE, baseline)
+    scores = {"ssimulacra2": [-20.0, 30.0, 50.0]}
+    baseline = Curve("jpeg", "", {"bpp": [0.5, 1.5, 4.5], "ms-ssim-rgb": [0.8, 0.9, 0.975]} | scores)
+    ours = Curve(CURVE.name, "", CURVE.results | scores)
+    summary = summarize(ours, baseline)
     assert summary.rates == (pytest.approx(0.75), pytest.approx(1.75), None)
     assert summary.area_ms_ssim == pytest.approx(0.1 + 0.425 + (0.9 + 0.9625) / 2 * 1.25)
     assert summary.bd_ms_ssim is not None
     assert summary.bd_ms_ssim.percent == pytest.approx(-50.0)
     assert summary.bd_psnr is None
+    assert summary.score_rates == (pytest.approx((ours.results["bpp"][1] + ours.results["bpp"][2]) / 2), None)
+    assert summary.bd_ssimulacra2 is not None
+    assert summary.bd_ssimulacra2.percent == pytest.approx(-50.0)
     table = summary_table([summary, summarize(baseline, baseline)], "jpeg")
-    assert "| ours | 0.750 | 1.750 | – | 1.6891 |" in table
+    assert "| ours | 1.500 | – | 0.750 | 1.750 | – | 1.6891 |" in table
     assert "-50.0 % (0.800–0.975)" in table
     assert "BD-rate, MS-SSIM against jpeg" in table
     assert "| 2 | 0.7500 | 0.9000 |" in point_table(CURVE)

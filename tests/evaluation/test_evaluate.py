@@ -186,7 +186,7 @@ def test_published_curves_join_the_table(evaluate: Evaluate, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     evaluation = read_evaluation(tmp_path / "x")
     assert [curve.name for curve in evaluation.curves] == ["tiny", "published"]
-    assert "| published† | 1.526 |" in (tmp_path / "x" / "summary.md").read_text()
+    assert "| published† | – | – | 1.526 |" in (tmp_path / "x" / "summary.md").read_text()
 
 
 def test_photos_of_the_same_name_in_another_folder_are_other_photos(

@@ -7,6 +7,7 @@ from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.rate_distortion import LIMIT, AreaDifference, BDRate, area, area_difference, bd_rate, rate_at
 
 TARGETS = (0.90, 0.95, 0.98)  # MS-SSIM
+SCORES = (40, 60)  # SSIMULACRA 2: between low and medium, and between medium and high quality
 ABSENT = "–"
 SHORT = "*"  # marks the area under a curve that ends before LIMIT
 PUBLISHED = "†"  # marks a published curve
@@ -17,8 +18,8 @@ NOTE = f"{SHORT} The curve ends before {LIMIT:g} bpp; the area takes its last qu
 @dataclass(frozen=True)
 class Summary:
     """The last rate of a curve in bits per pixel, the areas up to LIMIT, by how much the area of MS-SSIM is over that
-    of the baseline, the rates at each of TARGETS, and the BD-rates against the baseline. A value is None if the curve
-    does not cover it. ``published`` curves are of the photos that their authors took."""
+    of the baseline, the rates at each of TARGETS and of SCORES, and the BD-rates against the baseline. A value is None
+    if the curve does not cover it. ``published`` curves are of the photos that their authors took."""
 
     name: str
     ends_at: float
@@ -26,6 +27,8 @@ class Summary:
     area_psnr_hvs: float | None
     over_baseline: AreaDifference | None
     rates: tuple[float | None, ...]
+    score_rates: tuple[float | None, ...]
+    bd_ssimulacra2: BDRate | None
     bd_ms_ssim: BDRate | None
     bd_psnr: BDRate | None
     published: bool = False
@@ -53,6 +56,8 @@ def summarize(curve: Curve, baseline: Curve | None, published: bool = False) -> 
         area_of("psnr-hvs-y"),
         area_difference(baseline.points("ms-ssim-rgb"), curve.points("ms-ssim-rgb")) if baseline else None,
         tuple(rate_at(curve.points("ms-ssim-rgb"), target) for target in TARGETS),
+        tuple(rate_at(curve.points("ssimulacra2"), score) for score in SCORES),
+        bd_of("ssimulacra2"),
         bd_of("ms-ssim-rgb"),
         bd_of("psnr-rgb"),
         published,
@@ -64,10 +69,12 @@ def headings(baseline: str | None) -> list[str]:
     against = f" against {baseline}" if baseline else ""
     return [
         "codec",
+        *(f"bpp at SSIMULACRA2 {score}" for score in SCORES),
         *(f"bpp at {target:.2f}" for target in TARGETS),
         f"area, MS-SSIM to {LIMIT:g} bpp",
         "area, PSNR-HVS",
         f"area, MS-SSIM, over {baseline}" if baseline else "area, MS-SSIM, over a baseline",
+        f"BD-rate, SSIMULACRA2{against}",
         f"BD-rate, MS-SSIM{against}",
         f"BD-rate, PSNR{against}",
     ]
@@ -77,10 +84,11 @@ def cells(summary: Summary) -> list[str]:
     """The values of a Summary as text, one for each of `headings`."""
     return [
         summary.title,
-        *(_number(rate, 3) for rate in summary.rates),
+        *(_number(rate, 3) for rate in (*summary.score_rates, *summary.rates)),
         marked_area(summary, summary.area_ms_ssim, 4),
         marked_area(summary, summary.area_psnr_hvs, 2),
         over_baseline(summary),
+        _bd(summary.bd_ssimulacra2, 1),
         _bd(summary.bd_ms_ssim, 3),
         _bd(summary.bd_psnr, 1),
     ]

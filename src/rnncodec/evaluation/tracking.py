@@ -9,7 +9,7 @@ from rnncodec.distortion.metrics import decibels
 from rnncodec.evaluation.curves import METRICS
 from rnncodec.evaluation.rate_distortion import LIMIT
 from rnncodec.evaluation.results import Evaluation
-from rnncodec.evaluation.summary import TARGETS
+from rnncodec.evaluation.summary import SCORES, TARGETS
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import Pixels, read_pixels
 
@@ -48,6 +48,7 @@ def scalars(evaluation: Evaluation) -> dict[str, float]:
         "ends_at_bpp": summary.ends_at,
         f"auc_ms_ssim_over_{compare_to}": summary.over_baseline.difference if summary.over_baseline else None,
         **{f"bpp_at_{target:.2f}": rate for target, rate in zip(TARGETS, summary.rates, strict=True)},
+        **{f"bpp_at_ssimulacra2_{score}": rate for score, rate in zip(SCORES, summary.score_rates, strict=True)},
         f"bd_rate_{compare_to}": summary.bd_ms_ssim.percent if summary.bd_ms_ssim else None,
         f"bd_rate_psnr_{compare_to}": summary.bd_psnr.percent if summary.bd_psnr else None,
     }
