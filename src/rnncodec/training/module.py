@@ -20,6 +20,7 @@ from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.terminal import log
 from rnncodec.training.curriculum import Curriculum
 from rnncodec.training.learning_rate import scheduled, take_options
+from rnncodec.training.settled import settled_weights
 
 PARTS = ("encoder", "binarizer", "decoder")
 
@@ -76,6 +77,7 @@ class CodecModule(L.LightningModule):
         rate_weight: Sequence[float],
         rate_plateau: float,
         rate_power: float,
+        rate_settled: float,
         warmup_steps: int,
         final_lr: float,
         frozen: Sequence[str],
@@ -91,6 +93,7 @@ class CodecModule(L.LightningModule):
         self.curriculum = Curriculum(curriculum, iterations)
         self.iteration_decay = iteration_decay
         self.rate_weight = rate_weight
+        self.rate_settled = rate_settled
         fall = (torch.arange(1, iterations + 1) / rate_plateau).clamp(min=1.0) ** -rate_power
         self.register_buffer("fall", fall, persistent=False)
         self.warmup_steps = warmup_steps
@@ -138,7 +141,9 @@ class CodecModule(L.LightningModule):
         self.log_dict(by_iteration("train/loss", losses.detach()))
         if self.context is not None:
             self.context.requires_grad_(False)
-            rates = bits_per_bit(self.context, codes)
+            rates = bits_per_bit(
+                self.context, codes, weights=settled_weights(reconstructions, images, self.rate_settled)
+            )
             self.context.requires_grad_(True)
             rate_weights = value_at(self.rate_weight, progress) * self.fall[:iterations]
             losses = losses + rate_weights * rates.cumsum(0)
