@@ -53,6 +53,8 @@ class CodecModule(L.LightningModule):
         rate_weight: a schedule of the weight of the rate term: one entry for each of equally long parts of the
             training.
         rate_plateau, rate_power: see above. The rate has the full weight up to iteration ``rate_plateau``.
+        rate_settled: how many times bits count at the most in blocks that are good enough already, see
+            `rnncodec.training.settled`.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
