@@ -78,6 +78,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["rate_weight=0.1"], r"rate_weight needs a list, as in rate_weight=\[0.1\]"),
         (["rate_weight=[0,-1]"], "rate_weight needs a list of numbers of at least 0"),
         (["rate_weight=[0.1]", "context.groups=0"], "context.groups must be"),
+        (["optimizer.fused=true", "trainer.precision=16-mixed"], "optimizer.fused=true does not work with"),
     ],
 )
 def test_wrong_options_are_found_before_anything_is_written(

@@ -279,7 +279,9 @@ def test_context_model_joins_its_codec_and_survives_a_kill(
 
 
 def test_binary_rnn_trains_and_measures_bits(train: Trainer, tiny_weights: Path) -> None:
-    done = train(*CONTEXT, "context=binary_rnn", "context.maps=8", "logger=csv", f"codec={tiny_weights}")
+    done = train(
+        *CONTEXT, "context=binary_rnn", "context.maps=8", "optimizer.fused=true", "logger=csv", f"codec={tiny_weights}"
+    )
     assert done.returncode == 0, done.stderr
     assert "bits a bit" in done.stdout
     assert "without the context model: binary_rnn codes no files" in done.stderr

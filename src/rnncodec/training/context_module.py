@@ -55,6 +55,16 @@ class ContextModule(L.LightningModule):
         self.log_dict(by_iteration("train/bits", bits.detach()))
         return loss
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips the norm of the gradients. Lightning would refuse to with a fused optimizer, in bfloat16 too."""
+        if gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def validation_step(self, codes: Tensor, batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False):  # the integer model is made from float32 weights
             bits = bits_per_bit(self.model, codes)

@@ -65,6 +65,11 @@ def check_options(config: DictConfig) -> None:
     max_time = config.trainer.max_time
     if max_time is not None and not re.fullmatch(r"\d+:\d+:\d+:\d+", str(max_time)):
         raise ConfigurationError(f"trainer.max_time must have the form DD:HH:MM:SS, not {max_time}")
+    if config.trainer.precision == "16-mixed" and OmegaConf.select(config, "optimizer.fused"):
+        raise ConfigurationError(
+            "optimizer.fused=true does not work with trainer.precision=16-mixed, which clips gradients before the "
+            "optimizer has taken its scale off them; use bf16-mixed, or optimizer.fused=false"
+        )
     for option in LISTS:
         if config.get(option) is not None and not OmegaConf.is_list(config[option]):
             raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
