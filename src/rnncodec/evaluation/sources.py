@@ -21,6 +21,9 @@ from rnncodec.training.run.options import LACKING, differences, says_method, sin
 
 Series = dict[str, dict[int, float]]  # the values of each metric by step
 
+# What a run does whose config does not name one of these options, because its version had not got it yet, or no longer.
+UNNAMED = {"rate_settled": "1.0", "rate_slope": "0.0", "optimizer.fused": "False"}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -115,6 +118,8 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         options = texts({"model": network, "training": training, **named, **about.training.get("options", {})})
     if run:
         options |= texts(read_options(run / CONFIG))
+        for name, value in UNNAMED.items():
+            options.setdefault(name, value)
     options = {name: text for name, text in options.items() if says_method(name)}
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
     if evaluation and run and has_other_weights(run, evaluation.about.identity):
