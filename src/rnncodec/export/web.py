@@ -37,22 +37,22 @@ def write_page(networks: Sequence[str | os.PathLike[str]], folder: str | os.Path
     if not page.is_dir():
         raise OutputError("the page was not built: run  npm ci && npm run build  in the folder web/ of the repository")
     first, *others = map(Path, networks)
-    contents = built(page) | network_files(first)
+    own = built(page) | network_files(first)
     models = dict.fromkeys(identities(first), "")
-    later: dict[str, dict[str, bytes]] = {}  # the files of each other network, by their names
+    later: list[dict[str, bytes]] = []  # the files of each other network
     for network in others:
-        place = f"{MODELS}/{identities(network)[-1]}/"
-        models |= {identity: place for identity in identities(network) if identity not in models}
-        later[place] = {place + name: content for name, content in network_files(network).items()}
-    everything = contents | {name: content for found in later.values() for name, content in found.items()}
-    contents[FILES] = listing(
-        ["./", FILES, *contents], [*everything.keys() - contents.keys()], models, version(everything)
-    )
-    for name, content in (everything | contents).items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / name) as temporary:
-            temporary.write_bytes(content)
-    return [sum(map(len, found.values())) for found in (contents, *later.values())]
+        known = identities(network)
+        place = f"{MODELS}/{known[-1]}/"
+        models = dict.fromkeys(known, place) | models
+        later.append({place + name: content for name, content in network_files(network).items()})
+    names = [name for found in later for name in found]
+    own[FILES] = listing(["./", FILES, *own], names, models, version([own, *later]))
+    for found in (own, *later):
+        for name, content in found.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            with replacing(folder / name) as temporary:
+                temporary.write_bytes(content)
+    return [sum(map(len, found.values())) for found in (own, *later)]
 
 
 def built(page: Path) -> dict[str, bytes]:
@@ -81,10 +81,10 @@ def identities(network: Path) -> list[str]:
     return list(found.values())
 
 
-def version(contents: Mapping[str, bytes]) -> str:
+def version(files: Sequence[Mapping[str, bytes]]) -> str:
     """A name for these files, which another content changes."""
     digest = hashlib.sha256()
-    for name, content in sorted(contents.items()):
+    for name, content in sorted(item for found in files for item in found.items()):
         digest.update(name.encode() + len(content).to_bytes(8, "big") + content)
     return f"rnncodec-{digest.hexdigest()[:16]}"
 
@@ -92,7 +92,7 @@ def version(contents: Mapping[str, bytes]) -> str:
 def listing(kept: Sequence[str], later: Sequence[str], models: Mapping[str, str], version: str) -> bytes:
     """The script that tells the page its files: those that it keeps for use without a network, those that it keeps once
     they were used, the folder of each model by its identities, and the version of all."""
-    values = {"FILES": kept, "LATER": sorted(later), "MODELS": models, "VERSION": version}
+    values = {"FILES": kept, "LATER": later, "MODELS": models, "VERSION": version}
     return "".join(f"self.{name} = {json.dumps(value)};\n" for name, value in values.items()).encode()
 
 

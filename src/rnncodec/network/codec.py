@@ -241,8 +241,7 @@ class IterativeCodec(nn.Module):
         ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated."""
         codes, reconstructions = map(torch.stack, zip(*self.iterate(images, iterations), strict=True))
         if self.training:
-            before = torch.cat([torch.full_like(images, 0.5)[None], reconstructions[:-1]])
-            self.normalization.update(images - before)
+            self.normalization.update(images - before_each(reconstructions))
         return codes, reconstructions
 
     @torch.inference_mode()
@@ -273,3 +272,9 @@ class IterativeCodec(nn.Module):
                 state = self.start(codes.new_zeros(batch, 3, STRIDE * height, STRIDE * width))
             state = self.decode_step(codes, state)
             yield state.picture
+
+
+def before_each(reconstructions: Tensor) -> Tensor:
+    """What each iteration starts from, x̂_0 … x̂_{T-1} in [0, 1], for the reconstructions x̂_1 … x̂_T
+    ``[T, B, 3, H, W]``; x̂_0 is mid-grey."""
+    return torch.cat([torch.full_like(reconstructions[:1], 0.5), reconstructions[:-1]])

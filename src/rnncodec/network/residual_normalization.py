@@ -7,9 +7,7 @@ improves on the one before from the start.
 """
 
 import torch
-from torch import Tensor, nn
-
-from rnncodec.network.mean_over_ranks import mean_over_ranks
+from torch import Tensor, distributed, nn
 
 CAPACITY = 64  # the most iterations that can be trained; later iterations use the scale of the last trained one
 MOMENTUM = 0.02  # of the running estimate, which averages about 50 steps
@@ -62,3 +60,11 @@ class Unnormalized(nn.Module):
 
     def update(self, residuals: Tensor) -> None:
         """Nothing to learn."""
+
+
+def mean_over_ranks(values: Tensor) -> Tensor:
+    """The mean of ``values`` over all ranks, the same on each of them."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(values)
+        return values / distributed.get_world_size()
+    return values

@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.entropy.networks import Network
+from rnncodec.training.clipping import ClipsParts
 from rnncodec.training.learning_rate import scheduled, take_options
 from rnncodec.training.module import by_iteration
 
 
-class ContextModule(L.LightningModule):
+class ContextModule(ClipsParts):
     """Trains ``model`` on codes ``[T, B, bits, h, w]``. With c_t, the cross-entropy of iteration t in bits per raw bit,
     the loss is
 
@@ -55,15 +55,8 @@ class ContextModule(L.LightningModule):
         self.log_dict(by_iteration("train/bits", bits.detach()))
         return loss
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clips the norm of the gradients. Lightning would refuse to with a fused optimizer, in bfloat16 too."""
-        if gradient_clip_val is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+    def clipped_parts(self) -> list[nn.Module]:
+        return [self.model]
 
     def validation_step(self, codes: Tensor, batch_idx: int) -> None:
         with torch.autocast(self.device.type, enabled=False):  # the integer model is made from float32 weights

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -18,6 +17,7 @@ from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.terminal import log
+from rnncodec.training.clipping import ClipsParts
 from rnncodec.training.curriculum import Curriculum
 from rnncodec.training.learning_rate import scheduled, take_options
 from rnncodec.training.settled import settled_weights
@@ -25,7 +25,7 @@ from rnncodec.training.settled import settled_weights
 PARTS = ("encoder", "binarizer", "decoder")
 
 
-class CodecModule(L.LightningModule):
+class CodecModule(ClipsParts):
     """Trains ``codec`` for ``iterations`` iterations on images ``[B, 3, H, W]`` in [0, 1].
 
     Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
@@ -143,9 +143,8 @@ class CodecModule(L.LightningModule):
         self.log_dict(by_iteration("train/loss", losses.detach()))
         if self.context is not None:
             self.context.requires_grad_(False)
-            rates = bits_per_bit(
-                self.context, codes, weights=settled_weights(reconstructions, images, self.rate_settled)
-            )
+            counted = settled_weights(reconstructions, images, self.rate_settled) if self.rate_settled > 1.0 else 1.0
+            rates = bits_per_bit(self.context, codes, weights=counted)
             self.context.requires_grad_(True)
             rate_weights = value_at(self.rate_weight, progress) * self.fall[:iterations]
             losses = losses + rate_weights * rates.cumsum(0)
@@ -157,18 +156,9 @@ class CodecModule(L.LightningModule):
         self.log_dict(by_iteration("train/bits", bits.detach()))
         return loss + bits.mean()
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clips the norm of the codec's gradients and that of the context model's each on its own, so that how well the
-        context model predicts does not change the codec's steps."""
-        if gradient_clip_val is not None:
-            for part in (self.codec, self.context):
-                if part is not None:
-                    nn.utils.clip_grad_norm_(part.parameters(), gradient_clip_val)
+    def clipped_parts(self) -> list[nn.Module]:
+        """Each on its own, so that how well the context model predicts does not change the codec's steps."""
+        return [self.codec] if self.context is None else [self.codec, self.context]
 
     def on_validation_start(self) -> None:
         torch.compiler.set_stance("force_eager")  # compiling for the size of whole pictures takes minutes
