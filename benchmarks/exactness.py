@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -53,9 +54,10 @@ def write(folder: Path, images: list[Path]) -> None:
         data = load_torch_codec(DEFAULT_MODEL).compress(read_pixels(path))
         (folder / path.with_suffix(".rnnc").name).write_bytes(data)
         np.save(folder / path.with_suffix(".npy").name, decoded(data))
-    manifest = {"environment": environment(), "digests": digests(folder)}
+    found = digests(folder)
+    manifest = {"environment": environment(), "digests": found}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
-    print(f"{folder}: {len(manifest['digests'])} layers")
+    print(f"{folder}: {len(found)} layers")
 
 
 def check(folder: Path) -> int:
@@ -94,7 +96,8 @@ def digests(folder: Path) -> dict[str, str]:
     """The SHA-256 of each layer's probabilities and payload. Raises AssertionError where it decodes to other codes."""
     context = load_context(released_models()[DEFAULT_MODEL])
     found = {}
-    for name, picture in {**made_codes(context.config.bits), **stored_codes(folder, context)}.items():
+    pictures: dict[str, Iterable[Codes]] = {**made_codes(context.config.bits), **stored_codes(folder, context)}
+    for name, picture in pictures.items():
         encoder, decoder, own = LayerCoder(context), LayerCoder(context), context.start()
         for t, codes in enumerate(picture):
             payload = encoder.encode(codes)
@@ -108,9 +111,9 @@ def digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def made_codes(bits: int) -> dict[str, Codes]:
+def made_codes(bits: int) -> dict[str, Iterable[Codes]]:
     """Codes ``[LAYERS, bits, h, w]`` by name, made of whole numbers and SHAKE-256 alone: the same anywhere."""
-    made = {}
+    made: dict[str, Iterable[Codes]] = {}
     for height, width in SIZES:
         shape = (LAYERS, bits, height, width)
         t, c, y, x = np.indices(shape)

@@ -61,7 +61,7 @@ def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
     """Encode each photo in torch and by the graphs, and decode the codes of torch by both. How far torch differs from
     itself when its numbers lie in another order in memory, so that it adds them in another order, is shown beside."""
     torch_codec, other = (TorchCodec(codec, dtype=torch.float32) for _ in range(2))
-    other.codec.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    other.codec.to(memory_format=torch.contiguous_format)
     network = OnnxDecoder(folder)
     count, samples = 0, 0
     flipped: dict[str, list[int]] = {"the graphs": [], "torch in another memory layout": []}

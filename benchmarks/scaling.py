@@ -49,7 +49,7 @@ def train(rank: int, overrides: list[str], processes: int, steps: int, exchange:
     config = composed(overrides)
     step = Step(config, config.data.batch_size, "cpu")
     codec = DistributedDataParallel(step.module.codec)
-    step.module.codec = codec  # type: ignore[assignment]
+    step.module.codec = codec
     with nullcontext() if exchange else codec.no_sync():
         step()
         distributed.barrier()

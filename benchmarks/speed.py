@@ -19,11 +19,11 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -55,7 +55,7 @@ class Row(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """The result of an action for each picture, and the seconds that it took for all."""
+    """The results of an action, and the seconds that they took."""
 
     result: list
     seconds: float
@@ -134,13 +134,9 @@ def ours(model: str, pictures: list[Pixels], layers: list[int], rates: list[floa
     ]
     targets += [(f"--bpp {rate:g}", None, Target(bpp=rate)) for rate in rates]
     for setting, iterations, target in targets:
-        encode = timed(
-            lambda iterations=iterations, target=target: [
-                torch_codec.compress(pixels, iterations, target=target) for pixels in pictures
-            ]
-        )
+        encode = timed(torch_codec.compress, [(pixels, iterations) for pixels in pictures], target=target)
         files = [bitstream.read(content) for content in encode.result]
-        decode = timed(lambda files=files: [torch_codec.picture(file.header, file.layers) for file in files])
+        decode = timed(torch_codec.picture, [(file.header, file.layers) for file in files])
         written = float(np.mean([file.header.layers for file in files]))
         kilo = f"{written * macs.encoder + (written - 1) * macs.decoder:.0f} / {written * macs.decoder:.0f}"
         rows.append(row(setting, encode, decode, pictures, peak() - before, kilo))
@@ -156,8 +152,8 @@ def others(name: str, pictures: list[Pixels]) -> list[Row]:
     }
     setting = min(rates, key=lambda each: abs(rates[each] - NEAR))
     before = peak()
-    encode = timed(lambda: [codec.encode(pixels, setting) for pixels in pictures])
-    decode = timed(lambda: [codec.decode(content) for content in encode.result])
+    encode = timed(codec.encode, [(pixels, setting) for pixels in pictures])
+    decode = timed(codec.decode, [(content,) for content in encode.result])
     return [row(f"{setting:g}", encode, decode, pictures, peak() - before, "–")]
 
 
@@ -218,10 +214,11 @@ def mosaic(photos: list[Pixels], megapixels: float) -> Pixels:
     return np.asarray(canvas)
 
 
-def timed(action: Callable[[], list]) -> Timed:
-    """The result of ``action``, and the seconds that it took."""
+def timed(action: Callable[..., Any], arguments: Iterable[tuple[Any, ...]], **options: Any) -> Timed:
+    """The results of ``action`` for each tuple of ``arguments``, and the seconds that all of them took."""
     start = time.perf_counter()
-    return Timed(action(), time.perf_counter() - start)
+    results = [action(*each, **options) for each in arguments]
+    return Timed(results, time.perf_counter() - start)
 
 
 def peak() -> float:

@@ -32,7 +32,9 @@ class Step:
     """A training step on ``batch_size`` random patches."""
 
     def __init__(self, config: DictConfig, batch_size: int, device: str, compiled: bool = False) -> None:
-        self.module = build_codec_module(OmegaConf.merge(config, {"compile": compiled})).to(device)
+        options = OmegaConf.merge(config, {"compile": compiled})
+        assert isinstance(options, DictConfig)
+        self.module = build_codec_module(options).to(device)
         self.optimizer = self.module.optimizer(self.module.codec.parameters())
         self.iterations = config.iterations
         self.device = device

@@ -233,12 +233,12 @@ def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_pa
 
 
 def test_an_option_that_earlier_versions_had_not_got_does_not_set_their_runs_apart(sweep: Path, tmp_path: Path) -> None:
-    write_run(tmp_path / "new" / "0-lstm", "lstm-1", 0.8, 220, cell="lstm", seed=1, rate_settled=1.0)
-    write_run(tmp_path / "new" / "1-lstm", "lstm-2", 0.8, 220, cell="lstm", seed=2, rate_settled=64.0)
+    write_run(tmp_path / "new" / "0-lstm", "lstm-1", 0.8, 220, cell="lstm", seed=1, rate_slope=0.0)
+    write_run(tmp_path / "new" / "1-lstm", "lstm-2", 0.8, 220, cell="lstm", seed=2, rate_slope=0.01)
     write_multirun(tmp_path / "new", ["cell=lstm", "seed=1"])
     headings, *found = rows(ablations([sweep, tmp_path / "new"]).texts["cells"])
-    at, seeds = headings.index("rate_settled"), headings.index("seeds")
-    assert [(row[at], row[seeds]) for row in found] == [("1.0", "2"), ("1.0", "2"), ("64.0", "1")]
+    at, seeds = headings.index("rate_slope"), headings.index("seeds")
+    assert [(row[at], row[seeds]) for row in found] == [("0.0", "2"), ("0.0", "2"), ("0.01", "1")]
 
 
 def test_runs_that_no_sweep_names_are_the_group_sweep(sweep: Path) -> None:

@@ -41,7 +41,6 @@ def module(codec: IterativeCodec, context: Checkerboard | None = None, **options
         "rate_weight": [0.0],
         "rate_plateau": 1,
         "rate_power": 2.0,
-        "rate_settled": 1.0,
         "warmup_steps": 1,
     }
     settings |= {"final_lr": 0.1, "frozen": [], "compile": False, "seed": 0} | options

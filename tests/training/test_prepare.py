@@ -108,7 +108,6 @@ FITTING = {  # options, and those of ODD that they can work with
     "warmup_steps": ["0"],
     "rate_plateau": ["1.5"],
     "rate_power": ["0", "1.5"],
-    "rate_settled": ["1.5"],
     "final_lr": ["0"],
     "seed": ["0"],
     "compile": ["true"],

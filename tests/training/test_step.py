@@ -45,7 +45,7 @@ def learner(loss: nn.Module, **options: Any) -> CodecModule:
     context = Checkerboard(checkerboard_config(bits=32, iterations=2, groups=2, radius=1, hidden=(8, 4)))
     return CodecModule(
         codec, loss, context, partial(torch.optim.SGD, lr=1e-3), iterations=2, curriculum=None, iteration_decay=0.9,
-        rate_weight=[0.1], rate_plateau=1, rate_power=2.0, rate_settled=64.0, warmup_steps=1, final_lr=0.1, frozen=[],
+        rate_weight=[0.1], rate_plateau=1, rate_power=2.0, warmup_steps=1, final_lr=0.1, frozen=[],
         compile=False, seed=0,
     )  # fmt: skip
 

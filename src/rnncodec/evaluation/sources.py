@@ -22,7 +22,7 @@ from rnncodec.training.run.options import LACKING, differences, says_method, sin
 Series = dict[str, dict[int, float]]  # the values of each metric by step
 
 # What a run does whose config does not name one of these options, because its version had not got it yet, or no longer.
-UNNAMED = {"rate_settled": "1.0", "rate_slope": "0.0", "optimizer.fused": "False"}
+UNNAMED = {"rate_slope": "0.0", "optimizer.fused": "False", "model.settled_psnr": "None"}
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,9 @@ class EncoderStep(_Step):
     mid-grey."""
 
     def forward(self, picture: Tensor, previous: Tensor, t: Tensor, states: list[Tensor]) -> tuple[Tensor, ...]:
-        residual = (picture - previous) * self.codec.amplification(previous, t)
-        features, new_states = self.codec.encoder(residual, states)
-        activations = self.codec.binarizer.project(features, t)
+        residual = picture - previous
+        features, new_states = self.codec.encoder(residual * self.codec.amplification(previous, t), states)
+        activations = self.codec.activations(features, residual, t)
         return self.codec.binarizer(activations), *pytree.tree_leaves(new_states)
 
 

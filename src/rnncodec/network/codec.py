@@ -16,6 +16,7 @@ from rnncodec.network.parts import make
 from rnncodec.network.projection import Projection, own_index
 from rnncodec.network.reconstruction import RECONSTRUCTIONS
 from rnncodec.network.residual_normalization import ResidualNormalization, Unnormalized
+from rnncodec.network.settled import enlarged, sending, settled
 
 
 class State(NamedTuple):
@@ -76,9 +77,19 @@ class Encoder(nn.Module):
         return x, new_states
 
 
-# What depth-to-space and the last convolution of the decoder turn into pixels: the output of the last cell,
-# [B, C, 8 h / fold, 8 w / fold], and, where there is a linear path, the amplitudes of its patterns, [B, bits, h, w].
-Features = tuple[Tensor, ...]
+class Features(NamedTuple):
+    """What depth-to-space and the last convolution of the decoder turn into pixels.
+
+    Args:
+        cells: the output of the last cell, ``[B, C, 8 h / fold, 8 w / fold]``.
+        amplitudes: those of the patterns, ``[B, bits, h, w]``; None where there is no linear path.
+        sent: 1 where a block sends bits, else 0, ``[B, 1, h, w]``, where cells and amplitudes are 0 too; None where all
+            blocks do (`rnncodec.network.settled`).
+    """
+
+    cells: Tensor
+    amplitudes: Tensor | None
+    sent: Tensor | None
 
 
 class Decoder(nn.Module):
@@ -103,6 +114,7 @@ class Decoder(nn.Module):
                 inputs[:-1], channels[1:], config.decoder_hidden_kernels, strict=True
             )
         )
+        self.settles = config.settled_psnr is not None
         self.fold = STRIDE >> len(self.cells)
         kernel = 1 if self.fold == 1 else 3
         self.output = WeightedBias(inputs[-1], 3 * self.fold**2, kernel, padding=kernel // 2)
@@ -118,16 +130,31 @@ class Decoder(nn.Module):
             x, state = cell(functional.pixel_shuffle(x, 2) if outputs else x, state)
             outputs.append(x)
             new_states.append(state)
-        if self.linear_path is None:
-            return (x,), new_states
-        return (x, self.linear_path(codes, outputs[0], t)), new_states
+        amplitudes = None if self.linear_path is None else self.linear_path(codes, outputs[0], t)
+        if not self.settles:
+            return Features(x, amplitudes, None), new_states
+        sent = sending(codes)
+        return Features(x * enlarged(sent, x), None if amplitudes is None else amplitudes * sent, sent), new_states
 
     def pixels(self, features: Features, t: int | Tensor) -> Tensor:
-        """The output ``[B, 3, 16 h, 16 w]`` in iteration t. It is an affine function of the features."""
-        pixels = self.unfold(features[0])
+        """The output ``[B, 3, 16 h, 16 w]`` in iteration t. It is a linear function of the features."""
+        pixels = self.unfold(features.cells, 1.0 if features.sent is None else features.sent)
         if self.linear_path is None:
             return pixels
-        return pixels + functional.pixel_shuffle(self.linear_path.patterns(features[1], t), STRIDE)
+        return pixels + functional.pixel_shuffle(self.blocks(features, t), STRIDE)
+
+    def blocks(self, features: Features, t: int | Tensor) -> Tensor:
+        """The output of the linear path in iteration t, ``[B, 3 · 16², h, w]``."""
+        assert self.linear_path is not None
+        blocks = self.linear_path.patterns(features.amplitudes, t)
+        return blocks if features.sent is None else blocks * features.sent
+
+    def sum_of_blocks(self, layers: list[Features], weights: list[Tensor]) -> Tensor:
+        """The sum ``Σ_t w_t blocks_t`` of the first iterations, from their features and weights ``[]``."""
+        assert self.linear_path is not None
+        amplitudes = [features.amplitudes for features in layers if features.amplitudes is not None]
+        sent = [features.sent for features in layers if features.sent is not None]
+        return self.linear_path.sum_of_blocks(amplitudes, weights, sent)
 
     def unfold(self, cells: Tensor, weight: Tensor | float = 1.0) -> Tensor:
         """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``, with a `WeightedBias`."""
@@ -136,11 +163,14 @@ class Decoder(nn.Module):
 
 
 class WeightedBias(nn.Conv2d):
-    """A convolution whose bias counts ``weight`` times. So ``Σ_t w_t x_t`` becomes ``Σ_t w_t y_t``, where x_t becomes
-    y_t, if the weight is ``Σ_t w_t``."""
+    """A convolution whose bias counts ``weight`` times, a number, or one for each block ``[B, 1, h, w]``. So
+    ``Σ_t w_t x_t`` becomes ``Σ_t w_t y_t``, where x_t becomes y_t, if the weight is ``Σ_t w_t``."""
 
     def forward(self, x: Tensor, weight: Tensor | float = 1.0) -> Tensor:
         assert self.bias is not None
+        if isinstance(weight, Tensor) and weight.ndim == 4:
+            y = functional.conv2d(x, self.weight, padding=self.padding)
+            return y + enlarged(weight, y) * self.bias[:, None, None]
         return functional.conv2d(x, self.weight, weight * self.bias, padding=self.padding)
 
 
@@ -199,12 +229,21 @@ class IterativeCodec(nn.Module):
     def encode_step(self, images: Tensor, state: State) -> tuple[Tensor, State]:
         """The activations ``[B, bits, h, w]`` of the iteration after ``state``, whose signs are the codes, and
         ``state`` with the encoder's new states."""
-        residual = (images - 0.5 - state.reconstruction) * state.amplification
+        residual = images - 0.5 - state.reconstruction
+        amplified = residual * state.amplification
         encoder = state.encoder
         for _ in range(self.extra_runs(state.t)):
-            _, encoder = self.encoder(residual, encoder)
-        features, encoder = self.encoder(residual, encoder)
-        return self.binarizer.project(features, state.t), state._replace(encoder=encoder)
+            _, encoder = self.encoder(amplified, encoder)
+        features, encoder = self.encoder(amplified, encoder)
+        return self.activations(features, residual, state.t), state._replace(encoder=encoder)
+
+    def activations(self, features: Tensor, residual: Tensor, t: int | Tensor) -> Tensor:
+        """The activations ``[B, bits, h, w]`` in iteration t, the first of which is 0, from the encoder's features and
+        the residual r_t ``[B, 3, H, W]``. In `settled` blocks all are +1."""
+        activations = self.binarizer.project(features, t)
+        if self.config.settled_psnr is None:
+            return activations
+        return torch.where(settled(residual, self.config.settled_psnr, t), 1.0, activations)
 
     def decode_step(self, codes: Tensor, state: State) -> State:
         """The state after the iteration of these ``codes`` ``[B, bits, h, w]``."""

@@ -15,7 +15,7 @@ from rnncodec.network.reconstruction import RECONSTRUCTIONS
 
 # Options that older weights files do not name, with the value that holds for these files. Today an option with this
 # value is still left out of the file, so that the identity of such weights stays the same.
-ADDED = {"priming": 0, "diffusion": 0, "projections": 1, "linear_path": False}
+ADDED = {"priming": 0, "diffusion": 0, "projections": 1, "linear_path": False, "settled_psnr": None}
 
 PARTS: dict[str, Mapping[str, type[nn.Module]]] = {  # the options that name a part, and the parts of rnncodec
     "encoder_cell": CELLS,
@@ -29,6 +29,7 @@ MOST_CHANNELS = 4096  # of a layer; more would not fit into memory
 MOST_LISTED = 2**16  # in a list of channels, before they are multiplied by the width
 MOST_KERNEL = 31
 MOST_PROJECTIONS = 64
+MOST_PSNR = 100  # dB; above it no block of 8-bit pixels differs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,9 @@ class CodecConfig(Config):
         linear_path: give each position a linear path from its 16×16 block of the residual to its bits, and from its
             bits to this block of the reconstruction. Without it all iterations see the residual through the same
             features of the encoder, far fewer than the block has values, and what these leave out is never coded.
+        settled_psnr: the PSNR in dB from which on a 16×16 block sends no more bits: all of its bits are +1, which costs
+            next to nothing once a context model has learned it. Where the block gets worse again, it goes on. None
+            lets all blocks send bits in all iterations.
 
     Raises:
         ConfigurationError: a value is not one of those allowed, or the lists do not fit together.
@@ -81,6 +85,7 @@ class CodecConfig(Config):
     diffusion: int = 0
     projections: int = 1
     linear_path: bool = False
+    settled_psnr: float | None = None
 
     def __post_init__(self) -> None:
         for name, own in PARTS.items():
@@ -107,6 +112,14 @@ class CodecConfig(Config):
         for name in ("residual_normalization", "linear_path"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be true or false, not {getattr(self, name)}")
+        settled = self.settled_psnr
+        number = isinstance(settled, int | float) and not isinstance(settled, bool)
+        if settled is not None and not (number and 0 < settled <= MOST_PSNR):
+            raise ConfigurationError(f"settled_psnr must be null, or from 0 to {MOST_PSNR} dB, not {settled}")
+        if settled is not None and self.reconstruction == "one_shot":
+            raise ConfigurationError(
+                "settled_psnr does not fit reconstruction=one_shot: each iteration gives all blocks anew"
+            )
         largest = max(*self.channels(self.encoder_channels), *self.channels(self.decoder_channels))
         if largest > MOST_CHANNELS or max(self.encoder_hidden_kernels + self.decoder_hidden_kernels) > MOST_KERNEL:
             raise ConfigurationError(

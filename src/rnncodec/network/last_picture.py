@@ -11,6 +11,7 @@ amplitudes of the linear path. So A runs once:
 
     x̂_T = A (Σ_t w_t h_t) + c Σ_t w_t + Σ_t w_t blocks_t(a_t)
 
+Where blocks may be settled (`rnncodec.network.settled`), w_t is 0 in those that send no bits in iteration t.
 The picture differs from that of the loop by rounding alone.
 """
 
@@ -39,22 +40,23 @@ def decode_last(codec: IterativeCodec, layers: Iterable[Tensor]) -> Tensor | Non
         return picture
     states = total = None
     weights: list[Tensor] = []
-    amplitudes: list[Tensor] = []
+    made: list[Features] = []
     for t, codes in enumerate(layers):
         codes = codes.to(codec.normalization.scales().dtype)
-        (cells, *own), states = codec.decode_features(codes, states, t)
+        features, states = codec.decode_features(codes, states, t)
         amplification = codec.amplification(codes, t)
         zero, one = amplification.new_tensor([0.0, 1.0])
         # The framework's update of h_t gives their sum, that of 0 and 1 gives the weights.
-        total = codec.reconstruction(cells, zero if total is None else total, amplification)
+        total = codec.reconstruction(features.cells, zero if total is None else total, amplification)
         weights = [codec.reconstruction(zero, each, amplification) for each in weights]
         weights.append(codec.reconstruction(one, zero, amplification))
-        amplitudes += own
+        made.append(features)
     if total is None:
         return None
-    picture = codec.decoder.unfold(total, torch.stack(weights).sum())
+    own = [weight if each.sent is None else weight * each.sent for weight, each in zip(weights, made, strict=True)]
+    picture = codec.decoder.unfold(total, torch.stack(own).sum(0))
     if codec.decoder.linear_path is not None:
-        picture += functional.pixel_shuffle(codec.decoder.linear_path.sum_of_blocks(amplitudes, weights), STRIDE)
+        picture += functional.pixel_shuffle(codec.decoder.sum_of_blocks(made, weights), STRIDE)
     return picture.add_(0.5)
 
 
@@ -62,10 +64,9 @@ def add(codec: IterativeCodec, sums: Sums | None, codes: Tensor, features: Featu
     """The ``sums`` with iteration t, which has these ``codes`` and ``features``; the first is 0. None is 0
     everywhere. A graph adds up sums, since it does not know how many layers will come."""
     if type(codec.reconstruction) in LINEAR:
-        path = codec.decoder.linear_path
-        blocks = [] if path is None else [path.patterns(features[1], t)]
+        blocks = [] if codec.decoder.linear_path is None else [codec.decoder.blocks(features, t)]
         # The framework's update of h_t and blocks_t gives their sums, that of 1 gives Σ_t w_t.
-        terms = [features[0], *blocks, torch.ones_like(codes[:, :1])]
+        terms = [features.cells, *blocks, torch.ones_like(codes[:, :1]) if features.sent is None else features.sent]
         if sums is None:
             sums = [torch.zeros_like(term) for term in terms]
     else:
@@ -82,5 +83,5 @@ def reconstruct(codec: IterativeCodec, sums: Sums) -> Tensor:
     if type(codec.reconstruction) not in LINEAR:
         return sums[0]
     cells, *blocks, weights = sums
-    picture = codec.decoder.unfold(cells, weights[0, 0, 0, 0])
+    picture = codec.decoder.unfold(cells, weights if codec.decoder.settles else weights[0, 0, 0, 0])
     return picture + functional.pixel_shuffle(blocks[0], STRIDE) if blocks else picture

@@ -32,10 +32,14 @@ class LinearPath(nn.Module):
         ``[B, features, h, w]``, in iteration t; the first is 0."""
         return codes * functional.softplus(wide(self.strength(features, t)))
 
-    def sum_of_blocks(self, amplitudes: list[Tensor], weights: list[Tensor]) -> Tensor:
+    def sum_of_blocks(self, amplitudes: list[Tensor], weights: list[Tensor], sent: list[Tensor]) -> Tensor:
         """The blocks ``Σ_t w_t (W_t a_t + c_t)`` of the first iterations, each with its ``amplitudes`` and its weight
-        ``[]``. They are one convolution of all amplitudes together, which writes the blocks only once."""
+        ``[]``. They are one convolution of all amplitudes together, which writes the blocks only once. With ``sent``
+        ``[B, 1, h, w]`` of each iteration they are ``Σ_t w_t (W_t a_t + c_t sent_t)``."""
         patterns = [self.patterns.of_iteration(t) for t in range(len(amplitudes))]
         kernels = [weight * own for weight, (own, _) in zip(weights, patterns, strict=True)]
         biases = [weight * own for weight, (_, own) in zip(weights, patterns, strict=True)]
-        return functional.conv2d(torch.cat(amplitudes, 1), torch.cat(kernels, 1), torch.stack(biases).sum(0))
+        if not sent:
+            return functional.conv2d(torch.cat(amplitudes, 1), torch.cat(kernels, 1), torch.stack(biases).sum(0))
+        columns = [bias[:, None, None, None] for bias in biases]
+        return functional.conv2d(torch.cat(amplitudes + sent, 1), torch.cat(kernels + columns, 1))

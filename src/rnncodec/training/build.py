@@ -113,7 +113,6 @@ def build_codec_module(config: DictConfig) -> CodecModule:
         rate_weight=config.rate_weight,
         rate_plateau=config.rate_plateau,
         rate_power=config.rate_power,
-        rate_settled=config.rate_settled,
         warmup_steps=config.warmup_steps,
         final_lr=config.final_lr,
         frozen=config.get("frozen") or [],

@@ -14,7 +14,7 @@ from rnncodec.weights.weights_file import load_model
 # Options of the network that may change from one run to the next, because the same weights fit, or can be made to.
 FREE = (
     "binarizer", "priming", "diffusion", "encoder_hidden_kernels", "decoder_hidden_kernels", "projections",
-    "linear_path",
+    "linear_path", "settled_psnr",
 )  # fmt: skip
 
 SIZES = ("encoder_hidden_kernels", "decoder_hidden_kernels", "projections", "linear_path")  # those that may only grow

@@ -20,7 +20,6 @@ from rnncodec.terminal import log
 from rnncodec.training.clipping import ClipsParts
 from rnncodec.training.curriculum import Curriculum
 from rnncodec.training.learning_rate import scheduled, take_options
-from rnncodec.training.settled import settled_weights
 
 PARTS = ("encoder", "binarizer", "decoder")
 
@@ -53,8 +52,6 @@ class CodecModule(ClipsParts):
         rate_weight: a schedule of the weight of the rate term: one entry for each of equally long parts of the
             training.
         rate_plateau, rate_power: see above. The rate has the full weight up to iteration ``rate_plateau``.
-        rate_settled: how many times bits count at the most in blocks that are good enough already, see
-            `rnncodec.training.settled`.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
@@ -79,7 +76,6 @@ class CodecModule(ClipsParts):
         rate_weight: Sequence[float],
         rate_plateau: float,
         rate_power: float,
-        rate_settled: float,
         warmup_steps: int,
         final_lr: float,
         frozen: Sequence[str],
@@ -95,7 +91,6 @@ class CodecModule(ClipsParts):
         self.curriculum = Curriculum(curriculum, iterations)
         self.iteration_decay = iteration_decay
         self.rate_weight = rate_weight
-        self.rate_settled = rate_settled
         fall = (torch.arange(1, iterations + 1) / rate_plateau).clamp(min=1.0) ** -rate_power
         self.register_buffer("fall", fall, persistent=False)
         self.warmup_steps = warmup_steps
@@ -143,8 +138,7 @@ class CodecModule(ClipsParts):
         self.log_dict(by_iteration("train/loss", losses.detach()))
         if self.context is not None:
             self.context.requires_grad_(False)
-            counted = settled_weights(reconstructions, images, self.rate_settled) if self.rate_settled > 1.0 else 1.0
-            rates = bits_per_bit(self.context, codes, weights=counted)
+            rates = bits_per_bit(self.context, codes)
             self.context.requires_grad_(True)
             rate_weights = value_at(self.rate_weight, progress) * self.fall[:iterations]
             losses = losses + rate_weights * rates.cumsum(0)

@@ -16,7 +16,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "warmup_steps": (0, 10**9),
     "rate_plateau": (1.0, CAPACITY),
     "rate_power": (0.0, 4.0),
-    "rate_settled": (1.0, 1e6),
     "final_lr": (0.0, 1.0),
     "seed": (0, 2**32 - 1),
     "trainer.max_steps": (1, 10**9),
