@@ -52,7 +52,13 @@ NETWORKS = [  # every cell and every framework
         "projections": 2,
         "linear_path": True,
     },
-    {"encoder_cell": "residual_gru", "decoder_cell": "residual_gru", "reconstruction": "additive"},
+    {
+        "encoder_cell": "residual_gru",
+        "decoder_cell": "residual_gru",
+        "reconstruction": "additive",
+        "linear_path": True,
+        "settled_psnr": 9.0,
+    },
 ]
 
 Arrays = dict[str, np.ndarray]
