@@ -56,6 +56,8 @@ NETWORKS = [  # every cell and every framework
         "encoder_cell": "residual_gru",
         "decoder_cell": "residual_gru",
         "reconstruction": "additive",
+        "decoder_channels": [512, 256, 128],
+        "decoder_hidden_kernels": [3, 3],
         "linear_path": True,
         "settled_psnr": 9.0,
     },

@@ -33,7 +33,7 @@ def median_psnr(images: Tensor) -> float:
 
 def test_a_block_is_settled_from_its_psnr_on_but_not_before_the_first_iteration() -> None:
     errors = torch.tensor([0.0, 39.9, 40.1, 60.0])
-    residual = enlarged(10.0 ** (-errors / 20.0).view(1, 1, 1, 4), torch.empty(1, 3, STRIDE, 4 * STRIDE))
+    residual = enlarged(10.0 ** (-errors / 20.0).view(1, 1, 1, 4), STRIDE)
     residual = residual.expand(-1, 3, -1, -1)
     assert settled(residual, 40.0, 1).flatten().tolist() == [False, False, True, True]
     assert settled(residual, 40.0, torch.tensor(7)).flatten().tolist() == [False, False, True, True]

@@ -134,7 +134,8 @@ class Decoder(nn.Module):
         if not self.settles:
             return Features(x, amplitudes, None), new_states
         sent = sending(codes)
-        return Features(x * enlarged(sent, x), None if amplitudes is None else amplitudes * sent, sent), new_states
+        x = x * enlarged(sent, STRIDE // self.fold // 2)
+        return Features(x, None if amplitudes is None else amplitudes * sent, sent), new_states
 
     def pixels(self, features: Features, t: int | Tensor) -> Tensor:
         """The output ``[B, 3, 16 h, 16 w]`` in iteration t. It is a linear function of the features."""
@@ -157,20 +158,22 @@ class Decoder(nn.Module):
         return self.linear_path.sum_of_blocks(amplitudes, weights, sent)
 
     def unfold(self, cells: Tensor, weight: Tensor | float = 1.0) -> Tensor:
-        """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``, with a `WeightedBias`."""
+        """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``, with a `WeightedBias`, whose weight is a number,
+        or one for each block ``[B, 1, h, w]``."""
         maps = functional.pixel_shuffle(cells, 2).to(self.output.weight.dtype)
+        if isinstance(weight, Tensor) and weight.ndim:
+            weight = enlarged(weight, STRIDE // self.fold)
         return functional.pixel_shuffle(self.output(maps, weight), self.fold)
 
 
 class WeightedBias(nn.Conv2d):
-    """A convolution whose bias counts ``weight`` times, a number, or one for each block ``[B, 1, h, w]``. So
+    """A convolution whose bias counts ``weight`` times, a number, or one for each position ``[B, 1, H, W]``. So
     ``Σ_t w_t x_t`` becomes ``Σ_t w_t y_t``, where x_t becomes y_t, if the weight is ``Σ_t w_t``."""
 
     def forward(self, x: Tensor, weight: Tensor | float = 1.0) -> Tensor:
         assert self.bias is not None
-        if isinstance(weight, Tensor) and weight.ndim == 4:
-            y = functional.conv2d(x, self.weight, padding=self.padding)
-            return y + enlarged(weight, y) * self.bias[:, None, None]
+        if isinstance(weight, Tensor) and weight.ndim:
+            return functional.conv2d(x, self.weight, padding=self.padding) + weight * self.bias[:, None, None]
         return functional.conv2d(x, self.weight, weight * self.bias, padding=self.padding)
 
 

@@ -24,7 +24,6 @@ def sending(codes: Tensor) -> Tensor:
     return (codes < 0).any(dim=1, keepdim=True).to(codes.dtype)
 
 
-def enlarged(blocks: Tensor, like: Tensor) -> Tensor:
-    """The values of ``blocks`` ``[B, 1, h, w]`` on the grid of ``like`` ``[B, C, n · h, n · w]``: each n × n times."""
-    side = like.shape[-2] // blocks.shape[-2]
+def enlarged(blocks: Tensor, side: int) -> Tensor:
+    """Each value of ``blocks`` ``[B, 1, h, w]`` ``side`` × ``side`` times: ``[B, 1, side · h, side · w]``."""
     return functional.pixel_shuffle(blocks.expand(-1, side**2, -1, -1), side)
