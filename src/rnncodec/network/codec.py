@@ -158,8 +158,8 @@ class Decoder(nn.Module):
         return self.linear_path.sum_of_blocks(amplitudes, weights, sent)
 
     def unfold(self, cells: Tensor, weight: Tensor | float = 1.0) -> Tensor:
-        """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``, with a `WeightedBias`, whose weight is a number,
-        or one for each block ``[B, 1, h, w]``."""
+        """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``. The bias counts ``weight`` times, a number, or
+        one for each block ``[B, 1, h, w]``."""
         maps = functional.pixel_shuffle(cells, 2).to(self.output.weight.dtype)
         if isinstance(weight, Tensor) and weight.ndim:
             weight = enlarged(weight, STRIDE // self.fold)
