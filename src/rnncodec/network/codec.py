@@ -150,13 +150,6 @@ class Decoder(nn.Module):
         blocks = self.linear_path.patterns(features.amplitudes, t)
         return blocks if features.sent is None else blocks * features.sent
 
-    def sum_of_blocks(self, layers: list[Features], weights: list[Tensor]) -> Tensor:
-        """The sum ``Σ_t w_t blocks_t`` of the first iterations, from their features and weights ``[]``."""
-        assert self.linear_path is not None
-        amplitudes = [features.amplitudes for features in layers if features.amplitudes is not None]
-        sent = [features.sent for features in layers if features.sent is not None]
-        return self.linear_path.sum_of_blocks(amplitudes, weights, sent)
-
     def unfold(self, cells: Tensor, weight: Tensor | float = 1.0) -> Tensor:
         """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``. The bias counts ``weight`` times, a number, or
         one for each block ``[B, 1, h, w]``."""
@@ -283,7 +276,8 @@ class IterativeCodec(nn.Module):
         ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated."""
         codes, reconstructions = map(torch.stack, zip(*self.iterate(images, iterations), strict=True))
         if self.training:
-            self.normalization.update(images - before_each(reconstructions))
+            before = torch.cat([torch.full_like(reconstructions[:1], 0.5), reconstructions[:-1]])  # x̂_0 is mid-grey
+            self.normalization.update(images - before)
         return codes, reconstructions
 
     @torch.inference_mode()
@@ -314,9 +308,3 @@ class IterativeCodec(nn.Module):
                 state = self.start(codes.new_zeros(batch, 3, STRIDE * height, STRIDE * width))
             state = self.decode_step(codes, state)
             yield state.picture
-
-
-def before_each(reconstructions: Tensor) -> Tensor:
-    """What each iteration starts from, x̂_0 … x̂_{T-1} in [0, 1], for the reconstructions x̂_1 … x̂_T
-    ``[T, B, 3, H, W]``; x̂_0 is mid-grey."""
-    return torch.cat([torch.full_like(reconstructions[:1], 0.5), reconstructions[:-1]])

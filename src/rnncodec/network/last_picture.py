@@ -40,7 +40,8 @@ def decode_last(codec: IterativeCodec, layers: Iterable[Tensor]) -> Tensor | Non
         return picture
     states = total = None
     weights: list[Tensor] = []
-    made: list[Features] = []
+    amplitudes: list[Tensor] = []
+    sent: list[Tensor] = []
     for t, codes in enumerate(layers):
         codes = codes.to(codec.normalization.scales().dtype)
         features, states = codec.decode_features(codes, states, t)
@@ -50,13 +51,15 @@ def decode_last(codec: IterativeCodec, layers: Iterable[Tensor]) -> Tensor | Non
         total = codec.reconstruction(features.cells, zero if total is None else total, amplification)
         weights = [codec.reconstruction(zero, each, amplification) for each in weights]
         weights.append(codec.reconstruction(one, zero, amplification))
-        made.append(features)
+        amplitudes += [] if features.amplitudes is None else [features.amplitudes]
+        sent += [] if features.sent is None else [features.sent]
     if total is None:
         return None
-    own = [weight if each.sent is None else weight * each.sent for weight, each in zip(weights, made, strict=True)]
+    own = [weight * each for weight, each in zip(weights, sent, strict=True)] if sent else weights
     picture = codec.decoder.unfold(total, torch.stack(own).sum(0))
     if codec.decoder.linear_path is not None:
-        picture += functional.pixel_shuffle(codec.decoder.sum_of_blocks(made, weights), STRIDE)
+        blocks = codec.decoder.linear_path.sum_of_blocks(amplitudes, weights, sent)
+        picture += functional.pixel_shuffle(blocks, STRIDE)
     return picture.add_(0.5)
 
 
