@@ -13,6 +13,7 @@ import yaml
 from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
+from rnncodec.network.config import ADDED
 from rnncodec.terminal import log
 from rnncodec.training.history import read_history
 from rnncodec.training.run.folder import CONFIG, FAILURE, LOCK, OUTPUT
@@ -22,7 +23,7 @@ from rnncodec.training.run.options import LACKING, differences, says_method, sin
 Series = dict[str, dict[int, float]]  # the values of each metric by step
 
 # What a run does whose config does not name one of these options, because its version had not got it yet, or no longer.
-UNNAMED = {"rate_slope": "0.0", "optimizer.fused": "False", "model.settled_psnr": "None"}
+UNNAMED = {"model": ADDED, "rate_slope": 0.0, "optimizer": {"fused": False}}
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,7 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         options = texts({"model": network, "training": training, **named, **about.training.get("options", {})})
     if run:
         options |= texts(read_options(run / CONFIG))
-        for name, value in UNNAMED.items():
-            options.setdefault(name, value)
+        options = texts(UNNAMED) | options
     options = {name: text for name, text in options.items() if says_method(name)}
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
     if evaluation and run and has_other_weights(run, evaluation.about.identity):
