@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-train: setup  ## Set up, then train a narrow codec on embedded sample photos: three minutes on a CPU
+train: setup  ## Set up, then train a narrow codec on embedded sample photos: two minutes on a CPU
 	$(BIN)/python train.py experiment=quickstart
 
 report: setup  ## Set up, then measure the packaged network on sample photos: a page to look at, report.html

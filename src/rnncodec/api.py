@@ -64,7 +64,8 @@ def compress(
         quality: the least quality on a scale from 1 to 100 that means the same on every picture: MS-SSIM in dB,
             ``-10 * log10(1 - MS-SSIM) = 5 + 0.15 * quality``. 33 is an MS-SSIM of 0.90, 67 of 0.97, 100 of 0.99. A
             picture of less than 176 pixels on a side is continued by mirror images to measure it.
-        model: a released model's name, a weights file, or a run's folder.
+        model: a released model's name, a weights file, a run's folder, or ``hf://OWNER/NAME`` on the Hugging Face Hub.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``: where the network runs.
         max_pixels: refuse a larger picture, before it is decoded; see `rnncodec.pictures.limits`.
         strip: leave out EXIF and XMP data, and the mark of a picture that had a colour profile. They are taken from
             ``image.info``.
@@ -108,12 +109,15 @@ def decompress(
         layers: decode at most so many of them.
         region: return only this part of the picture, ``(x, y, width, height)`` in pixels from the top left. Of a large
             picture the network decodes only what the part needs. The pixels are the same as in the whole picture.
-        model: the weights that the file was written with. By default they are looked up among the released ones.
+        model: the weights that the file was written with, named as for `compress`, or the folder of an exported
+            network, which needs no torch. By default they are looked up among the released ones.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``: where the network runs.
         max_pixels: refuse a file whose header claims a larger picture; see `rnncodec.pictures.limits`.
 
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
         WrongModelError: the file was written with other weights.
+        ModelError: ``model`` cannot be found or read.
         ConfigurationError: the region is not in the picture, or ``layers`` is less than 1.
     """
     file = bitstream.read(data)

@@ -71,6 +71,11 @@ def from_system(error: OSError) -> RnncodecError:
     return OutputError(message) if error.errno in unwritable else InputError(message)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of the message of ``error``; the name of its class if it has no message."""
+    return str(error).strip().split("\n")[0] or type(error).__name__
+
+
 class TrainingError(RnncodecError):
     """A process of a training run ended with an error."""
 

@@ -31,7 +31,7 @@ from PIL import Image, ImageFile
 
 from rnncodec.errors import ConfigurationError, FormatError
 from rnncodec.fileformat import bitstream
-from rnncodec.pictures.colour_tags import KEY, colour_codes
+from rnncodec.pictures.colour_tags import KEY, colour_codes, profile_in_jpeg_2000
 from rnncodec.pictures.limits import MAX_PIXELS
 from rnncodec.pictures.pillow_metadata import as_info, picture_of
 
@@ -42,6 +42,7 @@ CHUNK = 1 << 16  # bytes that are read at a time
 FORMAT, SUFFIX, MIME = "RNNC", ".rnnc", "image/x-rnnc"
 OPTIONS = ("iterations", "bpp", "max_bytes", "psnr", "ms_ssim", "quality", "effort", "model", "device", "max_pixels")
 COLOURS = (KEY, "gamma", "chromaticity")  # other names of colours in the info of an image
+OF_FILE = ("tag_v2", "jpeg")  # what images of TIFF and JPEG XL files know of them, which copies do not
 METADATA = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")  # their names in the info of an image
 
 
@@ -75,7 +76,7 @@ class RnncImageFile(ImageFile.ImageFile):
         super().verify()
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Decode only the layers that a picture needs which is scaled down to ``size``, in pixels. The size of this
+        """Decode only the layers that a picture scaled down to ``size``, in pixels, needs. The size of this
         image stays as it is. ``mode`` is not used."""
         if not self.tile or not size:
             return None
@@ -135,11 +136,17 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     given = image.encoderinfo
     picture = image.copy()
     picture.info = {name: value for name, value in image.info.items() if name not in METADATA}
+    picture.format = image.format
+    for name in OF_FILE:
+        if hasattr(image, name):
+            setattr(picture, name, getattr(image, name))
     if "icc_profile" in given:
         for name in COLOURS:
             picture.info.pop(name, None)
     elif codes := colour_codes(image):
-        picture.format, picture.info[KEY] = image.format, tuple(codes)
+        picture.info[KEY] = tuple(codes)
+    elif profile := profile_in_jpeg_2000(image):
+        picture.info["icc_profile"] = profile
     for name in ("exif", "xmp", "icc_profile"):
         if name in given:
             value = given[name]

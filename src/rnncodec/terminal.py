@@ -24,7 +24,10 @@ def counted(number: int, noun: str) -> str:
 
 
 class Terminal(Console):
-    """A console that prints every text `printable`."""
+    """A console that prints every text `printable`, and no ``:name:`` as an emoji."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         return super().render_str(printable(text), **options)
@@ -41,7 +44,7 @@ def say_left_out(line: str) -> None:
 def progress() -> Progress:
     """A progress bar that disappears when it is done. Nothing is drawn where standard error is not a terminal."""
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -460,3 +460,25 @@ def test_truncate_reads_no_more_of_a_pipe_than_the_file(tmp_path: Path) -> None:
         endless.communicate()
     assert done.returncode == 0, done.stderr
     assert done.stdout == bitstream.truncate(content, 50)
+
+
+def test_truncate_tells_damage(tmp_path: Path) -> None:
+    header = bitstream.Header(b"anon", bitstream.RAW, 32, 16, 32, 3)
+    content = bytearray(bitstream.write(header, [bytes(header.raw_size)] * 3))
+    content[-1] ^= 1
+    (tmp_path / "a.rnnc").write_bytes(content)
+    done = call("truncate", tmp_path / "a.rnnc", "--max-bytes", "999", "-o", tmp_path / "b.rnnc")
+    assert done.returncode == 0
+    assert b"warning" in done.stderr
+    assert b"layer 3 of 3" in done.stderr
+    assert bitstream.read((tmp_path / "b.rnnc").read_bytes()).header.layers == 2
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(tmp_path: Path) -> None:
+    header = bitstream.Header(b"anon", bitstream.RAW, 2048, 2048, 32, 8)
+    (tmp_path / "a.rnnc").write_bytes(bitstream.write(header, [bytes(header.raw_size)] * 8))
+    truncate = f"{sys.executable} -m rnncodec.cli truncate a.rnnc --max-bytes 9999999 -o -"
+    command = f"{truncate} | head -c 3; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.stdout == b"RNN1\n"
+    assert done.stderr == b""

@@ -309,3 +309,64 @@ def test_a_link_is_kept_and_its_file_is_checked(tmp_path: Path) -> None:
         check_output(str(link), overwrite=False)
     with pytest.raises(OutputError, match="it is a folder"):
         check_output(str(tmp_path), overwrite=True)
+
+
+# Two inputs and one output
+
+
+def test_folders_of_one_name_never_replace_the_outputs_of_each_other(folder: Folder) -> None:
+    first, second = folder.add("x/DCIM/a.jpg"), folder.add("y/DCIM/a.jpg", time=1.1e9)
+    for _ in range(3):
+        code, told = folder.run(first.parent, second.parent)
+        assert code == OutputError.exit_code
+        assert "is already the output of" in told
+        assert folder.written == {"DCIM/a.jpg.rnnc": "x/DCIM/a.jpg"}
+
+
+def test_an_input_that_is_named_twice_is_told(folder: Folder) -> None:
+    inner = folder.add("deeper/a.jpg")
+    folder.add("b.jpg")
+    code, told = folder.run(folder.path, inner.parent)
+    assert code == OutputError.exit_code
+    assert f"{inner} is already converted to" in told
+    assert set(folder.written) == {"in/b.jpg.rnnc", "in/deeper/a.jpg.rnnc"}
+
+
+def test_two_spellings_of_a_folder_are_one(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.add("a.jpg")
+    monkeypatch.chdir(folder.path)
+    convert_all(["a.jpg", str(folder.add("a.png"))], None, folder.kind, False, load, True)
+    assert {path.name for path in folder.path.iterdir()} == {"a.jpg", "a.png", "a.jpg.rnnc", "a.png.rnnc"}
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_standard_output_takes_one_file(folder: Folder, several: bool) -> None:
+    files = [str(folder.add(name)) for name in ("a.jpg", "b.jpg")] if several else [str(folder.path)]
+    folder.add("c.jpg")
+    before = set(folder.path.iterdir())
+    with pytest.raises(OutputError, match="standard output takes one file"):
+        convert_all(files, "-", folder.kind, False, load, True)
+    assert set(folder.path.iterdir()) == before
+
+
+def test_an_empty_name_is_told_and_the_others_are_converted(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
+    file = folder.add("a.jpg")
+    with pytest.raises(typer.Exit):
+        convert_all(["", str(file)], None, folder.kind, False, load, True)
+    assert "No such file" in capsys.readouterr().err
+    assert file.with_name("a.rnnc").exists()
+
+
+def test_names_are_printed_without_emojis(folder: Folder) -> None:
+    folder.add(":car:.jpg")
+    assert ":car:.jpg →" in folder.run()[1]
+
+
+def test_a_pipe_of_the_shell_is_read_also_with_several_processes(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"content")
+    os.close(writer)
+    kind = Kind(".rnnc", is_image_name, begins_as_ours)
+    convert_all([f"/dev/fd/{reader}"], str(tmp_path / "a.rnnc"), kind, False, load, False, jobs=2)
+    os.close(reader)
+    assert (tmp_path / "a.rnnc").read_bytes() == b"RNNCcontent"

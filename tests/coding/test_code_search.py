@@ -40,7 +40,7 @@ def test_more_effort_lowers_the_loss(
     loss = CodesLoss(network if compressed else None, images)
     codec = context_codec.requires_grad_(False)
     losses = [loss.mean(list(codec.iterate(images, ITERATIONS)))]
-    losses += [loss.mean(search_codes(codec, loss.network, images, ITERATIONS, level)) for level in (1, 3)]
+    losses += [loss.mean(search_codes(codec, loss.context, images, ITERATIONS, level)) for level in (1, 3)]
     assert losses[0] > losses[1] >= losses[2], losses
 
 

@@ -1,4 +1,5 @@
 import copy
+import math
 import tracemalloc
 import warnings
 from collections.abc import Iterator
@@ -247,8 +248,9 @@ def test_quality_targets_are_met_by_the_fewest_layers(
 def test_targets_that_make_no_sense_are_refused(context_compressor: TorchCodec) -> None:
     with pytest.raises(ConfigurationError, match="only one target"):
         Target(bpp=1.0, psnr=30.0)
-    with pytest.raises(ConfigurationError, match="bpp must be positive"):
-        Target(bpp=0.0)
+    for bpp in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ConfigurationError, match="bpp must be positive and finite"):
+            Target(bpp=bpp)
     with pytest.raises(ConfigurationError, match="176 pixels"):
         context_compressor.compress(np.zeros((64, 64, 3), np.uint8), 1, target=Target(ms_ssim=0.5))
 

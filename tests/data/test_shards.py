@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from rnncodec.data import shards
+from rnncodec.data.image_sources import ImageSource, collect_images
 from rnncodec.data.photos import read_photos
-from rnncodec.data.shards import ImageSource, collect_images, write_shards
+from rnncodec.data.shards import write_shards
 from rnncodec.errors import DataError, RnncodecError
 from rnncodec.pictures.pixels import Pixels
 

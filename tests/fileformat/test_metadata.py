@@ -130,7 +130,3 @@ def test_a_block_that_claims_more_than_the_limit_is_refused_at_once() -> None:
 def test_more_than_the_limit_is_not_written() -> None:
     with pytest.raises(ValueError, match="XMP data of 16,777,217 bytes do not fit"):
         Metadata(xmp=bytes(MAX_SIZE + 1)).blocks()
-
-
-def test_alpha_stays_where_metadata_are_left_out() -> None:
-    assert FULL.stripped() == Metadata(alpha=FULL.alpha)

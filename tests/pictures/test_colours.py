@@ -119,6 +119,34 @@ def test_srgb_by_any_name_and_what_means_nothing_change_nothing(chunks: list[tup
     assert notes == []
 
 
+def with_icc(content: bytes, profile: bytes) -> io.BytesIO:
+    """A JPEG 2000 file that names its colours by ``profile``."""
+    header, named = content.index(b"jp2h") - 4, content.index(b"colr") - 4
+    (length,), (own,) = struct.unpack_from(">I", content, header), struct.unpack_from(">I", content, named)
+    box = struct.pack(">I4s3B", 11 + len(profile), b"colr", 2, 0, 0) + profile
+    start = content[:header] + struct.pack(">I", length + len(box) - own) + content[header + 4 : named]
+    return io.BytesIO(start + box + content[named + own :])
+
+
+def test_the_profile_of_a_jpeg_2000_file_is_applied(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    large = np.kron(COLOURS, np.ones((16, 16, 1), np.uint8))
+    Image.fromarray(large).save(buffer, "JPEG2000")
+    assert np.array_equal(read_pixels(buffer), large)
+    profile = ColourCodes(12, 13).profile()
+    assert profile is not None
+    file = with_icc(buffer.getvalue(), profile)
+    image = open_image(io.BytesIO(file.getvalue()))
+    pixels, notes = to_pixels(image)
+    assert near(pixels[:, ::16], IN_P3)
+    assert notes == []
+    assert metadata_of(image, pixels)[0].srgb
+    assert np.array_equal(to_pixels(Image.open(file))[0], pixels)
+    (tmp_path / "a.jp2").write_bytes(file.getvalue())
+    Image.open(tmp_path / "a.jp2").save(tmp_path / "a.rnnc", iterations=1)
+    assert Image.open(tmp_path / "a.rnnc").info["icc_profile"]
+
+
 def test_numbers_come_before_the_profile_in_png_and_after_it_in_avif() -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     iccp = (b"iCCP", b"srgb\0\0" + zlib.compress(srgb))

@@ -115,6 +115,20 @@ def test_pictures_without_metadata_are_written_as_by_pillow(format_name: str, op
     assert encode(PICTURE, format_name, NO_METADATA) == (buffer.getvalue(), [])
 
 
+@pytest.mark.parametrize("xmp", [b"", UPRIGHT_XMP])
+def test_exif_tags_on_the_pixels_of_another_file_do_not_reach_a_tiff_file(xmp: bytes) -> None:
+    exif = exif_of_a_photo(orientation=1)
+    others = {256: 400, 257: 300, 262: 6, 273: 8, 277: 1, 278: 1, 279: 5, 317: 2, 322: 16, 323: 16, 338: 2, 339: 3}
+    for tag, value in others.items():
+        exif[tag] = value
+    content, notes = encode(PICTURE, "TIFF", Metadata(exif.tobytes()[6:], xmp))
+    image = Image.open(io.BytesIO(content))
+    assert notes == []
+    assert np.array_equal(np.asarray(image), np.asarray(PICTURE))
+    assert described(image.getexif()) == ("Ada", "50 mm", "N")
+    assert image.info.get("xmp", b"") == xmp
+
+
 def test_what_a_format_does_not_hold_is_noted() -> None:
     content, notes = encode(PICTURE, "BMP", METADATA)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(content))), np.asarray(PICTURE))

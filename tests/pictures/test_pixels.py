@@ -1,5 +1,6 @@
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin, Tiff
 
 from rnncodec.errors import ImageError
 from rnncodec.pictures.pillow_metadata import metadata_of
-from rnncodec.pictures.pixels import Pixels, is_image_name, open_image, read_pixels, to_pixels
+from rnncodec.pictures.pixels import Pixels, is_image_name, open_image, read_pixels, to_pixels, to_pixels_and_alpha
 
 MODES = (
     "1",
@@ -166,14 +167,66 @@ def test_a_pgm_file_says_its_depth(top: int) -> None:
     assert read_pixels(file)[0, :, 0].tolist() == np.rint(samples[0] * (255 / top)).tolist()
 
 
+def tiff(packed: bytes, bits: int, white_is_zero: bool = False) -> io.BytesIO:
+    """A TIFF file of four grey samples in one row."""
+    entries = {256: 4, 257: 1, 258: bits, 259: 1, 262: int(not white_is_zero), 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    start = struct.pack("<4sI", b"II*\0", 8 + len(packed)) + packed
+    table = b"".join(struct.pack("<2H2I", tag, 4 if tag in (273, 279) else 3, 1, each) for tag, each in entries.items())
+    return io.BytesIO(start + struct.pack("<H", len(entries)) + table + bytes(4))
+
+
 def test_a_tiff_file_says_its_depth() -> None:
     samples = np.array([0, 100, 2048, 4095])
     packed = b"".join(int(a << 12 | b).to_bytes(3, "big") for a, b in samples.reshape(-1, 2))
-    entries = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
-    start = struct.pack("<4sI", b"II*\0", 8 + len(packed)) + packed
-    table = b"".join(struct.pack("<2H2I", tag, 4 if tag in (273, 279) else 3, 1, each) for tag, each in entries.items())
-    file = io.BytesIO(start + struct.pack("<H", len(entries)) + table + bytes(4))
-    assert read_pixels(file)[0, :, 0].tolist() == [0, 6, 128, 255]
+    assert read_pixels(tiff(packed, 12))[0, :, 0].tolist() == [0, 6, 128, 255]
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_16_bits_of_a_tiff_file_in_which_0_is_white_are_no_negative(white_is_zero: bool) -> None:
+    packed = np.array([0, 20000, 40000, 65535], "<u2").tobytes()
+    shown = read_pixels(tiff(packed, 16, white_is_zero))[0, :, 0]
+    expected = np.array([0, 78, 156, 255])
+    assert np.array_equal(shown, 255 - expected if white_is_zero else expected)
+
+
+def png(bits: int, colour_type: int, row: bytes, width: int, key: tuple[int, ...]) -> io.BytesIO:
+    """A PNG file of one row, in which the colour ``key`` is transparent."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">2I5B", width, 1, bits, colour_type, 0, 0, 0)
+    chunks = {b"IHDR": header, b"tRNS": struct.pack(f">{len(key)}H", *key), b"IDAT": zlib.compress(b"\0" + row)}
+    return io.BytesIO(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks.items()) + chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize(
+    ("bits", "row"),
+    [(1, b"\x50"), (2, b"\x33"), (4, b"\x0f\x0f"), (8, b"\0\xff\0\xff"), (16, b"\0\0\xff\xff\0\0\xff\xff")],
+)
+@pytest.mark.parametrize("white", [False, True])
+def test_a_transparent_grey_of_any_depth_is_kept(bits: int, row: bytes, white: bool) -> None:
+    file = png(bits, 0, row, 4, (2**bits - 1 if white else 0,))
+    for image in (open_image(io.BytesIO(file.getvalue())), Image.open(file)):
+        _, alpha, _ = to_pixels_and_alpha(image)
+        assert alpha is not None
+        assert alpha[0].tolist() == ([255, 0] * 2 if white else [0, 255] * 2)
+
+
+@pytest.mark.parametrize("key", [0, 65535])
+def test_a_transparent_colour_of_16_bits_is_kept(key: int) -> None:
+    _, alpha, _ = to_pixels_and_alpha(open_image(png(16, 2, bytes(6) + b"\xff" * 6, 2, (key,) * 3)))
+    assert alpha is not None
+    assert alpha[0].tolist() == ([255, 0] if key else [0, 255])
+
+
+@pytest.mark.parametrize("tags", [{254: 1, 330: 8}, {50706: b"\1\4\0\0"}])
+def test_a_raw_photo_is_not_taken_for_its_preview(tags: dict[int, Any]) -> None:
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in tags.items():
+        info[tag] = value
+    with pytest.raises(ImageError, match="a raw photo"):
+        open_image(encoded(Image.new("RGB", (16, 12)), "TIFF", tiffinfo=info))
 
 
 @pytest.mark.parametrize(
@@ -229,6 +282,19 @@ def test_the_exif_orientation_is_applied(image_format: str, orientation: int) ->
     assert pixels.shape == expected.shape
     assert np.abs(pixels.astype(int) - expected).max() <= (4 if image_format == "JPEG" else 0)
     assert notes == []
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_a_packed_jpeg_in_a_jpeg_xl_file_is_turned_by_exif(packed: bool, tmp_path: Path) -> None:
+    pytest.importorskip("pillow_jxl")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    file = tmp_path / "a.jpg"
+    Image.fromarray(PICTURE).save(file, quality=95, exif=exif)
+    with Image.open(file) as image:
+        image.save(tmp_path / "a.jxl", lossless_jpeg=packed, exif=exif.tobytes())
+    height, width, _ = PICTURE.shape
+    assert read_pixels(tmp_path / "a.jxl").shape[:2] == ((width, height) if packed else (height, width))
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 77])
@@ -439,6 +505,9 @@ def test_a_damaged_file_gives_pixels_or_an_image_error(image_format: str, data: 
         ("photo.jpg.json", False),
         ("document.pdf", False),
         ("png", False),
+        ("._photo.jpg", False),
+        ("clip.mpg", False),
+        ("data.h5", False),
     ],
 )
 def test_images_are_known_by_the_ending_of_their_name(name: str, known: bool) -> None:

@@ -17,8 +17,8 @@ from rnncodec.errors import ConfigurationError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import ALPHA, Metadata
 from rnncodec.pictures.pillow_metadata import encode, picture_of
-from rnncodec.pictures.pixels import Pixels, to_pixels
-from rnncodec.pictures.transparency import Alpha, over_white, pack_alpha, unpack_alpha, with_alpha
+from rnncodec.pictures.pixels import Pixels, over_white, to_pixels
+from rnncodec.pictures.transparency import Alpha, pack_alpha, unpack_alpha, with_alpha
 
 
 def alphas(*values: int) -> Any:
@@ -90,6 +90,16 @@ def test_colours_are_those_that_look_the_same_on_white(colour: int, alpha: int) 
     assert found.getpixel((0, 0))[3] == alpha
     if alpha == 255:
         assert found.getpixel((0, 0)) == (colour, 0, 255, 255)
+
+
+def test_alpha_takes_little_memory_beside_its_pixels() -> None:
+    pixels, alpha = np.full((2048, 512, 3), 200, np.uint8), np.full((2048, 512), 100, np.uint8)
+    tracemalloc.start()
+    try:
+        with_alpha(pixels, alpha)
+        assert tracemalloc.get_traced_memory()[1] < 14 * alpha.size
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.fixture(scope="module")

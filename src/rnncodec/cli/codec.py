@@ -266,7 +266,10 @@ def truncate(
                 read.append(len(chunk))
                 yield chunk
 
-        kept = bitstream.truncated(bitstream.Reader(chunks()).file(), max_bytes, strip)
+        file = bitstream.Reader(chunks()).file()
+        kept = bitstream.truncated(file, max_bytes, strip)
+        if file.damage:
+            warn(source, file.damage)
         layers = len(bitstream.read(kept).layers)
         return Converted(kept, f"{sum(read):,} → {len(kept):,} bytes, {counted(layers, 'layer')}")
 

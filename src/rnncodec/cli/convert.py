@@ -84,7 +84,9 @@ def convert_all(
     counts = Counts()
     if plan.outputs:
         warn_of_few_cores(min(jobs, len(plan.outputs)), f"--jobs {jobs}")
-        run = _convert_here if jobs == 1 else partial(_convert_in_processes, jobs=jobs)
+        # Another process has neither this one's standard input nor its open pipes, as of the shell's <(…).
+        alone = jobs == 1 or not all(map(os.path.isfile, plan.outputs))
+        run = _convert_here if alone else partial(_convert_in_processes, jobs=jobs)
         run(plan.outputs, load, keep_time, counts)
     if len(files) > 1 or any(map(os.path.isdir, files)):
         others = {
@@ -215,4 +217,4 @@ def convert_file(convert: Convert, source: str, target: str, step: Step, keep_ti
 
 def _description(outputs: dict[str, str]) -> str:
     """What stands before the progress bar."""
-    return f"{len(outputs):,} files" if len(outputs) > 1 else escape(printable(Path(next(iter(outputs))).name))
+    return f"{len(outputs):,} files" if len(outputs) > 1 else printable(Path(next(iter(outputs))).name)

@@ -154,6 +154,8 @@ def write_output(target: str, content: bytes, time: int | None = None) -> None:
                 if temporary.stat().st_mtime_ns < time:
                     os.utime(temporary, ns=(time + COARSEST, time + COARSEST))
     except OSError as error:
+        if target == "-" and isinstance(error, BrokenPipeError):
+            raise  # its reader has seen enough
         name = "standard output" if target == "-" else target
         raise OutputError(f"{name} cannot be written: {error.strerror}") from None
 

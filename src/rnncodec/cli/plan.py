@@ -61,23 +61,28 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
     files = ["-" if source in STANDARD_INPUT else source for source in files]
     output = "-" if output in STANDARD_OUTPUT else output
     folders = {source for source in files if os.path.isdir(source)}
+    if output == "-" and (folders or len(files) > 1):
+        raise OutputError("standard output takes one file; name a folder for the outputs of several")
     place = _place(files, bool(folders), output)
-    inputs: dict[str, str] = {}  # by output
+    inputs: dict[str, str] = {}  # by the place of their outputs
 
     def add(source: str, target: str, replace: bool) -> None:
-        if target in inputs and target != "-":
-            raise OutputError(f"{target} is already the output of {inputs[target]}")
-        check_output(target, replace)
         check_input(source)
-        plan.outputs[source], inputs[target] = target, source
+        if (key := _file_of(target)) in inputs:
+            raise OutputError(f"{target} is already the output of {inputs[key]}")
+        if source in plan.outputs:
+            raise OutputError(f"{source} is already converted to {plan.outputs[source]}")
+        check_output(target, replace)
+        plan.outputs[source], inputs[key] = target, source
 
     def add_from_folder(source: str, target: str) -> None:
         path = Path(target)
-        there = path.is_file() and not overwrite and target not in inputs
+        there = path.is_file() and not overwrite and _file_of(target) not in inputs
         if there and (os.path.samefile(source, target) or not kind.is_own(path)):
             raise OutputError(f"{target} exists already, and is no output of this file; use --overwrite to replace it")
         if there and path.stat().st_mtime_ns >= os.stat(source).st_mtime_ns:
             plan.finished += 1
+            inputs[_file_of(target)] = source
         else:
             add(source, target, replace=there or overwrite)
 
@@ -104,7 +109,8 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
                 plan.fail(str(path), error)
 
     alone = [source for source in files if source not in folders]
-    names = Counter(_target(source, output, place, kind.suffix, whole=False) for source in dict.fromkeys(alone))
+    targets = (_target(source, output, place, kind.suffix, whole=False) for source in dict.fromkeys(alone))
+    names = Counter(map(_file_of, targets))
 
     def add_input(source: str) -> None:
         if source in folders:
@@ -113,7 +119,7 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
             raise OutputError("standard input has no name to use in a folder; name an output file")
         else:
             target = _target(source, output, place, kind.suffix, whole=False)
-            if names[target] > 1 and (place is not None or output is None):
+            if names[_file_of(target)] > 1 and (place is not None or output is None):
                 target = _target(source, output, place, kind.suffix, whole=True)
             add(source, target, overwrite)
 
@@ -134,12 +140,17 @@ def _own_folder(source: str, files: list[str]) -> Path:
     return Path(os.path.basename(os.path.abspath(source))) if len(files) > 1 else Path()
 
 
+def _file_of(target: str) -> str:
+    """The same for all names of one file, also through links to folders."""
+    return target if target == "-" else os.path.realpath(target)
+
+
 def _target(source: str, output: str | None, place: Path | None, suffix: str, whole: bool) -> str:
     """The output for a file that the user named. ``whole``: with its whole name."""
     if place is None and output is not None:
         return output
-    if source == "-":
-        return "-"
+    if source in ("-", ""):
+        return source
     path = Path(source)
     name = _with_ending(path.name if whole else path.stem, suffix)
     return str(path.with_name(name) if place is None else place / name)

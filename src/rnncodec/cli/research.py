@@ -89,7 +89,7 @@ def report(
 
     Examples:
 
-        rnncodec report outputs/evaluations/light-kodak -o report.html
+        rnncodec report outputs/evaluations/light-kodak-* -o report.html
 
         rnncodec report outputs/runs/* -o report.html --plots plots
     """
@@ -126,8 +126,9 @@ def ablation(
         typer.Option(
             "--base",
             metavar="NAME",
-            help="The run that other groups start from: a row of their tables, too. Can be repeated, each behind those "
-            "that it was changed from itself: a group has the row of the nearest, which differs in the fewest options.",
+            help="The run that other groups start from, which is a row of their tables, too. It can be repeated; a run "
+            "comes after the run that it was changed from. Each group has the row of the base that differs from it in "
+            "the fewest options.",
         ),
     ] = None,
     step_seconds: Annotated[

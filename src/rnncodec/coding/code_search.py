@@ -39,7 +39,7 @@ Layers = list[tuple[Tensor, Tensor]]  # codes [B, bits, h, w] and reconstruction
 @torch.no_grad()
 def search_codes(
     codec: IterativeCodec,
-    network: Network | None,
+    context: Network | None,
     images: Tensor,
     iterations: int,
     effort: int,
@@ -54,10 +54,10 @@ def search_codes(
     iterations cannot build on, and after three layers nothing is gained.
 
     In the end the mean of the loss over all layers is compared with that of the network's own codes, and the better of
-    both are returned. ``network`` is the context model, or None if codes are not compressed. ``on_layer`` is called
-    when a layer is found.
+    both are returned. ``context`` is the context model as a network, or None if the codes are stored as raw bits.
+    ``on_layer`` is called when a layer is found.
     """
-    loss = CodesLoss(network, images)
+    loss = CodesLoss(context, images)
     plain = list(codec.iterate(images, iterations))
     search = LayerSearch(codec, loss, iterations, effort)
     found = []
@@ -74,8 +74,8 @@ def search_codes(
 class CodesLoss:
     """The loss of codes ``[T, B, bits, h, w]`` for ``images`` ``[B, 3, H, W]`` in [0, 1]."""
 
-    def __init__(self, network: Network | None, images: Tensor) -> None:
-        self.network = network
+    def __init__(self, context: Network | None, images: Tensor) -> None:
+        self.context = context
         self.images = images
         self.patches = patches(images)
 
@@ -84,7 +84,7 @@ class CodesLoss:
         of all layers up to each: ``[n]``. ``spent`` are those of the layers before."""
         start = len(codes) - len(reconstructions)
         t = torch.arange(start, len(codes), device=codes.device) + 1
-        own = torch.ones_like(t) if self.network is None else bits_per_bit(self.network, codes, start)
+        own = torch.ones_like(t) if self.context is None else bits_per_bit(self.context, codes, start)
         bits = spent + own.cumsum(0)
         # D is the mean over patches: to blur a whole photo would take long.
         distortion = DISTORTION(torch.stack([patches(each) for each in reconstructions]), self.patches, start)

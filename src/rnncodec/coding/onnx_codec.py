@@ -12,7 +12,7 @@ import numpy as np
 from rnncodec.coding.base import FileDecoder, Floats
 from rnncodec.coding.onnx_description import read_context, read_description
 from rnncodec.entropy.interface import Codes
-from rnncodec.errors import ConfigurationError, ModelError
+from rnncodec.errors import ConfigurationError, ModelError, first_line
 from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.pictures.tiles import Tile, Tiling, Window
 
@@ -26,7 +26,7 @@ FILES = ENCODER, DECODER, PIXELS, CONTEXT, MODEL = (
 
 
 def is_exported(path: str) -> bool:
-    """Whether ``path`` is a folder with an exported network. It is none that may not be looked into."""
+    """Whether ``path`` is a folder with an exported network. A folder that may not be read counts as none."""
     try:
         return (Path(path) / MODEL).is_file()
     except OSError:
@@ -124,10 +124,6 @@ def check_graph(graph: Any, path: Path, described: dict[str, list[dict[str, Any]
             raise ModelError(f"{path} has the input {each.name} {each.shape}, not of {channels[each.name]} channels")
     if len(graph.get_outputs()) != outputs:
         raise ModelError(f"{path} has {len(graph.get_outputs())} outputs, not {outputs}")
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__
 
 
 def zeros(described: list[dict[str, Any]], h: int, w: int) -> list[Floats]:

@@ -31,7 +31,7 @@ class Target:
     layers is not given, there are at most as many as the network was trained for.
 
     Raises:
-        ConfigurationError: more than one is given, or one that is not positive, or not on its scale.
+        ConfigurationError: more than one is given, or one that is not positive and finite, or not on its scale.
     """
 
     bpp: float | None = None
@@ -45,8 +45,8 @@ class Target:
         if len(given) > 1:
             raise ConfigurationError(f"only one target can be met at a time, not {' and '.join(given)}")
         for name, value in given.items():
-            if not value > 0:
-                raise ConfigurationError(f"{name} must be positive, not {value}")
+            if not 0 < value < math.inf:
+                raise ConfigurationError(f"{name} must be positive and finite, not {value}")
         least, most = QUALITIES
         if self.quality is not None and not least <= self.quality <= most:
             raise ConfigurationError(f"quality must be from {least} to {most}, not {self.quality}")

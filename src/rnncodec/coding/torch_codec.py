@@ -1,4 +1,4 @@
-"""Pictures ↔ files in torch, and the function `compress` for users."""
+"""Pictures ↔ files, with the network in torch."""
 
 import copy
 import functools
@@ -53,7 +53,7 @@ class TorchCodec(FileDecoder[Tensor]):
     ) -> None:
         super().__init__(identities(codec), codec.context, codec.config.bits, tiling)
         self.coder = max(self.identities)  # of the files that are written
-        self.trained_iterations: int = codec.training_info.get("iterations", 16)
+        self.trained_iterations = codec.trained_iterations
         try:
             own = copy.deepcopy(codec).eval().requires_grad_(False)  # the network of the caller does not change
             self.codec = own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -177,7 +177,7 @@ class TorchCodec(FileDecoder[Tensor]):
             done = partial(on_work, (1.0 - CODING) / len(tiles))
             layers: Iterable[tuple[Tensor, Tensor | None]]
             if effort:
-                layers = search_codes(self.codec, self._network, images, count, effort, done)
+                layers = search_codes(self.codec, self._context_network, images, count, effort, done)
             else:
                 layers = self._network_layers(images, draft, count, done)
             for t, (found, picture) in enumerate(layers):
@@ -206,7 +206,7 @@ class TorchCodec(FileDecoder[Tensor]):
             yield layer
 
     @functools.cached_property
-    def _network(self) -> Network | None:
+    def _context_network(self) -> Network | None:
         """The context model as a network, with gradients."""
         if self.context is None:
             return None

@@ -17,13 +17,11 @@ from rnncodec.data.sampling import SAMPLERS
 from rnncodec.data.smooth import smooth_patches
 from rnncodec.data.stream import PatchStream
 from rnncodec.data.urls import expand_shards
+from rnncodec.distortion.metrics import SMALLEST_SIDE
 from rnncodec.errors import ConfigurationError, DataError
 from rnncodec.network.codec import STRIDE
 from rnncodec.network.options import is_whole
 from rnncodec.pictures.pixels import Pixels
-
-SMALLEST_CROP = 176  # MS-SSIM's five scales need so many
-
 
 MOST_GROWTH = 64
 MOST = 10**7  # the largest value of a whole-number option; more would not fit into memory
@@ -36,6 +34,7 @@ class PatchDataModule(L.LightningDataModule):
 
     Args:
         train, val: shards, in any form that `expand_shards` knows.
+        patch_size, val_crop: pixels on a side, multiples of 16; val_crop at least 176.
         growth: a schedule of factors on ``patch_size``: one for each of equally long parts of the training, in whole
             epochs.
         batch_size: patches a step on each rank. When ``growth`` makes the patches larger, a batch has fewer of them and
@@ -61,7 +60,7 @@ class PatchDataModule(L.LightningDataModule):
         batch_size: int,
         patches_per_photo: int,
         sampling: str,
-        smooth: float = 0.0,  # in runs of before there was none
+        smooth: float = 0.0,  # configs of older runs lack it
         flip: bool,
         shuffle_buffer: int,
         steps_per_epoch: int,
@@ -87,9 +86,9 @@ class PatchDataModule(L.LightningDataModule):
             raise ConfigurationError(f"data.smooth must be from 0 to 1, not {smooth}")
         if patch_size < STRIDE or patch_size % STRIDE:
             raise ConfigurationError(f"data.patch_size must be a multiple of {STRIDE}, not {patch_size}")
-        if val_crop < SMALLEST_CROP or val_crop % STRIDE:
+        if val_crop < SMALLEST_SIDE or val_crop % STRIDE:
             raise ConfigurationError(
-                f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_CROP}, not {val_crop}"
+                f"data.val_crop must be a multiple of {STRIDE} from {SMALLEST_SIDE}, not {val_crop}"
             )
         factors = list(growth) if isinstance(growth, Sequence) else []
         if not factors or not all(is_whole(factor, 1, MOST_GROWTH) for factor in factors):
@@ -104,7 +103,7 @@ class PatchDataModule(L.LightningDataModule):
             if value < 1:
                 raise ConfigurationError(f"data.{option} must be at least 1, not {value}")
         if num_workers < 0:
-            raise ConfigurationError(f"data.num_workers must not be negative, not {num_workers}")
+            raise ConfigurationError(f"data.num_workers must be at least 0, not {num_workers}")
         self.train_shards = expand_shards(train)
         self.val_shards = expand_shards(val)
         self.patch_size = patch_size
@@ -162,14 +161,14 @@ class PatchDataModule(L.LightningDataModule):
 
     def val_crops(self) -> list[Tensor]:
         """The validation crops of all ranks, uint8 ``[3, H, W]``: of the first ``val_photos`` photos of which no side
-        is under SMALLEST_CROP.
+        is under SMALLEST_SIDE.
 
         Raises:
             DataError: there is no such photo.
         """
         crops = list(islice(map(self._crop, filter(_is_large, read_photos(self.val_shards, _warn))), self.val_photos))
         if not crops:
-            raise DataError(f"no photo of at least {SMALLEST_CROP} pixels a side in {', '.join(self.val_shards)}")
+            raise DataError(f"no photo of at least {SMALLEST_SIDE} pixels a side in {', '.join(self.val_shards)}")
         return crops
 
     def _crop(self, pixels: Pixels) -> Tensor:
@@ -188,7 +187,7 @@ class PatchDataModule(L.LightningDataModule):
 
 
 def _is_large(pixels: Pixels) -> bool:
-    return min(pixels.shape[:2]) >= SMALLEST_CROP
+    return min(pixels.shape[:2]) >= SMALLEST_SIDE
 
 
 def _warn(error: Exception) -> bool:

@@ -1,23 +1,20 @@
-"""Writing WebDataset shards from folders, globs and tars of images.
+"""Writing WebDataset shards of images.
 
 The images are found in a fixed order, and each shard holds those of one stretch of this order. So shards can be written
 by several processes, in parts on several machines, and in several runs, and are the same each time.
 """
 
-import glob
 import hashlib
 import io
 import json
-import os
 import re
 import shutil
 import tarfile
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +23,10 @@ from PIL import Image
 
 from rnncodec.atomic_file import replacing
 from rnncodec.coding.workers import Workers
+from rnncodec.data.image_sources import ImageSource, collect_images
 from rnncodec.errors import DataError, ImageError, RnncodecError
 from rnncodec.pictures.colours import profile_of
-from rnncodec.pictures.folders import files_below, left_out
-from rnncodec.pictures.pixels import is_image_name, open_image, orientation, to_pixels
+from rnncodec.pictures.pixels import open_image, orientation, to_pixels
 
 MANIFEST = "manifest.json"
 
@@ -53,35 +50,6 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class ImageSource:
-    """An image that is not read yet: its name, for messages, and where it is: the file at ``path``, or in it, if that
-    is a tar, the ``size`` bytes from ``offset`` on, or, if the tar is compressed, the file ``member``."""
-
-    name: str
-    path: str
-    offset: int | None = None
-    size: int = 0
-    member: str | None = None
-
-    def read(self) -> bytes:
-        """Its content. Raises OSError or tarfile.TarError if it cannot be read."""
-        if self.member is not None:
-            file = _compressed(self.path).extractfile(self.member)
-            assert file is not None  # only regular files are found
-            return file.read()
-        with open(self.path, "rb") as stream:
-            if self.offset is None:
-                return stream.read()
-            stream.seek(self.offset)
-            return stream.read(self.size)
-
-
-@lru_cache(4)
-def _compressed(path: str) -> tarfile.TarFile:
-    return tarfile.open(path)
-
-
-@dataclass(frozen=True)
 class ShardOptions:
     """What decides the content of shards: see `write_shards`."""
 
@@ -89,59 +57,6 @@ class ShardOptions:
     min_size: int
     downscale: float
     shard_size: int
-
-
-def collect_images(sources: Sequence[str], on_left_out: Callable[[str], None] = lambda line: None) -> list[ImageSource]:
-    """The images in ``sources``: image files, folders with all their subfolders, globs, and tars. Links to folders are
-    followed, once each. ``on_left_out`` is called with a line on the other files of folders, for each ending.
-
-    Raises:
-        DataError: a source does not exist, is a broken tar, or has a folder that cannot be read; or none of them holds
-            an image.
-    """
-    images: list[ImageSource] = []
-    for source in sources:
-        paths = [source] if os.path.exists(source) else sorted(glob.glob(source, recursive=True))
-        if not paths:
-            raise DataError(f"{source}: no such file or folder")
-        for path in map(Path, paths):
-            images += _images_at(path, on_left_out)
-    if not images:
-        raise DataError(f"no images found in {', '.join(sources)}")
-    return images
-
-
-def _images_at(path: Path, on_left_out: Callable[[str], None]) -> Iterator[ImageSource]:
-    if path.is_dir():
-        others = []
-        for below in files_below(path, _refuse_folder):
-            if below.is_file() and is_image_name(below):
-                yield ImageSource(str(below), str(below))
-            else:
-                others.append(below)
-        for line in left_out(others):
-            on_left_out(line)
-    elif tarfile.is_tarfile(path):
-        try:
-            with tarfile.open(path) as tar:
-                members = tar.getmembers()
-            with open(path, "rb") as stream:
-                compressed = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7")  # gzip, bzip2, xz
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise DataError(f"{path}: a broken tar ({error})") from None
-        for member in members:
-            if member.isfile() and is_image_name(member.name):
-                name = f"{path}:{member.name}"
-                if compressed:
-                    yield ImageSource(name, str(path), member=member.name)
-                else:
-                    yield ImageSource(name, str(path), member.offset_data, member.size)
-    else:
-        yield ImageSource(str(path), str(path))
-
-
-def _refuse_folder(folder: Path, reason: str) -> None:
-    raise DataError(f"{folder}: this folder cannot be read ({reason})")
 
 
 def write_shards(

@@ -28,9 +28,9 @@ class PatchStream:
     its own share of the photos of each shard. A photo is decoded once for ``patches_per_photo`` patches. A buffer of
     ``shuffle_buffer / g²`` patches mixes the patches of many photos. It is filled at the start of each segment. A
     segment ends where g changes, and after SEGMENT times as many patches as the buffers hold: so that few photos are
-    decoded for a buffer alone, and a run that is resumed need not look for its place from the beginning of training. It
-    does not depend on the steps between two validations. A broken photo, and a shard that is truncated or
-    has vanished, gives a warning, is counted in `corrupt`, and is skipped.
+    decoded for a buffer alone, and a run that is resumed need not look for its place from the beginning of training.
+    The length of a segment does not depend on the steps between two validations. A broken photo, and a shard that is
+    truncated or has vanished, gives a warning, is counted in `corrupt`, and is skipped.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
-"""Rate and distortion. The distortion measures take float tensors ``[B, 3, H, W]`` of 8-bit pixels, from 0 to 255, and
-return one value for each image, ``[B]``."""
+"""Measures of distortion. They take float tensors ``[B, 3, H, W]`` of 8-bit pixels, from 0 to 255, and return one value
+for each image, ``[B]``."""
 
 import math
 

@@ -7,6 +7,7 @@ Its inputs are whole numbers (codes and sums of codes), and its layers are plain
 once its weights are whole numbers too: see `rnncodec.entropy.checkerboard_integers`.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -47,10 +48,7 @@ class Checkerboard(nn.Module):
         self.hidden = nn.Linear(first, second)
         self.output = nn.Parameter(0.05 * torch.randn(config.bits, second))
         self.output_bias = nn.Parameter(torch.zeros(config.iterations, config.bits))
-        visible = torch.zeros(len(self.channels), config.bits, 1)
-        for group, channels in enumerate(self.channels):
-            visible[group, : channels.start] = 1.0
-        self.register_buffer("visible", visible, persistent=False)
+        self.register_buffer("visible", visible(self.channels, config.bits), persistent=False)
 
     def forward(self, codes: Tensor, start: int = 0) -> Tensor:
         height, width = codes.shape[-2:]
@@ -79,6 +77,14 @@ class Checkerboard(nn.Module):
         last, second_last = before[2:], before[1:-1]
         parts = [surroundings(last, radius), surroundings(second_last, radius), sums.flatten(3).transpose(2, 3)]
         return torch.cat(parts, dim=3)
+
+
+def visible(channels: Sequence[slice], bits: int) -> Tensor:
+    """1 for the bits of a position that are coded before each group of ``channels``, else 0: ``[groups, bits, 1]``."""
+    earlier = torch.zeros(len(channels), bits, 1)
+    for group, own in enumerate(channels):
+        earlier[group, : own.start] = 1.0
+    return earlier
 
 
 @cache

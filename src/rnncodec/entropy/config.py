@@ -4,9 +4,9 @@ import dataclasses
 from typing import ClassVar
 
 from rnncodec.errors import ConfigurationError
+from rnncodec.fileformat.bitstream import MAX_LAYERS
 from rnncodec.network.options import Config, is_whole
 
-MOST_ITERATIONS = 255  # as many as a file has layers
 MOST_RADIUS = 15  # with a larger one a context model would not fit into memory
 MOST_UNITS = 4096
 
@@ -33,7 +33,7 @@ class ContextConfig(Config):
 
     def __post_init__(self) -> None:
         self._check_whole("bits", 1, 255)
-        self._check_whole("iterations", 1, MOST_ITERATIONS)
+        self._check_whole("iterations", 1, MAX_LAYERS)
 
     def _check_whole(self, name: str, least: int, most: int) -> None:
         value = getattr(self, name)

@@ -26,8 +26,9 @@ Network = nn.Module
 
 
 class NetworkKind(NamedTuple):
-    """A kind of network: what makes one with random weights from a config, and the functions that make a context model
-    in integers of it, and a network of that again. Both are None if it codes no files."""
+    """A kind of context model as a network: ``network`` makes one with random weights from a config, ``quantize`` turns
+    it into integers, and ``dequantize`` turns these into a network again. The last two are None if it codes no files.
+    """
 
     network: Callable[[Any], Network]
     quantize: Callable[[Any], ContextModel] | None = None
@@ -47,8 +48,7 @@ def name_of(network: Network) -> str | None:
 
 
 def codes_files(network: Network) -> bool:
-    """Whether `quantize` makes a context model of networks of this kind; else, and in other packages, they only measure
-    bits."""
+    """Whether networks of this kind code files. Others, and those of other packages, only measure bits."""
     name = name_of(network)
     return name is not None and NETWORKS[name].quantize is not None
 

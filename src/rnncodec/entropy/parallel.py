@@ -26,7 +26,7 @@ def in_parallel(work: Callable[[T], object], parts: Iterable[T]) -> None:
 
 @functools.lru_cache(maxsize=1)
 def _threads(process: int) -> ThreadPoolExecutor:
-    """The threads of a ``process``: those of the one that it was forked from are not in it."""
+    """The threads of this ``process``: a forked process needs new ones."""
     wanted = os.environ.get("OMP_NUM_THREADS", "")
     threads = int(wanted) if wanted.isdecimal() else available_cores()
     return ThreadPoolExecutor(max(1, min(threads, MOST_THREADS)))

@@ -21,8 +21,9 @@ from rnncodec.errors import ModelError
 ACTIVATION_BITS = 6  # of activations, from 0 to TOP, after the binary point
 LOGIT_BITS = 5  # of the logits, by which the table is indexed, after the binary point
 MARGIN = 0.98  # of EXACT; the rest is for the rounding of the weights
-# Of the largest weight of codes; all are multiples of the power of two that this takes. Most weights are of codes.
-# With 6 bits in place of 15 they take half the bytes in a compressed file, and photos take as many.
+# Bits of the largest weight that multiplies codes; the others of its tensor are multiples of the same power of two.
+# Most weights multiply codes: with 6 bits in place of 15 they take half the bytes of a compressed weights file, and
+# photos still take as many bytes.
 WEIGHT_BITS = 6
 WEIGHT_LIMIT = 2**15 - 2 ** (15 - WEIGHT_BITS)  # the largest such number of 16 bits
 

@@ -14,7 +14,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from rnncodec.entropy.checkerboard import activate, neighbours, stage_grid, surroundings
+from rnncodec.entropy.checkerboard import activate, neighbours, stage_grid, surroundings, visible
 from rnncodec.entropy.config import RecurrentCheckerboardConfig
 from rnncodec.entropy.order import STAGES, channel_groups, offsets
 
@@ -58,10 +58,7 @@ class RecurrentCheckerboard(nn.Module):
         self.hidden_bias = nn.Parameter(torch.zeros(iterations, second))
         self.output = nn.Parameter(0.05 * torch.randn(iterations, bits, second))
         self.output_bias = nn.Parameter(torch.zeros(iterations, bits))
-        visible = torch.zeros(len(self.channels), bits, 1)
-        for group, channels in enumerate(self.channels):
-            visible[group, : channels.start] = 1.0
-        self.register_buffer("visible", visible, persistent=False)
+        self.register_buffer("visible", visible(self.channels, bits), persistent=False)
 
     def forward(self, codes: Tensor, start: int = 0) -> Tensor:
         height, width = codes.shape[-2:]

@@ -1,1 +1,1 @@
-"""Measures of a codec."""
+"""Measurements of codecs by real files, and the tables and reports made of them."""

@@ -113,7 +113,7 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
     measurements = {
         (codec, photo): points
         for (codec, photo), points in read_measurements(folder).items()
-        if [point.setting for point in points] == settings(codec, about) and not (anew and codec == about.name)
+        if [point.setting for point in points] == expected_settings(codec, about) and not (anew and codec == about.name)
     }
     jobs = [
         Job(image, codec, options.model, options.device, about.iterations, options.effort)
@@ -144,7 +144,7 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
     return evaluation
 
 
-def settings(codec: str, about: About) -> list[float]:
+def expected_settings(codec: str, about: About) -> list[float]:
     """The settings that a finished measurement of ``codec`` has."""
     return list(CLASSICAL[codec].settings) if codec in CLASSICAL else list(range(1, about.iterations + 1))
 

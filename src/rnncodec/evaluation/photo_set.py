@@ -28,8 +28,8 @@ def _content_hash(path: Path, size: int, changed: int) -> str:
 
 
 def set_hash(hashes: Iterable[str]) -> str:
-    """Eight hexadecimal digits that name a set of photos: whatever their names and their order are, they are others if
-    a photo is another, is missing or is added. ``hashes`` are those of `content_hash`."""
+    """Eight hexadecimal digits that name a set of photos. They do not depend on the names or the order of the photos,
+    and change if one is changed, removed or added. ``hashes`` are those of `content_hash`."""
     return hashlib.sha256("\n".join(sorted(hashes)).encode()).hexdigest()[:8]
 
 

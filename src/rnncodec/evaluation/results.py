@@ -14,8 +14,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rnncodec.atomic_file import is_file_name, naming, replacing
 from rnncodec.errors import DataError, PackageError
 from rnncodec.evaluation.classical import CLASSICAL
@@ -24,7 +22,6 @@ from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
 from rnncodec.fileformat.bitstream import MAX_LAYERS
 from rnncodec.fileformat.json_input import read_json
-from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
 from rnncodec.network.options import is_whole
@@ -101,13 +98,6 @@ class About:
     def cost(self) -> Cost:
         """The cost of the network."""
         return cost(CodecConfig.from_mapping(from_older(ADDED | self.network)))
-
-    @property
-    def parameters(self) -> int:
-        """The number of weights of the network, without those of a context model."""
-        with torch.device("meta"):
-            network = IterativeCodec(CodecConfig.from_mapping(from_older(ADDED | self.network)))
-        return sum(each.numel() for each in network.parameters())
 
     @property
     def measured(self) -> list[str]:

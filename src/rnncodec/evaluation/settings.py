@@ -64,8 +64,7 @@ def mean_rows(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def settings(sources: Sequence[Source]) -> list[Setting]:
-    """The sources, with those together that have the same options, were measured on the same photos, and have seeds of
-    their own."""
+    """The sources in groups: those of one group have the same options and photos, and different seeds."""
     groups: list[list[Source]] = []
     for source in sources:
         group = next((group for group in groups if belongs(source, group)), None)

@@ -22,7 +22,7 @@ from rnncodec.training.run.options import LACKING, differences, says_method, sin
 
 Series = dict[str, dict[int, float]]  # the values of each metric by step
 
-# What a run does whose config does not name one of these options, because its version had not got it yet, or no longer.
+# The values that hold for runs whose config lacks these options: their version did not have them yet, or no longer.
 UNNAMED = {"model": ADDED, "rate_slope": 0.0, "optimizer": {"fused": False}}
 
 

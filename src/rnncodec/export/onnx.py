@@ -186,7 +186,7 @@ def description(codec: IterativeCodec, encoder: Any, decoder: Any, sums: Sums) -
     return {
         "format": FORMAT,
         "identities": {str(coder): identity.hex() for coder, identity in identities(codec).items()},
-        "iterations": codec.training_info.get("iterations", 16),
+        "iterations": codec.trained_iterations,
         "stride": STRIDE,
         "config": asdict(codec.config),
         "encoder_states": [asdict(state_shape(tensor)) for tensor in pytree.tree_leaves(encoder)],

@@ -82,7 +82,7 @@ def identities(network: Path) -> list[str]:
 
 
 def version(files: Sequence[Mapping[str, bytes]]) -> str:
-    """A name for these files, which another content changes."""
+    """A name for these files that changes with their content."""
     digest = hashlib.sha256()
     for name, content in sorted(item for found in files for item in found.items()):
         digest.update(name.encode() + len(content).to_bytes(8, "big") + content)

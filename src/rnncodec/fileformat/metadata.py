@@ -53,10 +53,6 @@ class Metadata:
         """The metadata of a file whose blocks have these ``values``, by their kind."""
         return cls(values.get(EXIF, b""), values.get(XMP, b""), SRGB in values, values.get(ALPHA, b""))
 
-    def stripped(self) -> "Metadata":
-        """What stays if metadata are left out: the alpha, which is a part of the picture."""
-        return Metadata(alpha=self.alpha)
-
 
 NO_METADATA = Metadata()
 

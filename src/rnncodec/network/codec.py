@@ -150,7 +150,7 @@ class Decoder(nn.Module):
         blocks = self.linear_path.patterns(features.amplitudes, t)
         return blocks if features.sent is None else blocks * features.sent
 
-    def unfold(self, cells: Tensor, weight: Tensor | float = 1.0) -> Tensor:
+    def unfold(self, cells: Tensor, weight: Tensor | float) -> Tensor:
         """The output of the last cell to pixels ``[B, 3, 16 h, 16 w]``. The bias counts ``weight`` times, a number, or
         one for each block ``[B, 1, h, w]``."""
         maps = functional.pixel_shuffle(cells, 2).to(self.output.weight.dtype)
@@ -174,11 +174,12 @@ class IterativeCodec(nn.Module):
     """One network, run any number of times. Each iteration codes the residual that the iterations before it left.
 
         r_0 = x,  x̂_0 = 0
-        b_t = B(E_t(g_{t-1} / s_{t-1} ⊙ r_{t-1}))
-        x̂_t = γ x̂_{t-1} + D_t(b_t) ⊘ (g_{t-1} / s_{t-1})
+        b_t = B(E_t(a_{t-1} ⊙ r_{t-1})),  a_t = g_t / s_t
+        x̂_t = x̂_{t-1} + D_t(b_t) ⊘ a_{t-1}      (additive)
+        x̂_t = D_t(b_t)                          (one-shot)
         r_t = x - x̂_t
 
-    γ and the gain g belong to the framework (`rnncodec.network.reconstruction`), the scale s to
+    The gain g belongs to the framework (`rnncodec.network.reconstruction`), the scale s to
     `rnncodec.network.residual_normalization`; in the paper s = 1. E_t and D_t carry their states from one t to
     the next.
 
@@ -196,6 +197,11 @@ class IterativeCodec(nn.Module):
         self.decoder = Decoder(config)
         self.reconstruction = make(config.reconstruction, RECONSTRUCTIONS)
         self.normalization = ResidualNormalization() if config.residual_normalization else Unnormalized()
+
+    @property
+    def trained_iterations(self) -> int:
+        """The number of iterations that the weights were trained for; 16 if they do not say."""
+        return int(self.training_info.get("iterations", 16))
 
     def iterate(self, images: Tensor, iterations: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The loop r → E → B → D → x̂ → r. Yields the codes b_t in {-1, +1} ``[B, bits, H / 16, W / 16]`` and the
@@ -273,7 +279,12 @@ class IterativeCodec(nn.Module):
 
     def forward(self, images: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         """The codes ``[T, B, bits, H / 16, W / 16]`` and the reconstructions ``[T, B, 3, H, W]`` of images
-        ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated."""
+        ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated.
+
+        Raises:
+            ValueError: H or W is not a multiple of 16; or in training, with residual normalization, there are more
+                than 64 iterations.
+        """
         codes, reconstructions = map(torch.stack, zip(*self.iterate(images, iterations), strict=True))
         if self.training:
             before = torch.cat([torch.full_like(reconstructions[:1], 0.5), reconstructions[:-1]])  # x̂_0 is mid-grey

@@ -115,7 +115,7 @@ class CodecConfig(Config):
         settled = self.settled_psnr
         number = isinstance(settled, int | float) and not isinstance(settled, bool)
         if settled is not None and not (number and 0 < settled <= MOST_PSNR):
-            raise ConfigurationError(f"settled_psnr must be null, or from 0 to {MOST_PSNR} dB, not {settled}")
+            raise ConfigurationError(f"settled_psnr must be null, or above 0 and at most {MOST_PSNR} dB, not {settled}")
         if settled is not None and self.reconstruction == "one_shot":
             raise ConfigurationError(
                 "settled_psnr does not fit reconstruction=one_shot: each iteration gives all blocks anew"

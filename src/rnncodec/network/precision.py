@@ -49,14 +49,14 @@ def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
 
 
 def round_convolutions(codec: IterativeCodec) -> None:
-    """Round the weights of ``codec`` to bfloat16 that are in it where the network runs in it; their dtype stays."""
+    """Round to bfloat16 the weights that `convert` lets run in it. Their dtype stays."""
     for module in _rounded(codec):
         for parameter in module.parameters(recurse=False):
             parameter.data = parameter.data.bfloat16().to(parameter.dtype)
 
 
 def _rounded(codec: IterativeCodec) -> Iterator[nn.Module]:
-    """The modules with these weights."""
+    """The modules of encoder, binarizer and decoder, without the convolutions that give pixels."""
     decoder = codec.decoder
     exact = [decoder.output] if decoder.linear_path is None else [decoder.output, decoder.linear_path.patterns]
     for part in (codec.encoder, codec.binarizer, decoder):

@@ -1,8 +1,10 @@
 """Reconstruction frameworks: how the decoder's outputs add up to a picture (Toderici et al. 2017, section 3.2).
 
-Each has a gain, by which the residual is multiplied before it is encoded, and an update of the reconstruction. The
-gain is a function of the previous reconstruction, which the encoder and the decoder both know, and of the iteration t;
-the first is 0. ``t`` may be a tensor ``[]``, as in `rnncodec.network.projection`.
+Each has ``gain(previous, t)``, by which the residual is multiplied before it is encoded, and ``forward(decoded,
+previous, amplification)``, the new reconstruction. Pictures are ``[B, 3, H, W]``, shifted by -½: ``previous`` is the
+last reconstruction, and ``decoded`` the decoder's output. The gain is ``[]`` or ``[B, 1, H, W]``; ``amplification`` is
+the gain divided by the scale of the residual (`rnncodec.network.residual_normalization`). The encoder and the decoder
+both know all of this. The first t is 0; it may be a tensor ``[]``, as in `rnncodec.network.projection`.
 """
 
 from itertools import pairwise
@@ -18,18 +20,18 @@ class OneShot(nn.Module):
     def gain(self, previous: Tensor, t: int | Tensor) -> Tensor:
         return previous.new_ones(())
 
-    def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
+    def forward(self, decoded: Tensor, previous: Tensor, amplification: Tensor) -> Tensor:
         return decoded.float()
 
 
 class Additive(nn.Module):
-    """``x̂_t = x̂_{t-1} + D_t(b_t) / gain``: every iteration adds a correction (γ = 1)."""
+    """``x̂_t = x̂_{t-1} + D_t(b_t) ⊘ amplification``: every iteration adds a correction (γ = 1)."""
 
     def gain(self, previous: Tensor, t: int | Tensor) -> Tensor:
         return previous.new_ones(())
 
-    def forward(self, decoded: Tensor, previous: Tensor, gain: Tensor) -> Tensor:
-        return previous.addcdiv(decoded.float(), gain)
+    def forward(self, decoded: Tensor, previous: Tensor, amplification: Tensor) -> Tensor:
+        return previous.addcdiv(decoded.float(), amplification)
 
 
 class ResidualScaling(Additive):

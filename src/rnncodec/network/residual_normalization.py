@@ -2,8 +2,8 @@
 
 Residuals shrink from one iteration to the next. An encoder that sees the residuals themselves learns nothing from
 the later iterations for a long time. So the residual r_t is divided by a scale ``s_t``, a running estimate of its root
-mean square (RMS), before it is encoded, and the output of the decoder is multiplied by ``s_t``. Then each iteration
-improves on the one before from the start.
+mean square (RMS), before it is encoded. In additive frameworks the output of the decoder is multiplied by ``s_t``; a
+one-shot decoder gives the picture itself. Then each iteration improves on the one before from the start.
 """
 
 import torch

@@ -1,6 +1,6 @@
 """Blocks that are good enough already send no more bits (spatially adaptive bit rates, Johnston et al. 2018).
 
-All bits of such a block are +1. By this the decoder knows it, and adds nothing to the block, so that it stays as it is.
+All bits of such a block are +1. The decoder recognises it by that, and adds nothing to it, so that it stays as it is.
 A context model soon learns that a block whose bits were all +1 has only such bits in later iterations, too.
 """
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from rnncodec.pictures.colour_codes import HDR, SRGB_PRIMARIES, WHITE, ColourCodes, Transfer, power, rgb_profile, srgb
-from rnncodec.pictures.colour_tags import colour_codes
+from rnncodec.pictures.colour_tags import colour_codes, profile_in_jpeg_2000
 
 CLOSE = 0.01  # a gamma of 1 / 2.2 and chromaticities that are rounded are meant as sRGB
 
@@ -28,7 +28,7 @@ def profile_of(image: Image.Image) -> tuple[bytes | None, list[str]]:
     first, as its specification says. The primaries and the gamma of a PNG file come last. An image that names no
     colours is in sRGB.
     """
-    profile, codes = image.info.get("icc_profile"), colour_codes(image)
+    profile, codes = image.info.get("icc_profile") or profile_in_jpeg_2000(image), colour_codes(image)
     if profile is not None and not isinstance(profile, bytes):
         return None, ["its colour profile is no ICC profile; its samples are taken as sRGB"]
     if codes is not None and (image.format == "PNG" or not profile):

@@ -1,9 +1,11 @@
 """Limits on what users ask for. Needs no torch.
 
-A picture may have at most so many pixels, blocks of 16×16 pixels, and layers. A file of a few bytes can claim a huge
+They bound the pixels, the blocks of 16×16 pixels and the layers of a picture. A file of a few bytes can claim a huge
 picture, a thin one whose blocks are nearly empty, or very many layers; without limits it would take all memory, or time
 without end.
 """
+
+from rnncodec.fileformat.bitstream import STRIDE
 
 MOST_EFFORT = 3  # the highest level of the search in `rnncodec.coding.code_search`
 
@@ -15,14 +17,13 @@ MAX_PIXELS = 178_956_970
 # times the memory of the picture.
 MAX_PIXELS_OF_ALL_LAYERS = MAX_PIXELS // 4
 
-BLOCK = 16  # pixels on a side of a block; one position of the codes stands for it
 LAYERS = 32  # of the largest picture that is allowed: more than networks are trained for
 
 
 def most_blocks(max_pixels: int) -> int:
     """The blocks that a picture may have where it may have ``max_pixels`` pixels: a quarter more than those pixels
     fill, and a few, because a picture also has blocks that it fills in part."""
-    return max_pixels * 5 // (4 * BLOCK * BLOCK) + 64
+    return max_pixels * 5 // (4 * STRIDE * STRIDE) + 64
 
 
 def too_large(width: int, height: int, max_pixels: int, layers: int = 1) -> str | None:
@@ -32,10 +33,10 @@ def too_large(width: int, height: int, max_pixels: int, layers: int = 1) -> str 
     if width * height > max_pixels:
         limit = f"{max_pixels:,} pixels"
         return f"its {width}×{height} pixels are more than the limit of {limit}; raise the limit with {raising}"
-    blocks, most = -(-width // BLOCK) * -(-height // BLOCK), most_blocks(max_pixels)
+    blocks, most = -(-width // STRIDE) * -(-height // STRIDE), most_blocks(max_pixels)
     if blocks > most:
         return (
-            f"its {width}×{height} pixels lie in {blocks:,} blocks of {BLOCK}×{BLOCK} pixels, more than the limit of "
+            f"its {width}×{height} pixels lie in {blocks:,} blocks of {STRIDE}×{STRIDE} pixels, more than the limit of "
             f"{most:,} blocks; raise the limit with {raising}"
         )
     if blocks * (layers - LAYERS) > most:

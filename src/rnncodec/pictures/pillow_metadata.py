@@ -9,21 +9,33 @@ from PIL.ExifTags import IFD, Base
 from rnncodec.fileformat.metadata import MAX_SIZE, Metadata
 from rnncodec.pictures.colours import profile_of, srgb_profile
 from rnncodec.pictures.exif import corrected_exif, corrected_xmp, is_exif
-from rnncodec.pictures.pixels import Pixels
+from rnncodec.pictures.pixels import Pixels, over_white
 from rnncodec.pictures.tiles import Region
-from rnncodec.pictures.transparency import over_white, unpack_alpha, with_alpha
+from rnncodec.pictures.transparency import unpack_alpha, with_alpha
 
 PREFIX = b"Exif\0\0"  # before EXIF data in a JPEG file, and in Pillow
 
-# Of a TIFF file, whose tags also say where its pixels are: those that describe the picture.
+# Of a TIFF file, whose tags also say where its pixels are and how they are coded: those that describe the picture.
 DESCRIPTIVE = (
+    Base.DocumentName,
     Base.ImageDescription,
     Base.Make,
     Base.Model,
+    Base.XResolution,
+    Base.YResolution,
+    Base.ResolutionUnit,
     Base.Software,
     Base.DateTime,
     Base.Artist,
+    Base.HostComputer,
+    Base.Rating,
+    Base.RatingPercent,
     Base.Copyright,
+    Base.XPTitle,
+    Base.XPComment,
+    Base.XPAuthor,
+    Base.XPKeywords,
+    Base.XPSubject,
 )
 
 # The formats of Pillow that are written with metadata. A JPEG file has at most so many bytes of each.
@@ -68,17 +80,23 @@ def _exif(image: Image.Image) -> bytes:
 def _rewritten_exif(image: Image.Image) -> bytes:
     """The descriptive tags of a TIFF file, or of a PNG file whose EXIF data are text, as EXIF data."""
     try:
-        found, kept = image.getexif(), Image.Exif()
-        for tag in DESCRIPTIVE:
-            if tag in found:
-                kept[tag] = found[tag]
-        for directory in (IFD.Exif, IFD.GPSInfo):
-            values = {tag: value for tag, value in found.get_ifd(directory).items() if tag != IFD.Interop}
-            if values:
-                kept[directory] = values
+        kept = _descriptive(image.getexif())
         return kept.tobytes() if len(kept) else b""
     except Exception:  # broken EXIF data raise many kinds of errors
         return b""
+
+
+def _descriptive(exif: Image.Exif) -> Image.Exif:
+    """EXIF data without the tags that belong to the file that they come from, and not to the picture."""
+    kept = Image.Exif()
+    for tag in DESCRIPTIVE:
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for directory in (IFD.Exif, IFD.GPSInfo):
+        values = {tag: value for tag, value in exif.get_ifd(directory).items() if tag != IFD.Interop}
+        if values:
+            kept[directory] = values
+    return kept
 
 
 def _xmp(image: Image.Image) -> bytes:
@@ -136,7 +154,8 @@ def encode(image: Image.Image, format_name: str, metadata: Metadata, software: s
 
 def _tagged(format_name: str, options: dict[str, Any], software: str) -> dict[str, Any]:
     """The options of ``Image.save`` for a format, with the XMP packet where PNG and TIFF files have it: in a text, and
-    in a tag; and with ``software`` in a text of a PNG file."""
+    in a tag; and with ``software`` in a text of a PNG file. Pillow would write all tags of the EXIF data as those of a
+    TIFF file, also those that say how another file's pixels are coded: these are left out."""
     others, xmp = options.copy(), options.get("xmp")
     if format_name == "PNG":
         text = PngImagePlugin.PngInfo()
@@ -145,12 +164,13 @@ def _tagged(format_name: str, options: dict[str, Any], software: str) -> dict[st
         if xmp:
             text.add_itxt("XML:com.adobe.xmp", others.pop("xmp").decode(errors="replace"))
         return others | {"pnginfo": text, "compress_level": PNG_LEVEL}
-    if not xmp or format_name != "TIFF":
+    if format_name != "TIFF":
         return options
-    del others["xmp"]
-    exif = Image.Exif()
-    exif.load(options.get("exif", b""))
-    exif[Base.XMLPacket] = xmp
+    found, exif = Image.Exif(), Image.Exif()
+    found.load(others.pop("exif", b""))
+    exif.load(_descriptive(found).tobytes())  # Pillow writes directories alone that it has read
+    if xmp:
+        exif[Base.XMLPacket] = others.pop("xmp")
     return others | {"exif": exif}
 
 

@@ -5,19 +5,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from rnncodec.errors import ImageError
-from rnncodec.pictures.colour_tags import KEY, colour_codes
+from rnncodec.pictures.colour_tags import KEY, colour_codes, profile_in_jpeg_2000
 from rnncodec.pictures.colours import profile_of, srgb_profile, to_srgb
 from rnncodec.pictures.limits import MAX_PIXELS, too_large
 from rnncodec.pictures.plugins import plugin_for_content, register_plugins
 
 Pixels = NDArray[np.uint8]
+
+BAND = 256  # rows
+
+UNREADABLE = ("BUFR", "GRIB", "HDF5", "MPEG")  # formats that Pillow opens, but whose pictures it cannot read
+
+RAW_PHOTO = "a raw photo, of which only a preview can be read; export it as JPEG, PNG or TIFF first"
+REDUCED = 1  # the bit of the tag NewSubfileType by which a picture is a smaller copy of another one in the file
 
 AMPLIFICATION = 4.0  # of residuals in pictures of them
 
@@ -49,6 +56,7 @@ def to_pixels_and_alpha(image: Image.Image) -> tuple[Pixels, Pixels | None, list
     notes = [f"only the first of {frames} frames is kept"] if frames > 1 else []
     profile, unconverted = profile_of(image)  # before the file is closed
     notes += unconverted
+    scale_transparent_colour(image)
     image.load()  # a TIFF turns itself upright here
     turn = TURNS.get(orientation(image))
     if turn is not None:
@@ -64,8 +72,12 @@ def to_pixels_and_alpha(image: Image.Image) -> tuple[Pixels, Pixels | None, list
     if alpha is None or opacity is None or (opacity == 255).all():
         return np.asarray(image), None, notes
     image.putalpha(alpha)
-    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return np.asarray(image), opacity, notes
+    return np.asarray(over_white(image)), opacity, notes
+
+
+def over_white(image: Image.Image) -> Image.Image:
+    """An image of mode RGBA as it looks on white, in mode RGB."""
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def _frames(image: Image.Image) -> int:
@@ -90,7 +102,10 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, from 1 (upright) to 8; 1 if there is none, or if the EXIF data are broken."""
+    """The EXIF orientation, from 1 (upright) to 8; 1 if there is none, or if the EXIF data are broken. JPEG XL has an
+    orientation of its own, by which its decoder turns a picture, unless it is a JPEG that was packed."""
+    if image.format == "JXL" and not getattr(image, "jpeg", False):
+        return 1
     try:
         found = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # broken EXIF data raise many kinds of errors
@@ -98,19 +113,49 @@ def orientation(image: Image.Image) -> int:
     return found if found in TURNS else 1
 
 
+def scale_transparent_colour(image: Image.Image) -> None:
+    """Give the transparent colour of a PNG file the range of the samples that Pillow makes of it, 8 bits. Pillow leaves
+    it as it is in the file. The image must not be loaded yet: then its samples are known no more."""
+    key = image.info.get("transparency")
+    samples = image.tile[0].args if image.format == "PNG" and image.tile else None  # type: ignore[attr-defined]
+    if isinstance(key, int) and samples in ("L;2", "L;4"):
+        image.info["transparency"] = key * (85 if samples == "L;2" else 17)
+    elif isinstance(key, tuple) and samples == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
 def _to_8_bits(image: Image.Image) -> Image.Image:
-    """16-bit samples, which Pillow has in the mode I too, or float samples, as 8-bit samples in grey."""
+    """16-bit samples, which Pillow has in the mode I too, or float samples, as 8-bit samples in grey, with alpha if the
+    file names a transparent one."""
     samples = np.asarray(image)
     top = _white(samples) if image.mode == "F" else 2.0 ** _depth(image) - 1.0
-    samples = np.nan_to_num(samples.astype(np.float64), nan=0.0, posinf=top, neginf=0.0)
-    return Image.fromarray((samples.clip(0.0, top) * (255.0 / top) + 0.5).astype(np.uint8))
+    grey = np.empty(samples.shape, np.uint8)
+    for rows in bands(len(samples)):  # float64 takes eight times the memory
+        wide = np.nan_to_num(samples[rows].astype(np.float64), nan=0.0, posinf=top, neginf=0.0)
+        grey[rows] = wide.clip(0.0, top) * (255.0 / top) + 0.5
+    if _tag(image, ExifTags.Base.PhotometricInterpretation) == 0:  # 0 is white, which Pillow heeds in 8 bits alone
+        grey = 255 - grey
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return Image.fromarray(grey)
+    return Image.fromarray(np.dstack([grey, np.where(samples == key, 0, 255).astype(np.uint8)]))
+
+
+def bands(height: int) -> Iterator[slice]:
+    """The rows of a picture in parts of at most BAND, so that what is computed of each takes little memory."""
+    return (slice(start, start + BAND) for start in range(0, height, BAND))
 
 
 def _depth(image: Image.Image) -> int:
     """The bits of a sample: 16, unless a TIFF file says that they are fewer."""
-    found = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample)
+    found = _tag(image, ExifTags.Base.BitsPerSample)
     depth = found[0] if isinstance(found, tuple) and found else 16
     return depth if isinstance(depth, int) and 8 < depth < 16 else 16
+
+
+def _tag(image: Image.Image, tag: int) -> Any:
+    """A tag of a TIFF file; None if it has no such tag, or in other files."""
+    return getattr(image, "tag_v2", {}).get(tag)
 
 
 def _white(samples: NDArray[np.float32]) -> float:
@@ -149,12 +194,15 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
         register_plugins()
         with without_pillows_limit():
             image = Image.open(source)
-            complaint = too_large(*image.size, max_pixels)
+            complaint = RAW_PHOTO if _is_preview(image) else too_large(*image.size, max_pixels)
             if complaint is None:
-                codes = colour_codes(image)
+                codes, profile = colour_codes(image), profile_in_jpeg_2000(image)
+                scale_transparent_colour(image)
                 image.load()
                 if codes is not None:
                     image.info[KEY] = tuple(codes)  # the image keeps them, its file is closed
+                if profile is not None:
+                    image.info["icc_profile"] = profile
     except FileNotFoundError:
         raise ImageError(f"{prefix}no such file") from None
     except UnidentifiedImageError:
@@ -167,6 +215,13 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     if complaint is not None:
         raise ImageError(f"{prefix}{complaint}")
     return image
+
+
+def _is_preview(image: Image.Image) -> bool:
+    """Whether a file is a raw photo, as NEF and DNG: a TIFF file whose first picture is a small copy of another."""
+    kind, others = _tag(image, ExifTags.Base.NewSubfileType), _tag(image, ExifTags.Base.SubIFDs)
+    small = isinstance(kind, int) and bool(kind & REDUCED) and others is not None
+    return small or _tag(image, ExifTags.Base.DNGVersion) is not None
 
 
 def _start(source: str | os.PathLike[str] | BinaryIO) -> bytes:
@@ -190,6 +245,9 @@ def amplified_residual(image: Pixels, reconstruction: Pixels) -> Pixels:
 
 
 def is_image_name(path: str | os.PathLike[str]) -> bool:
-    """Whether Pillow can open files with the ending of this name."""
+    """Whether Pillow can read pictures from files with the ending of this name. Names that begin with ``._`` are those
+    of macOS for what belongs to the file of the other name, as on memory cards."""
     register_plugins()
-    return Image.registered_extensions().get(Path(path).suffix.lower()) in Image.OPEN
+    path = Path(path)
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    return kind in Image.OPEN and kind not in UNREADABLE and not path.name.startswith("._")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rnncodec.fileformat.metadata import MAX_ALPHA
-from rnncodec.pictures.pixels import Pixels, without_pillows_limit
+from rnncodec.pictures.pixels import Pixels, bands, without_pillows_limit
 
 Alpha = NDArray[np.uint8]
 
@@ -44,12 +44,10 @@ def unpack_alpha(content: bytes, width: int, height: int) -> Alpha | None:
 
 def with_alpha(pixels: Pixels, alpha: Alpha) -> Image.Image:
     """The picture in mode RGBA that shows ``pixels`` ``[H, W, 3]`` over white. Where nothing shows, it is white."""
-    opacity = np.maximum(alpha, 1)[..., None].astype(np.float32)
-    missing = (255.0 - pixels.astype(np.float32)) * (255.0 / opacity)  # from white
-    colours = np.where(alpha[..., None] > 0, np.clip(255.0 - missing, 0.0, 255.0).round(), 255.0).astype(np.uint8)
-    return Image.fromarray(np.dstack([colours, alpha]))
-
-
-def over_white(image: Image.Image) -> Image.Image:
-    """An image of mode RGBA as it looks on white, in mode RGB."""
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    shown = np.dstack([pixels, alpha])
+    for rows in bands(len(alpha)):  # floats take four times the memory
+        opacity = np.maximum(alpha[rows], 1)[..., None].astype(np.float32)
+        missing = (255.0 - pixels[rows].astype(np.float32)) * (255.0 / opacity)  # from white
+        colours = np.clip(255.0 - missing, 0.0, 255.0).round()
+        shown[rows, :, :3] = np.where(alpha[rows, :, None] > 0, colours, 255.0)
+    return Image.fromarray(shown)

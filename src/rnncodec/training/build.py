@@ -1,6 +1,6 @@
 """The objects of a training run, built from its config."""
 
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 from hydra.errors import InstantiationException
@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from rnncodec.data.codes import CodesDataModule
@@ -27,6 +27,7 @@ from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import resolve_compile
 from rnncodec.training.process.ranks import is_first, started_together
 from rnncodec.training.run.checkpoints import AtomicCheckpoints
+from rnncodec.training.run.saved_config import resolved
 from rnncodec.weights.weights_file import load_model
 
 
@@ -135,8 +136,8 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     Raises:
         ConfigurationError: an option cannot work, or ``weights`` names another network.
     """
-    model = cast(dict[str, Any], OmegaConf.to_container(config.model, resolve=True))
-    reconstruction = OmegaConf.to_container(config.reconstruction, resolve=True)
+    model = resolved(config.model)
+    reconstruction = resolved(config.reconstruction)
     network = CodecConfig.from_mapping(from_older({**model, "reconstruction": reconstruction}))
     allow(network.packages)  # the config of a run is a program
     codec = IterativeCodec(network)
@@ -161,7 +162,7 @@ def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
         ConfigurationError: an option of ``context`` cannot work; or a context model alone is trained, and the one of
             ``weights`` has other options.
     """
-    options = cast(dict[str, Any], OmegaConf.to_container(config.context, resolve=True))
+    options = resolved(config.context)
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
     weights = config.get("weights")
     if "_target_" in options:

@@ -6,12 +6,11 @@ import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
 
 import lightning as L
 import torch
 from lightning.pytorch.loggers import Logger, WandbLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from rnncodec.data.codes import CodesDataModule
 from rnncodec.data.datamodule import PatchDataModule
@@ -29,7 +28,7 @@ from rnncodec.training.process.ranks import is_first
 from rnncodec.training.run.checkpoints import newest, remove_parts
 from rnncodec.training.run.folder import CHECKPOINTS
 from rnncodec.training.run.outcome import write_failure, write_result
-from rnncodec.training.run.saved_config import load_config
+from rnncodec.training.run.saved_config import load_config, resolved
 
 
 def fit(folder: Path) -> None:
@@ -78,7 +77,7 @@ def log_options(
     config: DictConfig, module: L.LightningModule, data: L.LightningDataModule, loggers: list[Logger]
 ) -> None:
     """Log the options of the run, what its network costs, and which photos it sees."""
-    options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+    options = resolved(config)
     if isinstance(module, CodecModule):
         options["cost"] = asdict(cost(module.codec.config))
     photos = data.photos if isinstance(data, CodesDataModule) else data

@@ -30,16 +30,16 @@ class CodecModule(ClipsParts):
     Logs ``train/loss`` and ``train/loss_t01`` … in training, ``val/loss``, ``val/psnr_t01`` …, ``val/ms_ssim_t01`` …
     (measured on 8-bit pixels) and ``val/rate_distortion`` in validation. The last is the mean over iterations of
     10 · log10((1 - MS-SSIM) · bpp), in dB; lower is better. Twice the rate about halves 1 - MS-SSIM, whatever the
-    codec. So the product compares networks at different rates, and it has no rate at which it ends, as an area has.
+    codec. So the product compares networks that end at different rates, which an area under the curve does not.
 
-    The loss of iteration t is the distortion D_t. With a ``context`` model it is
+    The loss of iteration t is the distortion d_t. With a ``context`` model it is
 
-        L_t = D_t + rate_weight / max(1, t / rate_plateau)^rate_power · R_t
+        L_t = d_t + rate_weight / max(1, t / rate_plateau)^rate_power · R_t
 
     where R_t is the cost of the codes of iterations 1 to t under the context model, in units of the raw bits of one
-    iteration. If D_t is an error, it is roughly proportional to 1 / t, and its derivative to 1 / t². If D_t is the
-    logarithm of an error, its derivative is proportional to 1 / t. With this power of t the rate term has the same
-    share of the loss at every t.
+    iteration. Its weight should fall as the derivative of d_t does. If d_t is an error, it falls about as 1 / t, and
+    its derivative as 1 / t² (``rate_power=2``). If d_t is the logarithm of an error, its derivative falls as 1 / t
+    (``rate_power=1``).
 
     The context model is trained at the same time, by a loss of its own: the mean over iterations of the cost of a bit.
     Codes get no gradient from this loss, and the context model gets none from L_t. So it learns equally well whatever

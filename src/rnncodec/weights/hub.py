@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rnncodec.errors import ConfigurationError, ModelError
+from rnncodec.errors import ConfigurationError, ModelError, first_line
 
 SCHEME = "hf://"
 WEIGHTS = "model.safetensors"  # the name by which the Hub knows a weights file
@@ -58,7 +58,3 @@ def library() -> Any:
         return importlib.import_module("huggingface_hub")
     except ModuleNotFoundError:
         raise ConfigurationError("the Hugging Face Hub needs a package: pip install 'rnncodec[hub]'") from None
-
-
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

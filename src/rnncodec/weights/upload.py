@@ -6,10 +6,10 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import ConfigurationError, first_line
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.cost import cost
-from rnncodec.weights.hub import SCHEME, WEIGHTS, first_line, library
+from rnncodec.weights.hub import SCHEME, WEIGHTS, library
 from rnncodec.weights.weights_file import find_model, half_holds, load_model, save_model
 
 CARD = "README.md"

@@ -47,7 +47,8 @@ STORED_TENSORS = {"decoder.linear_path.": "decoder.patches."}  # the beginnings 
 
 def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: dict[str, Any], half: bool) -> None:
     """Write the weights of ``codec``, its config and its context model to ``path``. ``training`` describes how the
-    weights were trained. ``half`` stores float16, which halves the file.
+    weights were trained; its ``iterations`` is the number of layers that files get at most by default, 16 if it is
+    missing. ``half`` stores float16, which halves the file.
 
     Raises:
         ModelError: a weight is not finite, or, with ``half``, too large for float16; nothing is written.
@@ -73,13 +74,14 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
 
 
 def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL, packages: Collection[str] = ()) -> IterativeCodec:
-    """The network in a weights file, or the released one of that name, or that of a repository on the Hugging Face Hub
-    (``hf://OWNER/NAME``, needs huggingface_hub), in eval mode, on the CPU, in float32.
+    """The network in a weights file, in eval mode, on the CPU, in float32.
 
     ``codec.training_info`` is the ``training`` that was given to `save_model`; ``codec.context`` is the context model
     in the file, or None.
 
     Args:
+        path_or_name: a released model's name, a weights file, a run's folder, or ``hf://OWNER/NAME``, a repository on
+            the Hugging Face Hub, which needs huggingface_hub.
         packages: whose classes the file may name as parts of the network. Without them such a file is refused, unless
             it is that of a run's folder, whose config names the class.
 

@@ -12,7 +12,7 @@ class SSIMULACRA2(nn.Module):
     From 128 pixels on it is the score that is measured (`rnncodec.distortion.ssimulacra2`). Smaller patches have fewer
     than its six scales: five at 64 pixels, four at 32. The terms of the others are left out, so that the loss is
     smaller. Near a score of -64 the published formula is flat: a network that has not learned anything learns little
-    from this loss alone.
+    from this loss alone. Needs the package ssimulacra2.
     """
 
     def forward(self, reconstructions: Tensor, images: Tensor) -> Tensor:

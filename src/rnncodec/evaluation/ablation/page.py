@@ -128,9 +128,9 @@ def find(groups: Sequence[Group], name: str) -> Setting | None:
 
 
 def base_of(group: Group, bases: Sequence[Setting]) -> Setting | None:
-    """The one of ``bases`` that is a row of the table of ``group``, too, with all its seeds: the one whose options
-    differ least from those of the group. A base that is a run of the group does not count, nor do those behind it,
-    which were changed from it. None if none is left."""
+    """The one of ``bases`` that is a row of the table of ``group``: that whose options differ least. From the first
+    base that is a run of this group on, bases do not count, because they were changed from it. None if none is
+    left."""
     before = takewhile(lambda base: base.first.group != group.name, bases)
     return min(before, key=lambda base: len(base.first.setting ^ group.finished[0].setting), default=None)
 

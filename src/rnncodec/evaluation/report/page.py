@@ -120,7 +120,7 @@ def network_cells(source: Source) -> list[str]:
     about = source.evaluation.about
     steps = about.training.get("steps")
     try:
-        network = [f"{about.parameters / 1e6:.2f} M", f"{about.cost.encoder:.1f} / {about.cost.decoder:.1f}"]
+        network = [f"{about.cost.parameters / 1e6:.2f} M", f"{about.cost.encoder:.1f} / {about.cost.decoder:.1f}"]
     except PackageError:  # parts of a package that is not imported for a report
         network = [ABSENT, ABSENT]
     return [

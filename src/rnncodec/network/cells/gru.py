@@ -7,7 +7,7 @@ from rnncodec.network.cells.sums import summed, wide
 
 
 class GRU(nn.Module):
-    """``h' = (1-z)⊙h + z⊙tanh(W x + U(r⊙h))``; the output is ``h'``.
+    """``z, r = σ(W x + U h)``, ``h' = (1-z)⊙h + z⊙tanh(W x + U(r⊙h))``; the output is ``h'``.
 
     The contract of shapes and state is that of `rnncodec.network.cells`; the state is ``h``.
     """

@@ -7,7 +7,8 @@ from rnncodec.network.cells.sums import summed, wide
 
 
 class LSTM(nn.Module):
-    """``c' = f⊙c + i⊙j``, ``h' = o⊙tanh(c')``; the output is ``h'``.
+    """``f, i, o = σ(W x + U h)``, ``j = tanh(W x + U h)``, ``c' = f⊙c + i⊙j``, ``h' = o⊙tanh(c')``; the
+    output is ``h'``.
 
     The contract of shapes and state is that of `rnncodec.network.cells`; the state is ``(h, c)``.
     """

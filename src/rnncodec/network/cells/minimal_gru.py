@@ -7,8 +7,8 @@ from rnncodec.network.cells.sums import summed, wide
 
 
 class MinimalGRU(nn.Module):
-    """``h' = (1-f)⊙h + f⊙tanh(W x + U(f⊙h))``; the output is ``h'``. One gate ``f`` does the work of the GRU's two, at
-    two thirds of its operations.
+    """``f = σ(W x + U h)``, ``h' = (1-f)⊙h + f⊙tanh(W x + U(f⊙h))``; the output is ``h'``. One
+    gate ``f`` does the work of the GRU's two, at two thirds of its operations.
 
     The contract of shapes and state is that of `rnncodec.network.cells`; the state is ``h``.
     """

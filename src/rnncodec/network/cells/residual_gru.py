@@ -9,7 +9,7 @@ ALPHA = 0.1  # α_h and α_x of the paper: the weight of the linear paths of the
 
 
 class ResidualGRU(nn.Module):
-    """``h' = (1-z)⊙h + z⊙tanh(W x + U(r⊙h)) + α W_h h``; the output is ``h' + α W_x x``.
+    """``z, r = σ(W x + U h)``, ``h' = (1-z)⊙h + z⊙tanh(W x + U(r⊙h)) + α W_h h``; the output is ``h' + α W_x x``.
 
     The contract of shapes and state is that of `rnncodec.network.cells`; the state is ``h'``.
     """

@@ -5,6 +5,7 @@ from rich.table import Table
 
 from rnncodec.terminal import Terminal
 from rnncodec.training.context_module import ContextModule
+from rnncodec.weights.released import RUN_WEIGHTS
 
 
 class ContextTable(L.Callback):
@@ -32,6 +33,4 @@ class ContextTable(L.Callback):
         console = Terminal()
         console.print(table)
         console.print(f"Run:     {self.folder}", soft_wrap=True)
-        console.print(
-            f"Weights: {self.folder}/weights.safetensors, the codec's and the context model's", soft_wrap=True
-        )
+        console.print(f"Weights: {self.folder}/{RUN_WEIGHTS}, the codec's and the context model's", soft_wrap=True)

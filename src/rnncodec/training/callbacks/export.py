@@ -3,12 +3,11 @@
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.loggers import WandbLogger
-from omegaconf import OmegaConf
 
 from rnncodec.entropy.networks import Network, codes_files, name_of, quantize
 from rnncodec.errors import RnncodecError
@@ -19,7 +18,7 @@ from rnncodec.training.callbacks.average import AverageWeights
 from rnncodec.training.callbacks.clock import training_seconds
 from rnncodec.training.context_module import ContextModule
 from rnncodec.training.module import CodecModule
-from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.saved_config import load_config, resolved
 from rnncodec.weights.released import RUN_WEIGHTS
 from rnncodec.weights.weights_file import half_holds, save_model
 
@@ -108,8 +107,7 @@ class ExportWeights(L.Callback):
     @cached_property  # they stay as they are while the process runs
     def _options(self) -> dict[str, Any]:
         """The options of the run, without paths of this machine."""
-        config = OmegaConf.load(self.folder / CONFIG)
-        options = cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
+        options = resolved(load_config(self.folder))
         options = {name: value for name, value in options.items() if name not in self.LEFT_OUT}
         options["data"] = {
             name: value

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.markup import escape
 from rich.table import Table
 
-import rnncodec.training.run.resolvers  # noqa: F401
+import rnncodec.training.run.resolvers  # noqa: F401 (launchers' processes import this before they read the config)
 from rnncodec.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import Terminal
@@ -23,9 +23,10 @@ from rnncodec.training.process.interruption import leave_signals_to_jobs, stop_b
 from rnncodec.training.run.folder import CONFIG
 from rnncodec.training.run.options import single_options
 from rnncodec.training.run.outcome import read_result, state
-from rnncodec.training.run.saved_config import load_config
+from rnncodec.training.run.saved_config import load_config, resolved
 
-# The resolvers are imported for the processes of launchers, which import this module before they read the config.
+# Options in which a job's saved config may differ from the sweep's: they follow from the machine, or from how it was
+# started.
 OWN = (
     "run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices",
     "resources.cores", "resources.gpus",
@@ -136,8 +137,3 @@ def check_same(config: DictConfig, folder: Path) -> None:
 def saved_options(folder: Path) -> dict[str, Any]:
     """The single options of the run in ``folder``."""
     return single_options(resolved(load_config(folder)))
-
-
-def resolved(config: DictConfig) -> dict[str, Any]:
-    """``config`` as a plain dictionary, with the values of all references."""
-    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))

@@ -106,8 +106,8 @@ def leave_signals_to_jobs() -> None:
     have ended: joblib kills all its processes where one of them ends by a signal, or where an exception is raised here.
     A second Ctrl-C ends all at once.
 
-    The processes that are started from now on block signals until a job watches for them. They have this from this
-    thread. So another one receives the signals of this process; Python calls handlers in this one anyway.
+    New processes inherit the blocked signals from this thread; they block them until a job watches for them. So another
+    thread receives the signals of this process. Python runs the handlers in the main thread all the same.
     """
     from joblib.externals.loky.backend import resource_tracker as joblibs
 

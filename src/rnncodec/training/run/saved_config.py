@@ -1,7 +1,7 @@
 """The config of a training run, as it is saved in the run's folder. Every process of the run starts from this file."""
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -30,6 +30,11 @@ def load_config(folder: Path) -> DictConfig:
         )
     config.folder = str(folder)  # it may have been moved
     return config
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """``config`` as a plain dictionary, with the values of all references."""
+    return cast(dict[str, Any], OmegaConf.to_container(config, resolve=True))
 
 
 def save_config(config: DictConfig, folder: Path) -> None:
