@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from rnncodec.data import shards
+from rnncodec.data.identity import dataset_identity
 from rnncodec.data.image_sources import ImageSource, collect_images
 from rnncodec.data.photos import read_photos
 from rnncodec.data.shards import write_shards
@@ -291,6 +292,10 @@ def test_an_interrupted_run_leaves_nothing_in_its_folder_and_goes_on(
     assert not (tmp_path / "out").exists()
     with pytest.raises(DataError, match="other options"):
         write_shards([str(three)], tmp_path / "out", shard_size=2)
+    added = save(three / "0.png", picture(9))  # a download that goes on
+    with pytest.raises(DataError, match="other images"):
+        write_shards([str(three)], tmp_path / "out", shard_size=1)
+    added.unlink()
     read = []
     monkeypatch.setattr(ImageSource, "read", lambda image: read.append(image.name) or Path(image.path).read_bytes())
     assert write_shards([str(three)], tmp_path / "out", shard_size=1).photos == 3
@@ -363,3 +368,19 @@ def test_names_with_percent_signs_work(three: Path, tmp_path: Path) -> None:
     out = tmp_path / "100%d" / "50%"
     write_shards([str(three)], out, name="5%s")
     assert [path.name for path in out.glob("*.tar")] == ["5%s-000000.tar"]
+
+
+def test_shards_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    found = []
+    for other in (1, 2):
+        for folder, seeds in (("a", [other]), ("b", [3, 4])):
+            images = tmp_path / f"images-{other}-{folder}"
+            images.mkdir()
+            for seed in seeds:
+                save(images / f"{seed}.png", picture(seed))
+            write_shards([str(images)], tmp_path / f"{other}" / folder)
+        shards = [str(tmp_path / f"{other}" / folder / "shard-000000.tar") for folder in ("a", "b")]
+        found.append(dataset_identity(shards))
+        assert found[-1] == dataset_identity(shards[::-1])
+    assert [each["photos"] for each in found] == [3, 3]
+    assert found[0]["hash"] != found[1]["hash"]

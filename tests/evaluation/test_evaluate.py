@@ -280,10 +280,7 @@ def test_results_of_a_run_that_has_gone_on_are_those_of_its_newest_weights(
     assert [source.name for source in read_sources([run])] == ["tiny"]
     assert f"{run} is not finished: its newest weights are those after step 48 of 1000\n" in capsys.readouterr().err
 
-    changed = copy.deepcopy(tiny_codec)
-    with torch.no_grad():
-        next(changed.decoder.parameters()).mul_(1.1)
-    save_model(changed, run / "weights.safetensors", stopped_after(96), half=False)
+    save_model(with_other_weights(tiny_codec), run / "weights.safetensors", stopped_after(96), half=False)
     (run / "result.json").write_text("{}")
     assert [source.name for source in read_sources([run])] == ["tiny (older weights)"]
     assert f"{results} is of older weights of the run; evaluate.py model={run} measures" in capsys.readouterr().err
@@ -295,6 +292,50 @@ def test_results_of_a_run_that_has_gone_on_are_those_of_its_newest_weights(
     assert second.curves[1].results == first.curves[1].results
     assert [source.name for source in read_sources([run])] == ["tiny"]
     assert capsys.readouterr().err == ""
+
+
+def with_other_weights(codec: IterativeCodec) -> IterativeCodec:
+    """A copy of ``codec`` that codes otherwise."""
+    changed = copy.deepcopy(codec)
+    with torch.no_grad():
+        next(changed.decoder.parameters()).mul_(1.1)
+    return changed
+
+
+def test_all_images_are_measured_by_the_weights_that_are_named_though_a_run_writes_others_meanwhile(
+    tmp_path: Path, tiny_codec: IterativeCodec, images: Path
+) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_model(tiny_codec, weights, {"iterations": 1}, half=False)
+    options = evaluation_options(weights, find_images(images))
+    expected = measurement.evaluate(options, tmp_path / "alone", lambda *_: None)
+
+    def write_others(done: int, total: int, complaint: str) -> None:
+        if done == 1:
+            save_model(with_other_weights(tiny_codec), weights, {"iterations": 1}, half=False)
+
+    found = measurement.evaluate(options, tmp_path / "meanwhile", write_others)
+    assert found.about.identity == expected.about.identity
+    assert without_times(tmp_path / "meanwhile") == without_times(tmp_path / "alone")
+    newest = measurement.evaluate(options, tmp_path / "newest", lambda *_: None)
+    assert newest.about.identity != expected.about.identity
+    assert without_times(tmp_path / "newest") != without_times(tmp_path / "alone")
+    with pytest.raises(RnncodecError, match="written anew while they were measured"):
+        measurement.measured_codec.__wrapped__(str(weights), "cpu", expected.about.identity)
+
+
+def test_the_network_is_measured_anew_on_another_device(
+    tmp_path: Path, tiny_weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = evaluation_options(tiny_weights, find_images(images), baselines=("jpeg",))
+    about = measurement.evaluate(options, tmp_path / "x", lambda *_: None).about
+    assert about.versions["device"] == "cpu"
+    assert about.versions["precision"] in ("float32", "bfloat16")
+    file = tmp_path / "x" / "evaluation.json"
+    file.write_text(file.read_text().replace('"device": "cpu"', '"device": "cuda"'))
+    again = measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+    assert "holds measurements of the network on cuda, which are replaced" in capsys.readouterr().err.replace("\n", " ")
+    assert again.about.earlier == "2 of 4 measurements are from an earlier call, with device cuda"
 
 
 def test_a_model_has_the_whole_name_of_its_run(tmp_path: Path, tiny_weights: Path) -> None:

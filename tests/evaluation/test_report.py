@@ -106,6 +106,30 @@ def test_seeds_are_one_curve_and_options_are_in_the_legend(run_folder: Path, tmp
     assert next(curve.name for _, curve in report_curves(first.sources + second.sources)) == first.name
 
 
+def test_results_of_another_effort_or_of_older_weights_are_no_seeds_of_a_setting(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    for seed in (0, 1):
+        run = Path(shutil.copytree(run_folder, tmp_path / f"{seed}-gru"))
+        with (run / "config.yaml").open("a") as file:
+            file.write(f"seed: {seed}\n")
+    first, second = (read_sources([tmp_path / f"{seed}-gru"])[0] for seed in (0, 1))
+    assert len(settings([first, second])) == 1
+    assert second.evaluation is not None
+    deeper = replace(second.evaluation, about=replace(second.evaluation.about, effort=3))
+    assert len(settings([first, replace(second, evaluation=deeper)])) == 2
+    assert len(settings([first, replace(second, older=True)])) == 2
+
+
+def test_options_that_came_later_are_compared(run_folder: Path, tmp_path: Path) -> None:
+    old, new = (Path(shutil.copytree(run_folder, tmp_path / name)) for name in ("old", "new"))
+    with (new / "config.yaml").open("a") as file:
+        file.write("data: {smooth: 0.1}\noptimizer: {fused: true}\n")
+    found = known_differences([source.options for source in read_sources([old, new])])
+    assert found["data.smooth"] == ["0.0", "0.1"]
+    assert found["optimizer.fused"] == ["False", "True"]
+
+
 def test_no_option_is_listed_twice_or_without_its_value(run_folder: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(run_folder, tmp_path / "run"))
     with (run / "config.yaml").open("a") as file:

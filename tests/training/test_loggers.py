@@ -65,3 +65,12 @@ def test_wandb_keeps_its_files_in_the_run_where_the_home_cannot_be_written(
     loggers.wandb_logger(project="x", save_dir=str(tmp_path / "run"))
     assert "nothing can be written to the home folder" in capsys.readouterr().err
     assert all(Path(os.environ[name]).is_relative_to(tmp_path / "run") for name in loggers.FOLDERS)
+
+
+@pytest.mark.parametrize(("content", "count"), [("", -1), ("12", 12), ("1\0", -1), (None, -1)])
+def test_a_damaged_count_of_steps_does_not_keep_a_run_from_going_on(
+    tmp_path: Path, content: str | None, count: int
+) -> None:
+    if content is not None:
+        (tmp_path / "last_step").write_text(content)
+    assert loggers.read_count(tmp_path / "last_step") == count

@@ -179,6 +179,11 @@ def test_shards_that_vanish_are_told_at_the_end(
     counted = int(run.callback_metrics["data/corrupt"])
     assert counted >= 1
     assert f"Skipped: {counted} times a photo or a shard" in capsys.readouterr().out
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    resumed = trainer(max_steps=3, callbacks=[CountSkipped()])
+    again = module(IterativeCodec(codec_config(width=0.03)), iterations=1)
+    resumed.fit(again, datamodule=data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    assert int(resumed.callback_metrics["data/corrupt"]) > counted
 
 
 def test_compiled_steps_compute_the_same_and_compile_the_network_twice_for_any_number_of_iterations(

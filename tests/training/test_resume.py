@@ -15,6 +15,7 @@ from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.training.history import read_history
 from rnncodec.training.launch import start
 from rnncodec.training.launch.start import locked, single
+from rnncodec.training.launch.sweep import check_same
 from rnncodec.training.run.checkpoints import AtomicCheckpoints, newest, steps_in
 from rnncodec.training.run.outcome import read_result, state, write_failure, write_result
 from rnncodec.weights.weights_file import load_model
@@ -82,6 +83,48 @@ def test_extended_run_equals_an_unbroken_one_and_is_validated_at_the_same_steps(
     assert validated.items() >= expected.items()
 
 
+def test_run_needs_the_weights_it_started_from_no_more(train: Callable[..., Path], tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    options = ["trainer.max_steps=6", "rate_weight=[0.1]", "context.groups=2", "context.hidden=[8,4]"]
+    train(folder="first").joinpath("weights.safetensors").rename(start)
+    whole = train(f"weights={start}", *options, folder="whole")
+    resumed = train(f"weights={start}", *options, "trainer.max_steps=3")
+    start.unlink()
+    train("trainer.max_steps=6", resume=True)
+    assert_equal_weights(resumed, whole)
+    with pytest.raises(RnncodecError, match="neither a weights file nor a released model"):
+        train(f"weights={start}", folder="other")
+
+
+def without(folder: Path, *names: str) -> None:
+    """Take options out of the config of a run, as versions had it that had not got them yet."""
+    config = OmegaConf.load(folder / "config.yaml")
+    for name in names:
+        part, _, option = name.rpartition(".")
+        del (OmegaConf.select(config, part) if part else config)[option]
+    OmegaConf.save(config, folder / "config.yaml")
+
+
+def test_run_of_an_older_version_goes_on(train: Callable[..., Path], config: Config) -> None:
+    folder = train()
+    without(folder, "model.settled_psnr", "model.projections", "data.smooth", "optimizer.fused")
+    with (folder / "config.yaml").open("a") as file:
+        file.write("rate_slope: 0.0\n")
+    check_same(config(*OPTIONS), folder)  # as a sweep does
+    train("trainer.max_steps=6", resume=True)
+    assert steps_in(folder / "checkpoints" / "last.ckpt") == 6
+
+
+def test_run_with_an_option_that_is_no_more_is_refused(train: Callable[..., Path], config: Config) -> None:
+    folder = train()
+    with (folder / "config.yaml").open("a") as file:
+        file.write("rate_slope: 0.01\n")
+    with pytest.raises(RnncodecError, match=r"rate_slope=0.01 is an option that this version has no longer"):
+        train("trainer.max_steps=6", resume=True)
+    with pytest.raises(RnncodecError, match="other options: rate_slope"):
+        check_same(config(*OPTIONS), folder)
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -91,6 +134,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     [
         (["model.width=0.06"], "model.width cannot be changed from 0.03 to 0.06"),
         (["frozen=[encoder]"], "frozen"),
+        (["iterations=3"], "iterations cannot be changed from 2 to 3"),
         (["rate_weight=[0.1]", "trainer.max_steps=9"], "does not fit the options"),
         (["optimizer._target_=torch.optim.SGD"], "cannot be changed"),
         (["trainer.max_steps=3"], "has trained 4 steps already"),

@@ -273,6 +273,13 @@ def test_context_model_joins_its_codec_and_survives_a_kill(
     unbroken = run.rename(tmp_path_factory.mktemp("unbroken") / "run")
     assert train(*CHECKERBOARD, "logger=csv", f"codec={tiny_weights}", KILL_AT_STEP="4").returncode != 0
     (killed,) = train.runs()
+    saved = (killed / "config.yaml").read_text()
+    identity = model_identity(alone).hex()
+    (killed / "config.yaml").write_text(saved.replace(f"codec_identity: {identity}", "codec_identity: '01234567'"))
+    refused = train(f"resume={killed}")
+    assert refused.returncode == 1
+    assert "has other weights than when this run began" in refused.stderr
+    (killed / "config.yaml").write_text(saved)
     resumed = train(f"resume={killed}")
     assert resumed.returncode == 0, resumed.stderr
     assert_equal_weights(killed, unbroken)

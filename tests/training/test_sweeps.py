@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from rnncodec.training.launch.sweep import jobs
+from rnncodec.training.run.checkpoints import steps_in
 from rnncodec.training.run.folder import CHECKPOINTS, CONFIG, RESULT
 from rnncodec.training.run.outcome import read_result
+from rnncodec.training.run.saved_config import load_config
 from tests.commands import Command
 from tests.training import slurm
 from tests.training.test_runs import ROOT, TINY, Trainer, assert_equal_weights
@@ -204,3 +206,18 @@ def test_two_torchruns_of_one_process_train_as_one_of_two(train: Trainer) -> Non
     assert "2 processes, 1 on each machine: 4 patches a step each, 8 together" in errors
     (run,) = (train.outputs / "runs").iterdir()  # one folder, though each process has read the clock
     assert_equal_weights(run, train.outputs / "one")
+
+
+def test_run_of_one_process_is_resumed_by_torchrun_with_two(train: Trainer) -> None:
+    run = train.outputs / "one"
+    alone = train(*SWEPT, "trainer.max_steps=10", f"hydra.run.dir={run}")
+    assert alone.returncode == 0, alone.stderr
+    (port,) = slurm.free_ports(1)
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={port}"]
+    done = Command(
+        *torchrun, ROOT / "train.py", f"resume={run}", "trainer.max_steps=20", environment=train.environment
+    ).wait()
+    assert done.returncode == 0, done.stderr
+    assert "2 processes, 2 on each machine: 4 patches a step each, 8 together" in done.stderr
+    assert load_config(run).trainer.devices == 2
+    assert steps_in(run / CHECKPOINTS / "last.ckpt") == 20

@@ -16,7 +16,10 @@ const NAME = PREFIX + scope.VERSION;
 
 async function keep(): Promise<void> {
   const cache = await caches.open(NAME);
-  for (const name of scope.FILES) if (!(await cache.match(name))) await cache.add(name);
+  for (const name of scope.FILES) {
+    // The browser asks whether its own copy is still that of the server: this may be a new version of the page.
+    if (!(await cache.match(name))) await cache.add(new Request(name, { cache: "no-cache" }));
+  }
   await scope.skipWaiting();
 }
 

@@ -34,7 +34,7 @@ function report(message: Report, transfer: Transferable[] = []): void {
 function fetchFrom(folder: string): Fetch {
   return async (name, onBytes = () => {}) => {
     const address = new URL(`${folder}${name}.gz`, scope.location.href).href;
-    const response = await fetch(address);
+    const response = await fetch(address, { cache: "no-cache" }); // a copy in the browser may be of an older version
     if (!response.ok || !response.body) throw new Error(`${name} cannot be loaded: ${response.status}.`);
     const parts: Uint8Array[] = [];
     for await (const part of pieces(response.body)) {

@@ -60,7 +60,8 @@ class TorchCodec(FileDecoder[Tensor]):
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
         self.device = torch.device(device)
-        convert(self.codec, fastest(self.device) if dtype is None else dtype)
+        self.dtype = fastest(self.device) if dtype is None else dtype
+        convert(self.codec, self.dtype)
 
     @property
     def identity(self) -> bytes:

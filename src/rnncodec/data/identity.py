@@ -16,10 +16,12 @@ def dataset_identity(shards: Sequence[str]) -> dict[str, Any]:
     known: dict[str, dict[str, Any]] = {}
     for manifest in (Path(folder) / MANIFEST for folder in folders):
         if manifest.is_file():
-            known |= {entry["name"]: entry for entry in json.loads(manifest.read_text())["shards"]}
+            entries = json.loads(manifest.read_text())["shards"]
+            known |= {str(manifest.with_name(entry["name"])): entry for entry in entries}
     identity: dict[str, Any] = {"name": ", ".join(Path(folder).name for folder in folders), "shards": len(shards)}
-    entries = [known[name] for name in sorted(Path(shard).name for shard in shards) if name in known]
-    if len(entries) < len(shards):
+    held = [known[path] for shard in shards if (path := str(Path(shard))) in known]
+    if len(held) < len(shards):
         return identity
-    digest = hashlib.sha256("\n".join(entry["sha256"] for entry in entries).encode()).hexdigest()[:8]
-    return identity | {"photos": sum(entry["photos"] for entry in entries), "hash": digest}
+    content = sorted((entry["name"], entry["sha256"]) for entry in held)  # wherever the folders are
+    digest = hashlib.sha256("\n".join(checksum for _, checksum in content).encode()).hexdigest()[:8]
+    return identity | {"photos": sum(entry["photos"] for entry in held), "hash": digest}

@@ -87,8 +87,8 @@ def write_shards(
             write all of them. A part that is there already is left as it is.
 
     Raises:
-        DataError: a source does not exist, the sources hold no usable image, ``out`` holds shards already, or those of
-            an interrupted call with other options.
+        DataError: a source does not exist, the sources hold no usable image, ``out`` holds shards already, or a folder
+            beside it those of an interrupted call with other options or other images.
     """
     out, options = Path(out), ShardOptions(name, min_size, downscale, shard_size)
     number, parts = part
@@ -110,7 +110,8 @@ def write_shards(
     total = sum(map(len, tasks.values()))
 
     staging = out.parent / f".{out.name}{suffix}.part"
-    made = _claim(staging, {**asdict(options), "sources": list(sources), "part": list(part)})
+    names = hashlib.sha256("\n".join(image.name for image in images).encode(errors="surrogateescape")).hexdigest()
+    made = _claim(staging, {**asdict(options), "sources": list(sources), "part": list(part), "images": names})
     try:
         results = {}
         with closing(_written(staging, tasks, options, jobs, on_image, total)) as written:  # and its processes
@@ -144,7 +145,9 @@ def _claim(staging: Path, options: dict[str, Any]) -> list[Path]:
     were made."""
     record = staging / "options.json"
     if record.exists() and json.loads(record.read_text()) != options:
-        raise DataError(f"{staging} holds what an interrupted call with other options has left; remove it first")
+        raise DataError(
+            f"{staging} holds what an interrupted call with other options or other images has left; remove it first"
+        )
     made = [folder for folder in staging.parents if not folder.exists()]
     staging.mkdir(parents=True, exist_ok=True)
     with replacing(record) as temporary:

@@ -1,6 +1,7 @@
 """An evaluation: every image by every codec, in several processes. An evaluation that was interrupted can be
 continued: what is measured is known by the content of the image file, not by its name."""
 
+import functools
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from rnncodec.coding.torch_codec import load_torch_codec
+from rnncodec.coding.torch_codec import TorchCodec, load_torch_codec
 from rnncodec.coding.workers import Workers
 from rnncodec.cores import available_cores
 from rnncodec.distortion.psnr_hvs import BLOCK
@@ -72,11 +73,13 @@ class EvaluationOptions:
 
 @dataclass(frozen=True)
 class Job:
-    """One image by one codec: ``codec`` is the name of a baseline, or None for the network."""
+    """One image by one codec: ``codec`` is the name of a baseline, or None for the network, whose weights have the
+    ``identity``."""
 
     image: Path
     codec: str | None
     model: str
+    identity: str
     device: str
     iterations: int
     effort: int
@@ -93,6 +96,7 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
         RnncodecError: an option cannot work, ``folder`` holds measurements of something else, or every image is broken.
     """
     about = check(options)
+    measured_codec(options.model, options.device, about.identity)  # keeps these weights for this process
     before = read_about(folder)
     anew = before is not None and before.of_older_weights(about, folder)
     if anew:
@@ -105,6 +109,13 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
             f"effort {before.effort}) and not of '{about.name}' (model {about.identity}, {about.iterations}, "
             f"effort {about.effort}); choose another folder=…"
         )
+    elif before is not None and (device := before.versions.get("device", options.device)) != options.device:
+        anew = True
+        log.print(
+            f"{folder} holds measurements of the network on {device}, which are replaced: on {options.device} it takes "
+            "other times",
+            soft_wrap=True,
+        )
     anchors = read_anchors(options.anchors) if options.anchors else []
     about.anchors = [anchor.name for anchor in anchors]
     check_names([options.name, *options.baselines], anchors)
@@ -116,7 +127,7 @@ def evaluate(options: EvaluationOptions, folder: Path, on_progress: Callable[[in
         if [point.setting for point in points] == expected_settings(codec, about) and not (anew and codec == about.name)
     }
     jobs = [
-        Job(image, codec, options.model, options.device, about.iterations, options.effort)
+        Job(image, codec, options.model, about.identity, options.device, about.iterations, options.effort)
         for image, photo in zip(options.images, about.images.values(), strict=True)
         for codec in (None, *options.baselines)
         if (codec or about.name, photo) not in measurements
@@ -187,8 +198,26 @@ def check(options: EvaluationOptions) -> About:
         baselines=list(options.baselines),
         compare_to=options.compare_to,
         effort=options.effort,
-        versions={name: version(name) for name in ("rnncodec", "torch", "pillow")},
+        versions={name: version(name) for name in ("rnncodec", "torch", "pillow")}
+        | {"device": options.device, "precision": str(ours.dtype).removeprefix("torch.")},
     )
+
+
+@functools.lru_cache(maxsize=4)
+def measured_codec(model: str, device: str, identity: str) -> TorchCodec:
+    """The TorchCodec of ``model``, whose weights must have this ``identity``. It is loaded once, and kept: the weights
+    of a run that trains are written anew every few minutes, and all images must be measured by the same.
+
+    Raises:
+        RnncodecError: the weights were written anew before they were loaded.
+    """
+    codec = load_torch_codec(model, device)
+    if codec.identity.hex() != identity:
+        raise RnncodecError(
+            f"the weights of {model} were written anew while they were measured, as by a run that trains; start the "
+            "same command again"
+        )
+    return codec
 
 
 def check_names(names: list[str], anchors: list[Curve]) -> None:
@@ -246,7 +275,7 @@ def perform(job: Job) -> list[Point] | str:
         pixels = read_measurable(job.image)
         if job.codec is not None:
             return measure_classical(classical(job.codec), pixels)
-        return measure(load_torch_codec(job.model, job.device), pixels, job.iterations, job.effort)
+        return measure(measured_codec(job.model, job.device, job.identity), pixels, job.iterations, job.effort)
     except ImageError as error:
         return str(error).removeprefix(f"{job.image}: ")
 

@@ -84,7 +84,7 @@ class About:
             and isinstance(self.training.get("options", {}), dict),
             f"iterations must be from 1 to {MAX_LAYERS}": is_whole(self.iterations, 1, MAX_LAYERS),
             "images must map paths to hashes": is_text_map(self.images),
-            "versions must map packages to versions": is_text_map(self.versions),
+            "versions must map names to texts": is_text_map(self.versions),
             "dataset and earlier must be texts": isinstance(self.dataset, str) and isinstance(self.earlier, str),
             "compare_to must be a text": self.compare_to is None or isinstance(self.compare_to, str),
             "broken must map names to reasons": is_text_map(self.broken),

@@ -80,12 +80,15 @@ def settings(sources: Sequence[Source]) -> list[Setting]:
 def belongs(source: Source, group: Sequence[Source]) -> bool:
     """Whether ``source`` differs from the sources of ``group`` by its seed, and by nothing else."""
     first = group[0]
+    if source.older or first.older:
+        return False
     seeds = {each.options.get("seed") for each in group}
     return (
         None not in seeds
         and source.options.get("seed") not in {None, *seeds}
         and method(source.options) == method(first.options)
         and photos(source) == photos(first)
+        and how_coded(source) == how_coded(first)
     )
 
 
@@ -101,6 +104,11 @@ def method(options: Mapping[str, str]) -> dict[str, str]:
 def setting_key(options: Mapping[str, str]) -> frozenset[tuple[str, str]]:
     """What runs share that differ only in the seed: their `method`."""
     return frozenset(method(options).items())
+
+
+def how_coded(source: Source) -> tuple[int, int] | None:
+    """The layers and the effort of the files that were measured."""
+    return (source.evaluation.about.iterations, source.evaluation.about.effort) if source.evaluation else None
 
 
 def photos(source: Source) -> frozenset[str]:

@@ -13,29 +13,26 @@ import yaml
 from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve, read_curve
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
-from rnncodec.network.config import ADDED
 from rnncodec.terminal import log
 from rnncodec.training.history import read_history
 from rnncodec.training.run.folder import CONFIG, FAILURE, LOCK, OUTPUT
 from rnncodec.training.run.newest_weights import has_other_weights, unfinished
-from rnncodec.training.run.options import LACKING, differences, says_method, single_options
+from rnncodec.training.run.options import LACKING, UNNAMED, differences, says_method, single_options
 
 Series = dict[str, dict[int, float]]  # the values of each metric by step
-
-# The values that hold for runs whose config lacks these options: their version did not have them yet, or no longer.
-UNNAMED = {"model": ADDED, "rate_slope": 0.0, "optimizer": {"fused": False}}
 
 
 @dataclass(frozen=True)
 class Source:
     """A run, an evaluation, or a published curve. ``options`` are the options that made it, flat; ``training`` holds
-    the logged values of a run."""
+    the logged values of a run. An evaluation is ``older`` if its run has other weights now."""
 
     name: str
     evaluation: Evaluation | None = None
     curve: Curve | None = None
     options: dict[str, str] = field(default_factory=dict)
     training: Series = field(default_factory=dict)
+    older: bool = False
 
 
 def read_sources(paths: Sequence[Path]) -> list[Source]:
@@ -119,10 +116,12 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
         options = texts({"model": network, "training": training, **named, **about.training.get("options", {})})
     if run:
         options |= texts(read_options(run / CONFIG))
+    if run or (evaluation and evaluation.about.training.get("options")):
         options = texts(UNNAMED) | options
     options = {name: text for name, text in options.items() if says_method(name)}
     name = evaluation.about.name if evaluation else run.resolve().name if run else ""
-    if evaluation and run and has_other_weights(run, evaluation.about.identity):
+    older = bool(evaluation and run and has_other_weights(run, evaluation.about.identity))
+    if older:
         name = f"{name} (older weights)"
         log.print(
             f"{result} is of older weights of the run; evaluate.py model={run} measures the newest",
@@ -130,7 +129,7 @@ def from_folders(run: Path | None, result: Path | None) -> Source:
             markup=False,
         )
     training = finite_history(run) if run else {}
-    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, training)
+    return Source(name, evaluation, evaluation.curves[0] if evaluation else None, options, training, older)
 
 
 class PlainLoader(yaml.SafeLoader):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnncodec.coding.torch_codec import load_torch_codec
 from rnncodec.distortion.metrics import decibels
 from rnncodec.evaluation.curves import METRICS
+from rnncodec.evaluation.measurement import measured_codec
 from rnncodec.evaluation.rate_distortion import LIMIT
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.summary import SCORES, TARGETS
@@ -81,6 +81,7 @@ def image_table(evaluation: Evaluation) -> Any:
 
 def reconstructions(evaluation: Evaluation, path: Path) -> list[Pixels]:
     """The decoded picture after each layer."""
-    ours = load_torch_codec(evaluation.about.model)
-    content = ours.compress(read_pixels(path), evaluation.about.iterations, effort=evaluation.about.effort)
+    about = evaluation.about
+    ours = measured_codec(about.model, about.versions.get("device", "cpu"), about.identity)
+    content = ours.compress(read_pixels(path), about.iterations, effort=about.effort)
     return list(ours.decode(bitstream.read(content)))

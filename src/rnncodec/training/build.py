@@ -1,5 +1,6 @@
 """The objects of a training run, built from its config."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -16,8 +17,9 @@ from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.entropy.contexts import context_config
 from rnncodec.entropy.networks import NETWORKS, Network, dequantize
 from rnncodec.errors import ConfigurationError, RnncodecError, from_system
+from rnncodec.fileformat.bitstream import RAW
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.config import CodecConfig, from_older
+from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.parts import allow
 from rnncodec.terminal import log
 from rnncodec.training.context_module import ContextModule
@@ -25,10 +27,11 @@ from rnncodec.training.curriculum import Curriculum
 from rnncodec.training.initial_weights import load_initial_weights
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import resolve_compile
-from rnncodec.training.process.ranks import is_first, started_together
+from rnncodec.training.process.ranks import is_first, started_together, world_size
 from rnncodec.training.run.checkpoints import AtomicCheckpoints
+from rnncodec.training.run.folder import CHECKPOINTS
 from rnncodec.training.run.saved_config import resolved
-from rnncodec.weights.weights_file import load_model
+from rnncodec.weights.weights_file import identities, load_model
 
 
 def build(config: DictConfig, **options: Any) -> Any:
@@ -68,6 +71,11 @@ def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDa
             f"a context model is trained on photos of data=shards or data=samples, not of {config.data._target_}"
         )
     codec = load_model(config.codec)
+    if config.get("codec_identity") not in (None, identities(codec)[RAW].hex()):
+        raise ConfigurationError(
+            f"codec={config.codec} has other weights than when this run began; its context model is one for the codes "
+            "of those"
+        )
     data = CodesDataModule(photos, codec, iterations=config.iterations, patches=config.patches)
     return build_context_module(config, codec), data
 
@@ -75,6 +83,8 @@ def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDa
 def build_trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
     """Lightning's Trainer, for one process of the run."""
     processes = config.trainer.devices * config.trainer.get("num_nodes", 1)
+    if started_together() and processes != world_size():
+        raise ConfigurationError(f"the run is to have {processes} processes, but {world_size()} were started")
     strategy: Any = "auto"
     if processes > 1:
         # With one iteration (two for a context model) some convolutions of the states get no gradient.
@@ -138,12 +148,20 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     """
     model = resolved(config.model)
     reconstruction = resolved(config.reconstruction)
-    network = CodecConfig.from_mapping(from_older({**model, "reconstruction": reconstruction}))
+    network = CodecConfig.from_mapping(from_older({**ADDED, **model, "reconstruction": reconstruction}))
     allow(network.packages)  # the config of a run is a program
     codec = IterativeCodec(network)
-    if config.weights is not None:
-        load_initial_weights(codec, config.weights)
+    weights = start_weights(config)
+    if weights is not None:
+        load_initial_weights(codec, weights)
     return codec
+
+
+def start_weights(config: DictConfig) -> str | None:
+    """The weights that training starts from, if the options name any. A run that has a checkpoint goes on from that,
+    and needs them no more: they may have been moved."""
+    begun = any((Path(config.folder) / CHECKPOINTS).glob("*.ckpt"))
+    return None if begun else config.get("weights")
 
 
 def build_network(config: DictConfig, shape: dict[str, int]) -> Network:
@@ -164,7 +182,7 @@ def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
     """
     options = resolved(config.context)
     shape = {"bits": codec.config.bits, "iterations": config.iterations}
-    weights = config.get("weights")
+    weights = start_weights(config)
     if "_target_" in options:
         if weights is not None and trains_context(config):
             raise ConfigurationError(f"weights={weights} cannot be those of {config.context._target_}")

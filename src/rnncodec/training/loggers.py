@@ -21,6 +21,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig
 
+from rnncodec.atomic_file import replacing
 from rnncodec.errors import ConfigurationError
 from rnncodec.terminal import log
 from rnncodec.training.build import build
@@ -85,15 +86,24 @@ class RunLogger(WandbLogger):
         self.step = self.step if step is None else step
         run = self.experiment
         if self.ahead is None:
-            before = int(self.counted.read_text()) if self.counted.is_file() else -1
+            before = read_count(self.counted)
             self.ahead = max(0, before + 1 - self.step, run.step - self.step)
         run.log({**metrics, "trainer/global_step": self.step}, step=self.step + self.ahead)
         self.counted.parent.mkdir(parents=True, exist_ok=True)
-        self.counted.write_text(str(self.step + self.ahead))
+        with replacing(self.counted) as temporary:
+            temporary.write_text(str(self.step + self.ahead))
 
     def sync_command(self) -> str | None:
         """The command that uploads all parts of this run; None if they are uploaded already."""
         return f"wandb sync {self.counted.parent}/offline-run-*" if self.experiment.offline else None
+
+
+def read_count(path: Path) -> int:
+    """The number in a file; -1 if there is no file, or if it is damaged."""
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return -1
 
 
 def wandb_logger(**options: Any) -> RunLogger:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
+from rnncodec.fileformat.bitstream import RAW
 from rnncodec.training.build import build_training, trains_context
 from rnncodec.training.loggers import agents_run_id, build_loggers
 from rnncodec.training.process.device import resolve_accelerator, resolve_precision
@@ -19,14 +20,14 @@ from rnncodec.training.run.checkpoints import newest, without_values
 from rnncodec.training.run.checks import check_options
 from rnncodec.training.run.folder import CHECKPOINTS, CONFIG
 from rnncodec.training.run.saved_config import load_config, save_config
-from rnncodec.weights.weights_file import load_model
+from rnncodec.weights.weights_file import identities, load_model
 
 MISSING = object()
 
 # Options, or groups of them, that a run keeps for ever: its checkpoints hold weights, or count batches, by them.
 KEPT = (
     "model", "reconstruction", "context", "codec", "patches", "weights", "frozen", "optimizer._target_",
-    "trainer.accumulate_grad_batches", "data.steps_per_epoch",
+    "trainer.accumulate_grad_batches", "data.steps_per_epoch", "iterations", "codec_identity",
 )  # fmt: skip
 
 
@@ -55,8 +56,11 @@ def completed(config: DictConfig, folder: Path) -> DictConfig:
     config.folder = str(folder)
     for name in ("name", "group", "choices"):
         config[name] = config[name]  # they may refer to hydra's own config, which is not saved
-    if trains_context(config) and config.iterations is None:
-        config.iterations = load_model(config.codec).training_info["iterations"]
+    if trains_context(config):
+        codec = load_model(config.codec)
+        config.codec_identity = identities(codec)[RAW].hex()
+        if config.iterations is None:
+            config.iterations = codec.trained_iterations
     return config
 
 
@@ -76,8 +80,9 @@ def claim(folder: Path) -> None:
         ) from None
 
 
-def resume(folder: Path, overrides: Sequence[str]) -> None:
-    """Take up the run in ``folder`` again, with single options changed by ``overrides`` (``trainer.max_steps=…``).
+def resume(folder: Path, overrides: Sequence[str], started: DictConfig | None = None) -> None:
+    """Take up the run in ``folder`` again, with single options changed by ``overrides`` (``trainer.max_steps=…``), and
+    then by ``started``.
 
     Raises:
         RnncodecError: ``folder`` holds no run; an override names a group, or an option that does not exist or that a
@@ -101,6 +106,8 @@ def resume(folder: Path, overrides: Sequence[str]) -> None:
                 f"{option} cannot be changed from {old} to {new} when a run is resumed; start a new run instead, from "
                 f"these weights by weights={folder}"
             )
+    if started is not None:
+        config.merge_with(started)
     check_fits(check(config), config, folder)
     save_config(config, folder)
 

@@ -109,7 +109,7 @@ def train_rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> fl
     """
     gpu = resolve_accelerator(config.trainer.accelerator) in ("cuda", "gpu")
     here = local_world_size()
-    started = {"trainer": {"devices": here, "num_nodes": world_size() // here}}
+    started = OmegaConf.create({"trainer": {"devices": here, "num_nodes": world_size() // here}})
     config = cast(DictConfig, OmegaConf.merge(config, started))
     connect(gpu)
     with contextlib.ExitStack() as stack:
@@ -118,7 +118,7 @@ def train_rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> fl
             try:
                 stack.enter_context(locked(folder))
                 stack.enter_context(resumed_or_unchanged(config, folder))
-                begin(config, folder, overrides)
+                begin(config, folder, overrides, started)
                 started_again(folder)
             except RnncodecError as raised:
                 error = str(raised)
@@ -134,13 +134,15 @@ def train_rank(config: DictConfig, folder: Path, overrides: Sequence[str]) -> fl
     return optimized(first)
 
 
-def begin(config: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+def begin(config: DictConfig, folder: Path, overrides: Sequence[str], started: DictConfig | None = None) -> None:
     """Make ``folder`` that of a new run, or of the old one that ``config.resume`` names. The folder of a job that was
-    requeued holds its run already."""
+    requeued holds its run already. ``started`` says how many processes torchrun or srun has started for the run: they
+    need not be as many as before."""
     if config.resume is not None:
-        resume(folder, overrides)
+        resume(folder, overrides, started)
     elif restarted() and holds_run(folder):
         check_same(config, folder)
+        resume(folder, [], started)
     else:
         prepare(config, folder)
 

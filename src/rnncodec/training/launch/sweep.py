@@ -21,7 +21,7 @@ from rnncodec.training.launch.sweep_results import results_table
 from rnncodec.training.process.hangup import outlive_terminal
 from rnncodec.training.process.interruption import leave_signals_to_jobs, stop_between_jobs
 from rnncodec.training.run.folder import CONFIG
-from rnncodec.training.run.options import single_options
+from rnncodec.training.run.options import UNNAMED, single_options
 from rnncodec.training.run.outcome import read_result, state
 from rnncodec.training.run.saved_config import load_config, resolved
 
@@ -29,6 +29,7 @@ from rnncodec.training.run.saved_config import load_config, resolved
 # started.
 OWN = (
     "run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices",
+    "codec_identity",
     "resources.cores", "resources.gpus",
 )  # fmt: skip
 # What Hydra names jobs by, ``override_dirname``, leaves out the options that this names.
@@ -121,7 +122,8 @@ def check_same(config: DictConfig, folder: Path) -> None:
     Raises:
         ConfigurationError: names the options that are different.
     """
-    asked, saved = single_options(resolved(config)), saved_options(folder)
+    unnamed = single_options(UNNAMED)
+    asked, saved = unnamed | single_options(resolved(config)), unnamed | saved_options(folder)
     different = [
         name
         for name in sorted(asked.keys() | saved.keys())

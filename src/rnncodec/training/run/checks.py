@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.options import is_whole
 from rnncodec.network.residual_normalization import CAPACITY
+from rnncodec.training.run.options import GONE, UNNAMED
 
 # The least and the most that each of these may be. Where the least is written with a point, it need not be whole.
 RANGES: dict[str, tuple[float, float]] = {
@@ -35,6 +36,7 @@ CHOICES = {  # what each of these may be
     "trainer.benchmark": (True, False, None),
     "matmul_precision": ("highest", "high", "medium"),
     "compile": ("auto", True, False),
+    "trainer.gradient_clip_algorithm": ("norm", None),
 }
 LISTS = ("curriculum", "rate_weight", "frozen")
 
@@ -48,6 +50,9 @@ def check_options(config: DictConfig) -> None:
     """
     if "sweep" in config:  # Hydra takes +sweep=NAME for a new option where it finds no folder of sweeps
         raise ConfigurationError("conf/sweep must be a link to the folder sweeps; git makes it with core.symlinks=true")
+    for option in GONE:
+        if config.get(option, UNNAMED[option]) != UNNAMED[option]:
+            raise ConfigurationError(f"{option}={config[option]} is an option that this version has no longer")
     for option, (least, most) in RANGES.items():
         value = OmegaConf.select(config, option, default=least)
         if value is None and option in OPTIONAL:
