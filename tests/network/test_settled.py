@@ -81,7 +81,7 @@ def test_training_reaches_every_parameter_where_some_blocks_send(images: Tensor)
 
 @pytest.mark.parametrize("value", [0, -3.0, 101, True, "42"])
 def test_values_that_are_no_psnr_are_refused(value: object) -> None:
-    with pytest.raises(ConfigurationError, match="settled_psnr must be null, or from 0 to 100 dB"):
+    with pytest.raises(ConfigurationError, match="settled_psnr must be null, or above 0 and at most 100 dB"):
         codec_config(settled_psnr=value)
 
 

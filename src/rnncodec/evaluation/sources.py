@@ -17,7 +17,8 @@ from rnncodec.terminal import log
 from rnncodec.training.history import read_history
 from rnncodec.training.run.folder import CONFIG, FAILURE, LOCK, OUTPUT
 from rnncodec.training.run.newest_weights import has_other_weights, unfinished
-from rnncodec.training.run.options import LACKING, UNNAMED, differences, says_method, single_options
+from rnncodec.training.run.older_options import UNNAMED
+from rnncodec.training.run.options import LACKING, differences, says_method, single_options
 
 Series = dict[str, dict[int, float]]  # the values of each metric by step
 

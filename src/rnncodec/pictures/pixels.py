@@ -117,7 +117,8 @@ def scale_transparent_colour(image: Image.Image) -> None:
     """Give the transparent colour of a PNG file the range of the samples that Pillow makes of it, 8 bits. Pillow leaves
     it as it is in the file. The image must not be loaded yet: then its samples are known no more."""
     key = image.info.get("transparency")
-    samples = image.tile[0].args if image.format == "PNG" and image.tile else None  # type: ignore[attr-defined]
+    tile = getattr(image, "tile", None) if image.format == "PNG" else None
+    samples = tile[0].args if tile else None
     if isinstance(key, int) and samples in ("L;2", "L;4"):
         image.info["transparency"] = key * (85 if samples == "L;2" else 17)
     elif isinstance(key, tuple) and samples == "RGB;16B":

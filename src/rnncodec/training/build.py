@@ -160,8 +160,10 @@ def build_codec(config: DictConfig) -> IterativeCodec:
 def start_weights(config: DictConfig) -> str | None:
     """The weights that training starts from, if the options name any. A run that has a checkpoint goes on from that,
     and needs them no more: they may have been moved."""
-    begun = any((Path(config.folder) / CHECKPOINTS).glob("*.ckpt"))
-    return None if begun else config.get("weights")
+    weights = config.get("weights")
+    if weights is None or any((Path(config.folder) / CHECKPOINTS).glob("*.ckpt")):
+        return None
+    return str(weights)
 
 
 def build_network(config: DictConfig, shape: dict[str, int]) -> Network:

@@ -24,8 +24,8 @@ from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import Metadata
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.pictures.pillow_metadata import metadata_of
-from rnncodec.pictures.pixels import Pixels, srgb_profile, to_pixels, to_pixels_and_alpha
-from rnncodec.pictures.transparency import over_white, pack_alpha, unpack_alpha, with_alpha
+from rnncodec.pictures.pixels import Pixels, over_white, srgb_profile, to_pixels, to_pixels_and_alpha
+from rnncodec.pictures.transparency import pack_alpha, unpack_alpha, with_alpha
 from tests.export.web.conftest import Site, eventually
 from tests.fileformat import version_1
 from tests.pictures.test_exif import camera_exif

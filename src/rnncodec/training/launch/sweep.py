@@ -21,7 +21,8 @@ from rnncodec.training.launch.sweep_results import results_table
 from rnncodec.training.process.hangup import outlive_terminal
 from rnncodec.training.process.interruption import leave_signals_to_jobs, stop_between_jobs
 from rnncodec.training.run.folder import CONFIG
-from rnncodec.training.run.options import UNNAMED, single_options
+from rnncodec.training.run.older_options import UNNAMED
+from rnncodec.training.run.options import single_options
 from rnncodec.training.run.outcome import read_result, state
 from rnncodec.training.run.saved_config import load_config, resolved
 

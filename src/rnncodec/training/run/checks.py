@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.options import is_whole
 from rnncodec.network.residual_normalization import CAPACITY
-from rnncodec.training.run.options import GONE, UNNAMED
+from rnncodec.training.run.older_options import GONE, UNNAMED
 
 # The least and the most that each of these may be. Where the least is written with a point, it need not be whole.
 RANGES: dict[str, tuple[float, float]] = {

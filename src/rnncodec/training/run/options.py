@@ -3,25 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnncodec.network.config import ADDED
-
 UNSAID = (
     "name", "group", "tags", "job_type", "choices", "run_id", "outputs", "folder", "resume", "resources", "trial",
     "logger",
 )  # fmt: skip  # options, and groups of them, that say nothing about the method
 SEEDS = ("seed", "data.seed")  # options in which repeated runs of one method differ
 PLACES = ("folder", "dirpath", "save_dir", "id")  # the last names of options that say where something is kept
-
-# The values that hold for runs whose config lacks these options: their version did not have them yet, or no longer.
-UNNAMED = {
-    "model": ADDED,
-    "data": {"smooth": 0.0},
-    "loss": {"ssimulacra2": 0},
-    "optimizer": {"fused": False},
-    "rate_slope": 0.0,
-    "rate_settled": 1,
-}
-GONE = ("rate_slope", "rate_settled")  # those that this version has no longer
 
 LACKING = "–"  # in place of the value of an option that a run does not have
 
