@@ -1,7 +1,7 @@
 """The patches a second that shards give to one training process, for each number of loader workers.
 
-python benchmarks/data.py data.train=data/train
-python benchmarks/data.py data.train=data/train data.patch_size=64 data.sampling=random --workers 1 2 4 --seconds 20
+python -m benchmarks.data data.train=data/train
+python -m benchmarks.data data.train=data/train data.patch_size=64 data.sampling=random --workers 1 2 4 --seconds 20
 """
 
 import argparse

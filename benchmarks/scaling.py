@@ -1,7 +1,7 @@
 """What a training run of several processes loses here, and what it is expected to lose on many GPUs.
 
-python benchmarks/scaling.py experiment=light data.batch_size=8
-python benchmarks/scaling.py experiment=release_full --only-compute --batch-sizes 64 256
+python -m benchmarks.scaling experiment=light data.batch_size=8
+python -m benchmarks.scaling experiment=release_full --only-compute --batch-sizes 64 256
 
 Measures, on this CPU: patches/s of one process and of several, of one thread each, which exchange their gradients or
 not; and the seconds of a validation, on random pictures. Computes: the bytes of the gradients and, by the formula of

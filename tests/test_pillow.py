@@ -267,3 +267,20 @@ class Endless(io.BytesIO):
 def test_what_follows_a_file_without_end_is_not_read(photo: Image.Image, save: Any) -> None:
     image = Image.open(Endless(save(photo)), formats=["RNNC"])
     assert image.size == photo.size
+
+
+def test_a_file_with_alpha_is_an_image_file_as_any_other(
+    photo: Image.Image, context_weights: Path, tmp_path: Path
+) -> None:
+    picture = photo.copy()
+    picture.putalpha(100)
+    path = tmp_path / "photo.rnnc"
+    picture.save(path, model=context_weights, iterations=1)
+    program = f"""
+import rnncodec, rnncodec.pillow
+from pathlib import Path
+rnncodec.pillow.MODEL = Path({str(context_weights)!r})
+print(len(rnncodec.compress({str(path)!r}, model={str(context_weights)!r}, iterations=1)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)  # may not hang
+    assert int(done.stdout) > 0, done.stderr

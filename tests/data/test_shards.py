@@ -1,12 +1,14 @@
 import hashlib
 import io
 import json
+import lzma
 import os
 import signal
 import tarfile
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from rnncodec.data import shards
 from rnncodec.data.identity import dataset_identity
 from rnncodec.data.image_sources import ImageSource, collect_images
 from rnncodec.data.photos import read_photos
-from rnncodec.data.shards import write_shards
+from rnncodec.data.shards import Manifest, write_shards
 from rnncodec.errors import DataError, RnncodecError
 from rnncodec.pictures.pixels import Pixels
 
@@ -384,3 +386,61 @@ def test_shards_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> Non
         assert found[-1] == dataset_identity(shards[::-1])
     assert [each["photos"] for each in found] == [3, 3]
     assert found[0]["hash"] != found[1]["hash"]
+
+
+def test_parts_must_be_of_the_same_images_and_options(three: Path, tmp_path: Path) -> None:
+    def write(part: tuple[int, int], **options: Any) -> Manifest:
+        return write_shards([str(three)], tmp_path / "out", shard_size=1, part=part, **options)
+
+    first = write((1, 2))
+    assert write((1, 2)) == first
+    for part, options, different in (((2, 2), {"min_size": 8}, "min_size"), ((1, 4), {}, "parts")):
+        with pytest.raises(DataError, match=f"is of a part with other {different};"):
+            write(part, **options)
+    added = save(three / "0.png", picture(9))
+    for part in ((1, 2), (2, 2)):
+        with pytest.raises(DataError, match="is of a part with other images;"):
+            write(part)
+    added.unlink()
+    write((2, 2))
+    shards = [str(path) for path in sorted((tmp_path / "out").glob("*.tar"))]
+    (tmp_path / "out" / "manifest-of-another.json").write_text("[1]")
+    assert dataset_identity(shards)["photos"] == 3
+
+
+@pytest.mark.parametrize("ending", ["tar", "tar.gz", "tar.xz", "tar.lzma"])
+def test_members_of_a_tar_that_are_no_images_are_told(three: Path, tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"photos.{ending}"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w" if ending == "tar.lzma" else f"w:{ending[4:]}") as tar:
+        tar.add(three / "a.png", "a.png")
+        tar.add(three / "a.png", "notes.txt")
+        linked = tarfile.TarInfo("b.png")
+        linked.type, linked.linkname = tarfile.LNKTYPE, "a.png"
+        tar.addfile(linked)
+    content = packed.getvalue()
+    path.write_bytes(lzma.compress(content, format=lzma.FORMAT_ALONE) if ending == "tar.lzma" else content)
+    told: list[str] = []
+    (image,) = collect_images([str(path)], told.append)
+    assert image.read() == (three / "a.png").read_bytes()
+    assert told == [f"1 .png file, such as {path}:b.png", f"1 .txt file, such as {path}:notes.txt"]
+
+
+def test_a_damaged_compressed_tar_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "photos.tar.xz"
+    with tarfile.open(path, "w:xz"):
+        pass
+
+    def damaged(tar: tarfile.TarFile) -> None:
+        raise lzma.LZMAError("Corrupt input data")
+
+    monkeypatch.setattr(tarfile.TarFile, "getmembers", damaged)
+    with pytest.raises(DataError, match=r"photos.tar.xz: a broken tar \(Corrupt input data\)"):
+        collect_images([str(path)])
+
+
+def test_more_pixels_than_the_limit_are_told_and_can_be_allowed(three: Path, tmp_path: Path) -> None:
+    manifest = write_shards([str(three)], tmp_path / "a", max_pixels=40 * 48)
+    assert manifest.photos == 3
+    with pytest.raises(DataError, match="3 broken"):
+        write_shards([str(three)], tmp_path / "b", max_pixels=40 * 48 - 1)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 from torch import Tensor
 
 from rnncodec.entropy import layer_coder, range_coder
 from rnncodec.entropy.interface import ONE, Groups
-from rnncodec.entropy.layer_coder import LayerCoder
+from rnncodec.entropy.layer_coder import LayerCoder, products_on_one_thread
 from rnncodec.errors import FormatError
 from rnncodec.network.codec import IterativeCodec
 
@@ -63,3 +64,17 @@ def test_a_code_word_that_no_reader_would_accept_is_replaced_by_the_raw_bits(
     assert layer_coder.least_size(codes.size) > 1
     monkeypatch.setattr(range_coder, "encode", lambda bits, groups: b"\x01")
     assert LayerCoder(context_codec.context).encode(codes) == layer_coder.pack(codes)
+
+
+def test_threads_that_code_at_once_leave_the_products_of_numpy_as_they_were() -> None:
+    def threads() -> list[int]:
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    before = threads()
+    first, second = products_on_one_thread(), products_on_one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert set(threads()) == {1}
+    second.__exit__(None, None, None)
+    assert threads() == before

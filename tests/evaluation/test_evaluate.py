@@ -175,7 +175,10 @@ def test_broken_images_are_left_out_and_small_ones_have_no_ms_ssim(
     assert rate == pytest.approx(np.mean([point.bpp for point in large]))
     assert similarity == pytest.approx(np.mean([point.ms_ssim for point in large]))
     assert evaluation.curves[0].points("psnr-rgb")[0][1] == pytest.approx(np.mean([p.psnr for p in [*large, small[0]]]))
-    assert "1 of them are too small for MS-SSIM" in (tmp_path / "x" / "summary.md").read_text()
+    summary = (tmp_path / "x" / "summary.md").read_text()
+    assert "1 of them are too small for MS-SSIM" in summary
+    assert "| iteration | bpp | bpp of MS-SSIM | MS-SSIM |" in summary
+    assert f"| {rate:.4f} | {similarity:.4f} |" in summary
 
 
 def test_published_curves_join_the_table(evaluate: Evaluate, tmp_path: Path) -> None:
@@ -292,6 +295,23 @@ def test_results_of_a_run_that_has_gone_on_are_those_of_its_newest_weights(
     assert second.curves[1].results == first.curves[1].results
     assert [source.name for source in read_sources([run])] == ["tiny"]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", [b"f\xfcr.png", "a\u2028b\x85c.png".encode()])
+def test_photos_of_any_name_are_measured_and_read_again(
+    tmp_path: Path, tiny_weights: Path, images: Path, name: bytes
+) -> None:
+    (images / "photo-0.png").rename(images / os.fsdecode(name))
+    options = evaluation_options(tiny_weights, find_images(images))
+    measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+    again = measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+    assert again.about.earlier == "2 of 2 measurements are from an earlier call"
+    assert read_evaluation(tmp_path / "x").about.measured == again.about.measured
+
+
+def test_a_named_pipe_is_no_photo_of_a_folder(images: Path) -> None:
+    os.mkfifo(images / "pipe.png")
+    assert [path.name for path in find_images(images)] == ["photo-0.png", "photo-1.png"]
 
 
 def with_other_weights(codec: IterativeCodec) -> IterativeCodec:

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from rnncodec.cli import app
 from rnncodec.errors import DataError
-from rnncodec.evaluation.report.page import render, report_curves, worst_in_words
+from rnncodec.evaluation.report.page import baseline_of, render, report_curves, worst_in_words
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share, view
 from rnncodec.evaluation.results import ABOUT, read_evaluation
 from rnncodec.evaluation.settings import settings
@@ -128,6 +128,17 @@ def test_options_that_came_later_are_compared(run_folder: Path, tmp_path: Path) 
     found = known_differences([source.options for source in read_sources([old, new])])
     assert found["data.smooth"] == ["0.0", "0.1"]
     assert found["optimizer.fused"] == ["False", "True"]
+
+
+def test_bd_rates_are_against_the_measured_baseline_and_not_a_published_curve_of_its_name(
+    result: Path, tmp_path: Path
+) -> None:
+    measured = read_evaluation(result)
+    (tmp_path / "jpeg.json").write_text((result / f"{measured.about.name}.json").read_text())
+    curves = report_curves(read_sources([tmp_path / "jpeg.json", result]))
+    assert baseline_of(curves, "jpeg") is not None
+    own = next(curve for curve in measured.curves if curve.name == "jpeg")
+    assert baseline_of(curves, "jpeg").points("psnr-rgb") == own.points("psnr-rgb")
 
 
 def test_no_option_is_listed_twice_or_without_its_value(run_folder: Path, tmp_path: Path) -> None:

@@ -206,11 +206,12 @@ def test_command_keeps_what_exists(tiny_weights: Path, tmp_path: Path) -> None:
     from rnncodec.cli import app
     from rnncodec.export.web import PAGE
 
-    mine = {"export": tmp_path / DECODER, "web": tmp_path / PAGE}
-    for path in mine.values():
+    mine = [("export", tmp_path / DECODER), ("web", tmp_path / PAGE), ("web", tmp_path / "page.css")]
+    for command, path in mine:
+        for _, other in mine:
+            other.unlink(missing_ok=True)
         path.write_bytes(b"mine")
-    for command in mine:
         done = CliRunner().invoke(app, [command, str(tiny_weights), "-o", str(tmp_path)])
         assert isinstance(done.exception, OutputError)
         assert "--overwrite" in str(done.exception)
-    assert all(path.read_bytes() == b"mine" for path in mine.values())
+        assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"mine"]

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 
+from rnncodec.errors import OutputError
 from rnncodec.fileformat.metadata import MAX_SIZE, NO_METADATA, Metadata
-from rnncodec.pictures.pillow_metadata import as_info, encode, metadata_of
+from rnncodec.pictures.pillow_metadata import as_info, encode, metadata_of, resized
 from rnncodec.pictures.pixels import open_image, srgb_profile, to_pixels
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8))
@@ -153,6 +154,24 @@ def test_what_a_format_does_not_hold_is_noted() -> None:
 def test_a_picture_is_written_with_any_metadata(format_name: str, metadata: Metadata) -> None:
     content, _ = encode(PICTURE, format_name, metadata)
     assert Image.open(io.BytesIO(content)).size == PICTURE.size
+
+
+@pytest.mark.parametrize(("format_name", "size"), [("WEBP", (20_000, 1)), ("JPEG", (70_000, 1)), ("XBM", (8, 8))])
+def test_a_picture_that_a_format_cannot_hold_is_told(format_name: str, size: tuple[int, int]) -> None:
+    for metadata in (NO_METADATA, METADATA):
+        with pytest.raises(OutputError, match=f"{format_name} files cannot hold this picture"):
+            encode(Image.new("RGB", size), format_name, metadata)
+
+
+def test_metadata_of_a_part_name_its_size() -> None:
+    exif = exif_of_a_photo(orientation=1)
+    exif[IFD.Exif] = {0xA002: 30, 0xA003: 20}
+    xmp = b'<x tiff:ImageWidth="30" tiff:ImageLength="20"/>'
+    part = resized(Metadata(exif.tobytes()[6:], xmp), 8, 6)
+    found = Image.Exif()
+    found.load(part.exif)
+    assert (found.get_ifd(IFD.Exif)[0xA002], found.get_ifd(IFD.Exif)[0xA003]) == (8, 6)
+    assert part.xmp == b'<x tiff:ImageWidth="8" tiff:ImageLength="6"/>'
 
 
 def test_the_info_of_an_image_has_only_what_there_is() -> None:

@@ -1,5 +1,6 @@
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -520,3 +521,36 @@ def test_the_size_of_a_picture_is_checked_before_it_is_decoded(tmp_path: Path) -
     with pytest.raises(ImageError, match="20000×10000 pixels are more than the limit"):
         open_image(path)
     assert open_image(path, max_pixels=200_000_000).size == (20_000, 10_000)
+
+
+def test_a_picture_within_an_icon_has_the_limit_too() -> None:
+    picture = io.BytesIO()
+    Image.new("L", (1500, 1500)).save(picture, "PNG")
+    entry = struct.pack("<4B2H2I", 16, 16, 0, 0, 1, 32, len(picture.getvalue()), 22)
+    icon = struct.pack("<3H", 0, 1, 1) + entry + picture.getvalue()
+    assert open_image(io.BytesIO(icon)).size == (1500, 1500)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match="more pixels than the limit of 10,000; raise"):
+            open_image(io.BytesIO(icon), max_pixels=10_000)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_bytes_are_no_name_of_a_file() -> None:
+    with pytest.raises(ImageError) as refused:
+        open_image(encoded(Image.fromarray(PICTURE), "PNG").getvalue())  # type: ignore[arg-type]
+    assert len(str(refused.value)) < 100
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P"])
+def test_a_grey_profile_is_applied_to_grey_that_pillow_reads_as_colours(mode: str) -> None:
+    grey = np.full((8, 8), 128, np.uint8)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile(b"GRAY", [])))
+    assert profile.profile.xcolor_space.strip() == "GRAY"
+    expected, notes = to_pixels(with_profile(Image.fromarray(grey), icc_profile(b"GRAY", [])))
+    assert notes == []
+    pixels, notes = to_pixels(with_profile(Image.fromarray(grey).convert(mode), icc_profile(b"GRAY", [])))
+    assert notes == []
+    assert np.array_equal(pixels, expected)

@@ -207,6 +207,23 @@ def test_compiled_steps_compute_the_same_and_compile_the_network_twice_for_any_n
     assert counters["stats"]["unique_graphs"] == counters["frames"]["total"] == counters["frames"]["ok"] == 5
 
 
+def test_larger_patches_are_compiled_for_their_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    symbolic = []
+
+    def spy(graph: torch.fx.GraphModule, inputs: list[object]) -> Callable[..., object]:
+        shapes = [each.shape for each in inputs if isinstance(each, torch.Tensor)]
+        symbolic.append(any(isinstance(side, torch.SymInt) for shape in shapes for side in shape))
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=spy))
+    torch.compiler.reset()
+    learner = module(IterativeCodec(codec_config(**FEW_CELLS, width=0.03)), compile=True)
+    batches = [torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16), torch.rand(1, 3, 32, 32)]
+    trainer(max_steps=3).fit(learner, train_dataloaders=batches)
+    assert len(symbolic) >= 8  # encoder and decoder, with and without states, for two sizes
+    assert not any(symbolic)
+
+
 def test_rate_reaches_the_encoder_and_leaves_the_context_model_alone(images: torch.Tensor) -> None:
     half, whole = (fit(rate_learner([weight]), images, 1, max_steps=1).gradients[0] for weight in (0.5, 1.0))
     assert any(name.startswith("context") for name in whole)

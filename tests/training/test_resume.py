@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from rnncodec.errors import OutputError, RnncodecError
 from rnncodec.training.history import read_history
 from rnncodec.training.launch import start
+from rnncodec.training.launch.prepare import prepare
 from rnncodec.training.launch.start import locked, single
 from rnncodec.training.launch.sweep import check_same
 from rnncodec.training.run.checkpoints import AtomicCheckpoints, newest, steps_in
@@ -113,6 +114,17 @@ def test_run_of_an_older_version_goes_on(train: Callable[..., Path], config: Con
     check_same(config(*OPTIONS), folder)  # as a sweep does
     train("trainer.max_steps=6", resume=True)
     assert steps_in(folder / "checkpoints" / "last.ckpt") == 6
+
+
+def test_job_that_trains_a_context_model_is_taken_up_again(config: Config, tiny_weights: Path, tmp_path: Path) -> None:
+    overrides = [f"codec={tiny_weights}", "data.train=${data.val}"]
+    options = config(*overrides, of="context")
+    prepare(options, tmp_path / "job")
+    check_same(options, tmp_path / "job")
+    with pytest.raises(RnncodecError, match="other options: patches"):
+        check_same(
+            config(f"codec={tiny_weights}", "data.train=${data.val}", "patches=9", of="context"), tmp_path / "job"
+        )
 
 
 def test_run_with_an_option_that_is_no_more_is_refused(train: Callable[..., Path], config: Config) -> None:

@@ -80,7 +80,10 @@ export class Model {
   }
 
   private loadEncoder(): Promise<ort.InferenceSession> {
-    this.encoder ??= this.fetchFile("encoder.onnx.split").then(session);
+    if (!this.encoder) {
+      this.encoder = this.fetchFile("encoder.onnx.split").then(session);
+      this.encoder.catch(() => (this.encoder = null)); // so that the next photo tries again
+    }
     return this.encoder;
   }
 }

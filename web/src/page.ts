@@ -176,7 +176,17 @@ async function openPhoto(file: File): Promise<void> {
   );
 }
 
-async function take(file: File): Promise<void> {
+let taken = 0; // files that were chosen or dropped
+
+/** Open a file or a photo; if it cannot be read, say so. */
+function take(file: File): void {
+  const number = ++taken;
+  read(file).catch((error) => {
+    if (number === taken) fail(`${file.name} cannot be read: ${error.message ?? error}`);
+  });
+}
+
+async function read(file: File): Promise<void> {
   const head = new Uint8Array(await file.slice(0, 4).arrayBuffer());
   const isOurs = file.name.endsWith(".rnnc") || new TextDecoder("latin1").decode(head) === "RNNC";
   await (isOurs ? openFile(file, file.name) : openPhoto(file));
@@ -314,7 +324,7 @@ function keepForOffline(): void {
 
 choose.onclick = () => input.click();
 input.onchange = () => {
-  if (input.files?.[0]) void take(input.files[0]);
+  if (input.files?.[0]) take(input.files[0]);
   input.value = "";
 };
 slider.oninput = () => {
@@ -332,5 +342,5 @@ window.ondrop = (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
   const file = event.dataTransfer?.files[0];
-  if (file && !choose.disabled) void take(file);
+  if (file && !choose.disabled) take(file);
 };

@@ -14,13 +14,14 @@ const scope = self as unknown as Scope;
 scope.importScripts("files.js");
 const NAME = PREFIX + scope.VERSION;
 
+/** Keeps the files of this version. It serves no page that an older version has begun to load: the browser waits until
+ * the last of these is closed, so that no page mixes the files of two versions. */
 async function keep(): Promise<void> {
   const cache = await caches.open(NAME);
   for (const name of scope.FILES) {
     // The browser asks whether its own copy is still that of the server: this may be a new version of the page.
     if (!(await cache.match(name))) await cache.add(new Request(name, { cache: "no-cache" }));
   }
-  await scope.skipWaiting();
 }
 
 /** Forgets the caches of earlier versions of this page. */

@@ -125,8 +125,13 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
   let waiting: Promise<ReadableStreamReadResult<Uint8Array>> | null = arriving.read();
   let decompressor: Decompressor | null = null;
   let previewed = false;
+  let broken = "";
   while (waiting) {
-    const { done, value }: ReadableStreamReadResult<Uint8Array> = await waiting;
+    const { done, value }: ReadableStreamReadResult<Uint8Array> = await waiting.catch((error) => {
+      if (!reader.header) throw error;
+      broken = "The connection broke. ";
+      return { done: true as const, value: undefined };
+    });
     if (job !== current) return;
     waiting = done ? null : arriving.read();
     if (!done) {
@@ -151,9 +156,9 @@ async function open(source: Blob | string, job: number, signal: AbortSignal): Pr
       await decompressor.preview(part.payload, part.length, reader.received);
     }
   }
-  void arriving.cancel();
+  arriving.cancel().catch(() => undefined);
   opened = decompressor;
-  const warning = reader.finish();
+  const warning = broken + (reader.finish() ?? "") || null;
   report({ type: "done", job, file: { header: reader.header!, payloads, blocks: reader.blocks }, warning });
 }
 

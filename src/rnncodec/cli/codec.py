@@ -32,7 +32,7 @@ from rnncodec.errors import ConfigurationError, FormatError, OutputError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA
 from rnncodec.pictures.limits import MAX_PIXELS, MOST_EFFORT
-from rnncodec.pictures.pillow_metadata import encode, metadata_of, picture_of
+from rnncodec.pictures.pillow_metadata import encode, metadata_of, picture_of, resized
 from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels_and_alpha
 from rnncodec.pictures.tiles import Region
 from rnncodec.pictures.transparency import pack_alpha
@@ -214,6 +214,8 @@ def decompressing(
 
     def convert(source: str, target: str, step: Step) -> Converted:
         format_name = picture_format(target)
+        if layers is not None and layers < 1:
+            raise ConfigurationError(f"layers must be at least 1, not {layers}")
         reader = bitstream.Reader(read_chunks(source))
         most = min(reader.header.layers, layers or reader.header.layers)
         if max_side is not None:
@@ -232,7 +234,7 @@ def decompressing(
         image, damaged = picture_of(pixels, reader.metadata, reader.header.width, reader.header.height, part)
         if max_side is not None:
             image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        picture, notes = encode(image, format_name, reader.metadata, SOFTWARE)
+        picture, notes = encode(image, format_name, resized(reader.metadata, *image.size), SOFTWARE)
         for note in damaged + notes:
             warn(source, note)
         return Converted(picture, f"{min(most, len(reader.ends))} of {counted(reader.header.layers, 'layer')}")

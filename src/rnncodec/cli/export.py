@@ -63,7 +63,7 @@ def web(output: Folder, models: Models = None, overwrite: Overwrite = False) -> 
     """
     from rnncodec.export.web import PAGE, write_page
 
-    if (output / PAGE).exists() and not overwrite:
+    if (output / PAGE).exists() and not overwrite:  # before the networks are exported, which takes long
         raise OutputError(f"{output / PAGE} exists already; use --overwrite to replace it")
     names = models or sorted(released_models(), key=lambda name: name != DEFAULT_MODEL)
     try:
@@ -71,7 +71,7 @@ def web(output: Folder, models: Models = None, overwrite: Overwrite = False) -> 
             networks = [Path(temporary) / str(number) for number in range(len(names))]
             for name, network in zip(names, networks, strict=True):
                 write_network(name, network)
-            sizes = write_page(networks, output)
+            sizes = write_page(networks, output, overwrite)
     except OSError as error:
         raise OutputError(f"{error.filename or output} cannot be written: {error.strerror}") from None
     log.print(f"{names[0]} → {output}: {sizes[0] / 1e6:.1f} MB", soft_wrap=True)

@@ -65,15 +65,20 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
         raise OutputError("standard output takes one file; name a folder for the outputs of several")
     place = _place(files, bool(folders), output)
     inputs: dict[str, str] = {}  # by the place of their outputs
+    targets: dict[str, str] = {}  # the outputs by their inputs, those that are finished too
+
+    def note(source: str, target: str) -> None:
+        if (key := _file_of(target)) in inputs:
+            raise OutputError(f"{target} is already the output of {inputs[key]}")
+        if source in targets:
+            raise OutputError(f"{source} is already converted to {targets[source]}")
+        inputs[key], targets[source] = source, target
 
     def add(source: str, target: str, replace: bool) -> None:
         check_input(source)
-        if (key := _file_of(target)) in inputs:
-            raise OutputError(f"{target} is already the output of {inputs[key]}")
-        if source in plan.outputs:
-            raise OutputError(f"{source} is already converted to {plan.outputs[source]}")
+        note(source, target)
         check_output(target, replace)
-        plan.outputs[source], inputs[key] = target, source
+        plan.outputs[source] = target
 
     def add_from_folder(source: str, target: str) -> None:
         path = Path(target)
@@ -81,17 +86,23 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
         if there and (os.path.samefile(source, target) or not kind.is_own(path)):
             raise OutputError(f"{target} exists already, and is no output of this file; use --overwrite to replace it")
         if there and path.stat().st_mtime_ns >= os.stat(source).st_mtime_ns:
+            note(source, target)
             plan.finished += 1
-            inputs[_file_of(target)] = source
         else:
             add(source, target, replace=there or overwrite)
+
+    def is_output(path: Path, source: str) -> bool:
+        """Whether a file is in the folder for outputs, where this is a folder below ``source``."""
+        if place is None or not is_below(place, Path(source)):
+            return False
+        return is_below(path, place)
 
     def add_folder(source: str) -> None:
         def unreadable(folder: Path, reason: str) -> None:
             plan.fail(str(folder), InputError(f"this folder cannot be read: {reason}"))
 
         failed = plan.failed
-        found = files_below(Path(source), unreadable)
+        found = [path for path in files_below(Path(source), unreadable) if not is_output(path, source)]
         paths = [path for path in found if kind.is_input(path) and (path.is_file() or not path.exists())]
         known = set(paths)
         others = [path for path in found if path not in known and path.suffix.lower() != kind.suffix]
@@ -109,8 +120,8 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
                 plan.fail(str(path), error)
 
     alone = [source for source in files if source not in folders]
-    targets = (_target(source, output, place, kind.suffix, whole=False) for source in dict.fromkeys(alone))
-    names = Counter(map(_file_of, targets))
+    short = (_target(source, output, place, kind.suffix, whole=False) for source in dict.fromkeys(alone))
+    names = Counter(map(_file_of, short))
 
     def add_input(source: str) -> None:
         if source in folders:
@@ -138,6 +149,11 @@ def _place(files: list[str], folders: bool, output: str | None) -> Path | None:
 def _own_folder(source: str, files: list[str]) -> Path:
     """The folder, in that for all outputs, in which those of the folder ``source`` are."""
     return Path(os.path.basename(os.path.abspath(source))) if len(files) > 1 else Path()
+
+
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether ``path`` is in ``folder``, or in a folder below it."""
+    return Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents
 
 
 def _file_of(target: str) -> str:

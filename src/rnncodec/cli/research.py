@@ -11,9 +11,10 @@ from rich.markup import escape
 
 from rnncodec.cli.app import app
 from rnncodec.cli.files import check_output, write_output
-from rnncodec.cli.options import Overwrite
+from rnncodec.cli.options import MaxPixels, Overwrite
 from rnncodec.cores import warn_of_few_cores
 from rnncodec.errors import ConfigurationError
+from rnncodec.pictures.limits import MAX_PIXELS
 from rnncodec.terminal import counted, log, progress, say_left_out
 
 
@@ -24,6 +25,7 @@ def shards(
     min_size: Annotated[int, typer.Option(min=1, help="Leave out images with a shorter side, in pixels.")] = 32,
     downscale: Annotated[float, typer.Option(min=1.0, help="Divide both sides of each image by this.")] = 1.0,
     shard_size: Annotated[int, typer.Option(min=1, help="Images in a shard.")] = 128,
+    max_pixels: MaxPixels = MAX_PIXELS,
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
     part: Annotated[
         str, typer.Option(metavar="K/N", help="Write every N-th shard from the K-th on: one task of a cluster's array.")
@@ -59,6 +61,7 @@ def shards(
             min_size=min_size,
             downscale=downscale,
             shard_size=shard_size,
+            max_pixels=max_pixels,
             jobs=jobs,
             part=(int(numbers[1]), int(numbers[2])),
             on_image=on_image,
@@ -103,9 +106,9 @@ def report(
     with progress() as bar:
         layers = sum(source.evaluation.about.iterations for source in found if source.evaluation)
         task = bar.add_task("compressing photos", total=2 * photos * layers)
-        page = render(found, photos, lambda: bar.advance(task))
-    write_output(str(output), page.encode())
-    log.print(f"{output}: {len(page.encode()) / 1e6:.1f} MB", soft_wrap=True)
+        content = render(found, photos, lambda: bar.advance(task)).encode(errors="replace")  # names may be no text
+    write_output(str(output), content)
+    log.print(f"{output}: {len(content) / 1e6:.1f} MB", soft_wrap=True)
     if plots is not None:
         for path in write_plots(report_curves(found), plots):
             log.print(f"{path}", soft_wrap=True)

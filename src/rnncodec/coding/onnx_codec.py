@@ -87,7 +87,9 @@ class OnnxDecoder(FileDecoder[Floats]):
         return self.decode_codes(each[(..., *tile.whole)] for each in codes)
 
     def _decode_last(self, tile: Tile, codes: Iterable[Codes]) -> Floats:
-        *_, sums = self.sums_of(each[(..., *tile.whole)] for each in codes)
+        sums: list[Floats] = []
+        for sums in self.sums_of(each[(..., *tile.whole)] for each in codes):  # noqa: B007 (the last alone is kept)
+            pass
         return self.picture_of(sums)
 
     def _part(self, picture: Floats, window: Window) -> Floats:

@@ -1,12 +1,11 @@
 """Which photos a run is trained on, so that runs on other photos are not compared by mistake."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rnncodec.data.shards import MANIFEST
+from rnncodec.data.shards import read_manifest
 
 
 def dataset_identity(shards: Sequence[str]) -> dict[str, Any]:
@@ -14,10 +13,12 @@ def dataset_identity(shards: Sequence[str]) -> dict[str, Any]:
     how many photos they hold and eight hexadecimal digits of the hash of their content."""
     folders = sorted({str(Path(shard).parent) for shard in shards})
     known: dict[str, dict[str, Any]] = {}
-    for manifest in (Path(folder) / MANIFEST for folder in folders):
-        if manifest.is_file():
-            entries = json.loads(manifest.read_text())["shards"]
+    for manifest in (path for folder in folders for path in sorted(Path(folder).glob("manifest*.json"))):
+        try:
+            entries = read_manifest(manifest).shards
             known |= {str(manifest.with_name(entry["name"])): entry for entry in entries}
+        except (OSError, ValueError, TypeError, KeyError):  # of another program
+            continue
     identity: dict[str, Any] = {"name": ", ".join(Path(folder).name for folder in folders), "shards": len(shards)}
     held = [known[path] for shard in shards if (path := str(Path(shard))) in known]
     if len(held) < len(shards):

@@ -1,6 +1,7 @@
 """Where images for shards are found: image files, folders, globs and tars."""
 
 import glob
+import lzma
 import os
 import tarfile
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +45,7 @@ def _compressed(path: str) -> tarfile.TarFile:
 
 def collect_images(sources: Sequence[str], on_left_out: Callable[[str], None] = lambda line: None) -> list[ImageSource]:
     """The images in ``sources``: image files, folders with all their subfolders, globs, and tars. Links to folders are
-    followed, once each. ``on_left_out`` is called with a line on the other files of folders, for each ending.
+    followed, once each. ``on_left_out`` is called with a line on the other files of folders and tars, for each ending.
 
     Raises:
         DataError: a source does not exist, is a broken tar, or has a folder that cannot be read; or none of them holds
@@ -76,19 +77,31 @@ def _images_at(path: Path, on_left_out: Callable[[str], None]) -> Iterator[Image
         try:
             with tarfile.open(path) as tar:
                 members = tar.getmembers()
-            with open(path, "rb") as stream:
-                compressed = stream.read(2) in (b"\x1f\x8b", b"BZ", b"\xfd7")  # gzip, bzip2, xz
-        except (tarfile.TarError, OSError, EOFError) as error:
+            compressed = is_compressed(path)
+        except (tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
             raise DataError(f"{path}: a broken tar ({error})") from None
+        others = []
         for member in members:
-            if member.isfile() and is_image_name(member.name):
-                name = f"{path}:{member.name}"
-                if compressed:
-                    yield ImageSource(name, str(path), member=member.name)
-                else:
-                    yield ImageSource(name, str(path), member.offset_data, member.size)
+            name = f"{path}:{member.name}"
+            if not (member.isfile() and is_image_name(member.name)):
+                others += [Path(name)] if not member.isdir() else []
+            elif compressed:
+                yield ImageSource(name, str(path), member=member.name)
+            else:
+                yield ImageSource(name, str(path), member.offset_data, member.size)
+        for line in left_out(others):
+            on_left_out(line)
     else:
         yield ImageSource(str(path), str(path))
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a tar is compressed, so that no member can be read by its place in the file."""
+    try:
+        with tarfile.open(path, "r:"):
+            return False
+    except tarfile.TarError:
+        return True
 
 
 def _refuse_folder(folder: Path, reason: str) -> None:

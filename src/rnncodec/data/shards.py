@@ -7,6 +7,7 @@ by several processes, in parts on several machines, and in several runs, and are
 import hashlib
 import io
 import json
+import lzma
 import re
 import shutil
 import tarfile
@@ -26,6 +27,7 @@ from rnncodec.coding.workers import Workers
 from rnncodec.data.image_sources import ImageSource, collect_images
 from rnncodec.errors import DataError, ImageError, RnncodecError
 from rnncodec.pictures.colours import profile_of
+from rnncodec.pictures.limits import MAX_PIXELS
 from rnncodec.pictures.pixels import open_image, orientation, to_pixels
 
 MANIFEST = "manifest.json"
@@ -34,12 +36,13 @@ MANIFEST = "manifest.json"
 @dataclass
 class Manifest:
     """The contents of the manifest: counts, the reason for each broken image by its name, and the name, photos, bytes
-    and SHA-256 of each shard."""
+    and SHA-256 of each shard; and the options, with a hash of the names of all images, by which parts must agree."""
 
     photos: int = 0
     too_small: int = 0
     broken: dict[str, str] = field(default_factory=dict)
     shards: list[dict[str, Any]] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def add(self, other: "Manifest") -> None:
         """Append what ``other`` counts."""
@@ -57,6 +60,7 @@ class ShardOptions:
     min_size: int
     downscale: float
     shard_size: int
+    max_pixels: int
 
 
 def write_shards(
@@ -67,6 +71,7 @@ def write_shards(
     min_size: int = 32,
     downscale: float = 1.0,
     shard_size: int = 128,
+    max_pixels: int = MAX_PIXELS,
     jobs: int = 1,
     part: tuple[int, int] = (1, 1),
     on_image: Callable[[str, int], None] = lambda message, total: None,
@@ -75,11 +80,11 @@ def write_shards(
     """Write the images in ``sources`` as ``out/NAME-000000.tar``, …, and ``out/manifest.json``.
 
     Both sides of an image are divided by ``downscale``. Images whose shorter side is then under ``min_size`` pixels are
-    left out. A plain RGB JPEG or PNG is copied byte for byte; any other image is stored as a PNG of its pixels (see
-    `to_pixels`). A shard has ``shard_size`` images, less those that are left out. After each image ``on_image`` is
-    called with a complaint, or "", and the number of all images; ``on_left_out`` is that of `collect_images`. Nothing
-    appears under ``out`` before everything is written: until then shards are in a hidden folder beside it, from which
-    an interrupted call goes on.
+    left out, and one of more than ``max_pixels`` counts as broken. A plain RGB JPEG or PNG is copied byte for byte; any
+    other image is stored as a PNG of its pixels (see `to_pixels`). A shard has ``shard_size`` images, less those that
+    are left out. After each image ``on_image`` is called with a complaint, or "", and the number of all images;
+    ``on_left_out`` is that of `collect_images`. Nothing appears under ``out`` before everything is written: until then
+    shards are in a hidden folder beside it, from which an interrupted call goes on.
 
     Args:
         jobs: the number of processes.
@@ -87,10 +92,10 @@ def write_shards(
             write all of them. A part that is there already is left as it is.
 
     Raises:
-        DataError: a source does not exist, the sources hold no usable image, ``out`` holds shards already, or a folder
-            beside it those of an interrupted call with other options or other images.
+        DataError: a source does not exist, the sources hold no usable image, ``out`` holds shards already, or parts
+            with other options or of other images, or a folder beside it those of such a call that was interrupted.
     """
-    out, options = Path(out), ShardOptions(name, min_size, downscale, shard_size)
+    out, options = Path(out), ShardOptions(name, min_size, downscale, shard_size, max_pixels)
     number, parts = part
     if not 1 <= number <= parts:
         raise DataError(f"part {number}/{parts}: the first number must be from 1 to the second")
@@ -100,18 +105,21 @@ def write_shards(
     manifest_path = out / f"manifest{suffix}.json"
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; choose a folder")
-    if parts > 1 and manifest_path.exists():
-        return Manifest(**json.loads(manifest_path.read_text()))
     if (out / MANIFEST).exists() or (parts == 1 and any(out.glob("*.tar"))):
         raise DataError(f"{out} holds shards already; choose another folder, or remove it first")
     images = collect_images(sources, on_left_out)
+    names = hashlib.sha256("\n".join(image.name for image in images).encode(errors="surrogateescape")).hexdigest()
+    agreed = asdict(options) | {"parts": parts, "images": names}
+    if parts > 1:
+        check_parts(out, agreed)
+        if manifest_path.exists():
+            return read_manifest(manifest_path)
     stretches = range((number - 1) * shard_size, len(images), parts * shard_size)
     tasks = {at // shard_size: images[at : at + shard_size] for at in stretches}
     total = sum(map(len, tasks.values()))
 
     staging = out.parent / f".{out.name}{suffix}.part"
-    names = hashlib.sha256("\n".join(image.name for image in images).encode(errors="surrogateescape")).hexdigest()
-    made = _claim(staging, {**asdict(options), "sources": list(sources), "part": list(part), "images": names})
+    made = _claim(staging, {**agreed, "sources": list(sources), "part": list(part)})
     try:
         results = {}
         with closing(_written(staging, tasks, options, jobs, on_image, total)) as written:  # and its processes
@@ -119,7 +127,7 @@ def write_shards(
                 results[shard] = result
                 for complaint in complaints:
                     on_image(complaint, total)
-        manifest = Manifest()
+        manifest = Manifest(options=agreed)
         for shard in sorted(results):
             manifest.add(results[shard])
         if not manifest.photos and parts == 1:
@@ -138,6 +146,23 @@ def write_shards(
         temporary.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
     shutil.rmtree(staging)
     return manifest
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest in a file."""
+    return Manifest(**json.loads(path.read_text()))
+
+
+def check_parts(out: Path, agreed: dict[str, Any]) -> None:
+    """Raises DataError if a part in ``out`` was written with other options, or from other images, than ``agreed``: a
+    photo could be in two shards then, or in none. Manifests of older versions do not say how they were made."""
+    for path in sorted(out.glob("manifest-*-of-*.json")):
+        found = read_manifest(path).options
+        different = [name for name in agreed if found and found.get(name) != agreed[name]]
+        if different:
+            raise DataError(
+                f"{path} is of a part with other {', '.join(different)}; choose another folder, or remove it"
+            )
 
 
 def _claim(staging: Path, options: dict[str, Any]) -> list[Path]:
@@ -207,7 +232,7 @@ def write_shard(
             for index, image in enumerate(images, start=shard * options.shard_size):
                 complaint = ""
                 try:
-                    sample = _sample(image, options.min_size, options.downscale)
+                    sample = _sample(image, options)
                 except ImageError as error:
                     complaint = str(error)
                     manifest.broken[image.name] = complaint.removeprefix(f"{image.name}: ")
@@ -235,14 +260,15 @@ def _key(index: int, name: str) -> str:
     return f"{index:06d}-{re.sub(r'[^A-Za-z0-9_-]+', '_', Path(name).stem)}"
 
 
-def _sample(source: ImageSource, min_size: int, downscale: float) -> dict[str, bytes] | None:
+def _sample(source: ImageSource, options: ShardOptions) -> dict[str, bytes] | None:
     """The file to store, as ``{ending: content}``; None if the image is too small."""
     try:
         content = source.read()
-        image = open_image(io.BytesIO(content))
-    except (ImageError, OSError, tarfile.TarError) as error:
+        image = open_image(io.BytesIO(content), options.max_pixels)
+    except (ImageError, OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
         raise ImageError(f"{source.name}: {error}") from None
-    if min(image.size) / downscale < min_size:
+    downscale = options.downscale
+    if min(image.size) / downscale < options.min_size:
         return None
     plain = image.format in ("JPEG", "PNG") and image.mode == "RGB" and profile_of(image)[0] is None
     if downscale == 1.0 and plain and orientation(image) == 1:

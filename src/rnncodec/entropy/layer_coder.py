@@ -2,6 +2,10 @@
 {-1, +1}."""
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -10,10 +14,27 @@ from rnncodec.entropy import range_coder
 from rnncodec.entropy.interface import ONE, Bits, Codes, ContextModel
 from rnncodec.errors import FormatError
 
-# The matrix products are so small that a second thread costs more time than it saves.
 _PRODUCTS = ThreadpoolController().select(user_api="blas")
+_lock = threading.Lock()
+_limits: list[Any] = []  # that of threadpoolctl, once for each thread inside `products_on_one_thread`
 
 SLACK = 16  # bytes; see `least_size`
+
+
+@contextmanager
+def products_on_one_thread() -> Iterator[None]:
+    """Inside the block numpy multiplies matrices on one thread. They are so small that a second thread costs more time
+    than it saves. The limit is one of the whole process: the first thread that is inside sets it, and the last one
+    takes it off."""
+    with _lock:
+        _limits.append(_limits[0] if _limits else _PRODUCTS.limit(limits=1))
+    try:
+        yield
+    finally:
+        with _lock:
+            limit = _limits.pop()
+            if not _limits:
+                limit.restore_original_limits()
 
 
 def least_size(bits: int) -> int:
@@ -48,7 +69,7 @@ class LayerCoder:
         raw = pack(codes)
         if self.context is None:
             return raw
-        with _PRODUCTS.limit(limits=1):
+        with products_on_one_thread():
             coded = range_coder.encode((codes.ravel() > 0).astype(np.uint8), self.context.groups(*codes.shape[1:]))
             self.context.remember(codes)
         return coded if least_size(codes.size) <= len(coded) < len(raw) else raw
@@ -62,7 +83,7 @@ class LayerCoder:
         count = int(np.prod(shape))
         if self.context is None:
             return unpack(payload, shape)
-        with _PRODUCTS.limit(limits=1):
+        with products_on_one_thread():
             if len(payload) >= (count + 7) // 8:
                 codes = unpack(payload, shape)
             elif len(payload) >= least_size(count):

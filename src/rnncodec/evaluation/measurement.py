@@ -2,6 +2,7 @@
 continued: what is measured is known by the content of the image file, not by its name."""
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -182,8 +183,8 @@ def check(options: EvaluationOptions) -> About:
         raise DataError("there are no images to measure")
     for baseline in options.baselines:
         classical(baseline)
-    names = [image.name for image in options.images]
-    twice = {name for name in names if names.count(name) > 1}
+    counts = Counter(image.name for image in options.images)
+    twice = {name for name, count in counts.items() if count > 1}
     if twice:
         raise DataError(f"several images have the same name: {', '.join(sorted(twice))}")
     return About(

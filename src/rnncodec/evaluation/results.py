@@ -26,7 +26,7 @@ from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
 from rnncodec.network.options import is_whole
 from rnncodec.pictures.limits import MOST_EFFORT
-from rnncodec.terminal import counted
+from rnncodec.terminal import counted, printable
 
 ABOUT = "evaluation.json"
 MEASUREMENTS = "per_image.csv"
@@ -171,7 +171,7 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
     for curve in evaluation.curves:
         write_curve(curve, folder / f"{curve.name}.json")
     with replacing(folder / SUMMARY) as temporary:
-        temporary.write_text(summary_text(evaluation))
+        temporary.write_text(printable(summary_text(evaluation)))
 
 
 def summary_text(evaluation: Evaluation) -> str:
@@ -225,7 +225,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 def write_about(about: About, folder: Path) -> None:
     with replacing(folder / ABOUT) as temporary:
-        temporary.write_text(json.dumps(asdict(about), indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(json.dumps(asdict(about), indent=2) + "\n")  # in ASCII: names of files may be no text
 
 
 def read_about(folder: Path) -> About | None:
@@ -243,12 +243,13 @@ def read_about(folder: Path) -> About | None:
 
 
 COLUMNS = ["codec", "image", "sha256", *(field.name for field in fields(Point))]
+TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}  # names of files may be no text
 OPTIONAL = ("ms_ssim", "ssimulacra2")  # of these an image may have no value, at any setting
 
 
 def write_measurements(about: About, measurements: Measurements, folder: Path) -> None:
     """Write MEASUREMENTS anew."""
-    with replacing(folder / MEASUREMENTS) as temporary, temporary.open("w", newline="") as file:
+    with replacing(folder / MEASUREMENTS) as temporary, temporary.open("w", newline="", **TEXT) as file:
         csv.writer(file, lineterminator="\n").writerow(COLUMNS)
         for key, points in measurements.items():
             file.write(_lines(about, key, points))
@@ -257,7 +258,7 @@ def write_measurements(about: About, measurements: Measurements, folder: Path) -
 def append_measurement(about: About, key: tuple[str, str], points: list[Point], folder: Path) -> None:
     """Add one measurement to MEASUREMENTS."""
     path = folder / MEASUREMENTS
-    with naming(path), path.open("a", newline="") as file:
+    with naming(path), path.open("a", newline="", **TEXT) as file:
         file.write(_lines(about, key, points))
 
 
@@ -276,8 +277,8 @@ def read_measurements(folder: Path) -> Measurements:
     path = folder / MEASUREMENTS
     measurements: Measurements = {}
     try:
-        text = path.read_text()
-        for row in csv.DictReader(text[: text.rfind("\n") + 1].splitlines()):
+        text = path.read_text(**TEXT)
+        for row in csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")):
             key = row.pop("codec"), row.pop("sha256")
             del row["image"]
             values: dict[str, Any] = {

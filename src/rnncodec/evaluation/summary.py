@@ -116,10 +116,12 @@ def notes(summaries: Sequence[Summary]) -> list[str]:
 
 
 def point_table(curve: Curve) -> str:
-    """A Markdown table of a measured curve with one row for each setting."""
+    """A Markdown table of a measured curve with one row for each setting. Where some images have no MS-SSIM, the rates
+    of the others have a column of their own."""
     columns = {  # heading: key, decimals
         "iteration": ("setting", 0),
         "bpp": ("bpp", 4),
+        "bpp of MS-SSIM": ("bpp of ms-ssim-rgb", 4),
         "MS-SSIM": ("ms-ssim-rgb", 4),
         "SSIMULACRA2": ("ssimulacra2", 1),
         "PSNR (dB)": ("psnr-rgb", 2),

@@ -106,6 +106,7 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
         CONTEXT: b"" if codec.context is None else context_numbers(codec.context),
         MODEL: json.dumps(description(codec, encoder, decoder, sums)).encode(),
     }
+    (folder / MODEL).unlink(missing_ok=True)  # it comes last: without it the folder counts as none of a network
     for name, content in contents.items():
         with replacing(folder / name) as temporary:
             temporary.write_bytes(content)

@@ -24,13 +24,16 @@ FILES = "files.js"  # what the page consists of
 MODELS = "models"  # the folder of networks that the page loads for files of theirs
 
 
-def write_page(networks: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str]) -> list[int]:
+def write_page(
+    networks: Sequence[str | os.PathLike[str]], folder: str | os.PathLike[str], overwrite: bool = True
+) -> list[int]:
     """Write the page into ``folder``, for ``networks`` that `rnncodec.export.onnx.export` has written into folders. The
     first of them compresses photos. The page loads another one when it opens a file that asks for it. Returns the bytes
     of the page with its first network, and those of each other network.
 
     Raises:
-        OutputError: the page was not built.
+        OutputError: the page was not built; or one of its files is there already, and ``overwrite`` is false. Nothing
+            was written.
     """
     folder = Path(folder)
     page = Path(str(files("rnncodec.export"))) / "page"
@@ -47,6 +50,9 @@ def write_page(networks: Sequence[str | os.PathLike[str]], folder: str | os.Path
         later.append({place + name: content for name, content in network_files(network).items()})
     names = [name for found in later for name in found]
     own[FILES] = listing(["./", FILES, *own], names, models, version([own, *later]))
+    there = [name for found in (own, *later) for name in found if (folder / name).exists()]
+    if there and not overwrite:
+        raise OutputError(f"{folder / there[0]} exists already; use --overwrite to replace it")
     for found in (own, *later):
         for name, content in found.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

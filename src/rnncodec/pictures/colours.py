@@ -6,7 +6,7 @@ import math
 import struct
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 from rnncodec.pictures.colour_codes import HDR, SRGB_PRIMARIES, WHITE, ColourCodes, Transfer, power, rgb_profile, srgb
 from rnncodec.pictures.colour_tags import colour_codes, profile_in_jpeg_2000
@@ -72,13 +72,21 @@ def _profile_of_gamma(image: Image.Image) -> bytes | None:
         return None
 
 
+def is_grey(image: Image.Image) -> bool:
+    """Whether red, green and blue of an image of mode RGB are the same everywhere."""
+    red, green, blue = image.split()
+    return ImageChops.difference(red, green).getbbox() is None and ImageChops.difference(red, blue).getbbox() is None
+
+
 def to_srgb(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
     """An image without transparency, from the colours of ``profile`` to sRGB. If the profile cannot be applied, the
     image stays as it is, and ``notes`` get one more."""
     if image.mode == "1":
         image = image.convert("L")
-    if image.mode == "P" or (image.mode == "L" and profile[16:20] == b"RGB "):
+    if image.mode == "P" or image.mode == "YCbCr" or (image.mode == "L" and profile[16:20] == b"RGB "):
         image = image.convert("RGB")
+    if image.mode == "RGB" and profile[16:20] == b"GRAY" and is_grey(image):
+        image = image.convert("L")  # Pillow reads grey of 16 bits with alpha, and grey palettes, as RGB
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

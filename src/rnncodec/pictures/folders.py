@@ -51,14 +51,15 @@ def find_images(folder: Path, on_left_out: Callable[[str], None] = lambda line: 
     except OSError as error:
         raise DataError(f"{folder}: this folder cannot be read: {error.strerror}") from None
     folders = [path for path in entries if path.is_dir()]
-    images = [path for path in entries if is_image_name(path) and path not in folders]
+    others = [path for path in entries if not path.is_dir()]
+    images = {path: None for path in others if is_image_name(path) and (path.is_file() or not path.exists())}
     if folders:
         on_left_out(f"{counted(len(folders), 'folder')}, such as {folders[0]}")
-    for line in left_out(path for path in entries if path not in folders and path not in images):
+    for line in left_out(path for path in others if path not in images):
         on_left_out(line)
     if not images:
         raise DataError(f"no images in {folder}")
-    return images
+    return list(images)
 
 
 def left_out(paths: Iterable[Path]) -> list[str]:

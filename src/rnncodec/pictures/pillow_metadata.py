@@ -1,11 +1,13 @@
 """The metadata of an image of Pillow ↔ those of a file."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 
+from rnncodec.errors import OutputError
 from rnncodec.fileformat.metadata import MAX_SIZE, Metadata
 from rnncodec.pictures.colours import profile_of, srgb_profile
 from rnncodec.pictures.exif import corrected_exif, corrected_xmp, is_exif
@@ -65,6 +67,13 @@ def metadata_of(image: Image.Image, pixels: Pixels) -> tuple[Metadata, list[str]
             notes.append(f"{name.upper()} data of {len(value):,} bytes are left out; {MAX_SIZE:,} fit into a file")
             corrected[name] = b""
     return Metadata(corrected["exif"], corrected["xmp"], srgb), notes
+
+
+def resized(metadata: Metadata, width: int, height: int) -> Metadata:
+    """The metadata of a file for a part of its picture, or for a smaller one, of ``width`` × ``height`` pixels."""
+    exif, xmp = metadata.exif, metadata.xmp
+    exif = corrected_exif(exif, width, height, False) if is_exif(exif) else exif
+    return replace(metadata, exif=exif, xmp=corrected_xmp(xmp, width, height, False))
 
 
 def _exif(image: Image.Image) -> bytes:
@@ -129,7 +138,11 @@ def picture_of(
 
 def encode(image: Image.Image, format_name: str, metadata: Metadata, software: str = "") -> tuple[bytes, list[str]]:
     """The file of an image in a format of Pillow, with ``metadata``, and notes on what was left out. ``software`` is
-    what a PNG file names as its origin."""
+    what a PNG file names as its origin.
+
+    Raises:
+        OutputError: the format cannot hold the picture, which may be too large for it.
+    """
     options: dict[str, Any] = as_info(metadata)
     notes = []
     if image.mode == "RGBA" and format_name not in ALPHA_HOLDERS:
@@ -145,11 +158,11 @@ def encode(image: Image.Image, format_name: str, metadata: Metadata, software: s
     try:
         return _saved(image, format_name, _tagged(format_name, options, software)), notes
     except Exception as error:  # some formats read EXIF data, and broken ones raise many kinds of errors
-        if not options:
-            raise
-        return _saved(image, format_name, _tagged(format_name, {}, software)), [
-            f"its metadata are left out: they could not be written ({error})"
-        ]
+        try:
+            content = _saved(image, format_name, _tagged(format_name, {}, software))
+        except Exception as again:
+            raise OutputError(f"{format_name} files cannot hold this picture ({again})") from None
+        return content, [*notes, f"its metadata are left out: they could not be written ({error})"]
 
 
 def _tagged(format_name: str, options: dict[str, Any], software: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,7 +82,10 @@ def over_white(image: Image.Image) -> Image.Image:
 
 
 def _frames(image: Image.Image) -> int:
-    """The number of frames, as far as Pillow can count them."""
+    """The number of frames, as far as Pillow can count them. Those of a PSD file are layers of one picture, which it
+    holds as a whole, too."""
+    if image.format == "PSD":
+        return 1
     try:
         return getattr(image, "n_frames", 1)
     except Exception:  # the first frame can be whole although others raise many kinds of errors
@@ -169,14 +173,16 @@ def _white(samples: NDArray[np.float32]) -> float:
     return next((white for white in (1.0, 255.0) if bright <= 4.0 * white), 65535.0)
 
 
-_pillow_limit = threading.Lock()
+_pillow_limit = threading.RLock()  # to decode a file may open another one, that of its alpha
 
 
 @contextmanager
-def without_pillows_limit() -> Iterator[None]:
-    """Inside the block Pillow opens files of any size: `open_image` has a limit of its own, which users can raise."""
-    with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+def pillows_limit(max_pixels: int | None) -> Iterator[None]:
+    """Inside the block Pillow raises DecompressionBombError for pictures of more than twice ``max_pixels``, also for
+    those within the files of icons, of which the size is not known before; with None for none."""
+    with _pillow_limit, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
         try:
             yield
         finally:
@@ -190,10 +196,12 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
         ImageError: the file is missing, not an image, or broken, or it has more than ``max_pixels`` pixels, which is
             checked before they are decoded. The message names the file, if it has a name.
     """
+    if isinstance(source, bytes | bytearray | memoryview):
+        raise ImageError("these bytes are no name of a file; open them with PIL.Image.open(io.BytesIO(…))")
     prefix = "" if hasattr(source, "read") else f"{source}: "
     try:
         register_plugins()
-        with without_pillows_limit():
+        with pillows_limit(max_pixels):
             image = Image.open(source)
             complaint = RAW_PHOTO if _is_preview(image) else too_large(*image.size, max_pixels)
             if complaint is None:
@@ -206,6 +214,11 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
                     image.info["icc_profile"] = profile
     except FileNotFoundError:
         raise ImageError(f"{prefix}no such file") from None
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{prefix}it holds a picture of more pixels than the limit of {max_pixels:,}; raise the limit with "
+            "--max-pixels (in Python max_pixels=) if you trust the file and have the memory"
+        ) from None
     except UnidentifiedImageError:
         install = plugin_for_content(_start(source))
         raise ImageError(

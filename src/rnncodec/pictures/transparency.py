@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rnncodec.fileformat.metadata import MAX_ALPHA
-from rnncodec.pictures.pixels import Pixels, bands, without_pillows_limit
+from rnncodec.pictures.pixels import Pixels, bands, pillows_limit
 
 Alpha = NDArray[np.uint8]
 
@@ -33,7 +33,7 @@ def unpack_alpha(content: bytes, width: int, height: int) -> Alpha | None:
     """The alpha that `pack_alpha` packed for a picture of this size; None if ``content`` is nothing of this kind. Its
     size is compared before anything is decoded."""
     try:
-        with without_pillows_limit():
+        with pillows_limit(None):
             image = Image.open(io.BytesIO(content), formats=["PNG"])
             if image.size != (width, height) or image.mode not in MODES or getattr(image, "n_frames", 1) > 1:
                 return None

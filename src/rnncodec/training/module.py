@@ -98,6 +98,7 @@ class CodecModule(ClipsParts):
         self.seed = seed
         self.compiled = compile
         self._started: float | None = None  # until the first step is done
+        self._shape: torch.Size | None = None  # of the batches that it was compiled for
         if not (isinstance(iteration_decay, int | float) and 0 < iteration_decay < math.inf):
             raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
         if not rate_weight or any(
@@ -124,6 +125,12 @@ class CodecModule(ClipsParts):
         self._started = None
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
+        if self.compiled and batch.shape != self._shape:
+            if self._shape is not None:
+                # Else torch compiles one program for patches of all sizes, and fails where blocks can be settled.
+                torch.compiler.reset()
+                self._started = time.monotonic()
+            self._shape = batch.shape
         # global_step stands still while gradients are accumulated; the noise must not.
         part = batch_idx % self.trainer.accumulate_grad_batches
         torch.manual_seed(hash((self.seed, self.global_step, part, self.global_rank)))

@@ -23,6 +23,7 @@ class Server(ThreadingHTTPServer):
         self.slow: dict[str, list[bytes]] = {}
         self.gate = threading.Semaphore(0)
         self.sent = 0  # bytes of a slow file
+        self.broken = False  # whether the connection breaks before the last byte
         self.redirected: dict[str, str] = {}  # names of files to the addresses that are given instead
         self.requests: list[str] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -56,7 +57,7 @@ class Handler(SimpleHTTPRequestHandler):
             super().do_GET()
             return
         self.send_response(200)
-        self.send_header("Content-Length", str(sum(map(len, pieces))))
+        self.send_header("Content-Length", str(sum(map(len, pieces)) + self.server.broken))
         self.end_headers()
         for piece in pieces:
             self.server.gate.acquire(timeout=60)

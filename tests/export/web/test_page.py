@@ -519,3 +519,35 @@ def test_page_works_without_a_network_once_it_is_loaded_and_keeps_caches_of_othe
     give(page, "photo.rnnc", data)
     page.wait_for_selector(DONE, timeout=30_000)
     assert len(table(page)) == LAYERS
+
+
+def test_a_page_that_is_open_keeps_its_version_when_a_new_one_is_published(new_site: Site) -> None:
+    page = new_site.page
+    page.evaluate("navigator.serviceWorker.ready.then(() => 1)")
+    assert eventually(lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
+    (own,) = page.evaluate("caches.keys()")
+    listed = (new_site.server.folder / "files.js").read_bytes()
+    number = re.search(rb"rnncodec-[0-9a-f]{16}", listed)
+    assert number is not None
+    new_site.server.slow["files.js"] = [listed.replace(number[0], b"rnncodec-0123456789abcdef")]
+    for _ in range(9):
+        new_site.server.gate.release()
+    page.evaluate("navigator.serviceWorker.getRegistration().then(r => r.update()).then(() => 1)")
+    waiting = "navigator.serviceWorker.getRegistration().then(r => r.waiting !== null)"
+    assert eventually(lambda: page.evaluate(waiting))
+    assert own in page.evaluate("caches.keys()")
+    assert page.evaluate(f"caches.open({own!r}).then(c => c.match('page.js')).then(r => r !== undefined)")
+
+
+def test_layers_that_had_arrived_are_shown_and_saved_when_the_connection_breaks(site: Site, data: bytes) -> None:
+    page = site.page
+    ends = bitstream.read(data).ends
+    site.server.send_slowly("photo.rnnc", [data[: ends[1] + 3], b""])
+    site.server.broken = True
+    page = site.open("?src=photo.rnnc")
+    site.server.gate.release()
+    site.server.gate.release()
+    page.wait_for_selector(DONE, timeout=60_000)
+    assert "The connection broke." in page.locator("#error").inner_text()
+    assert saved(page) == bitstream.truncate(data[: ends[1]], len(data))
+    site.server.broken = False

@@ -46,13 +46,19 @@ def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
     return own + others
 
 
+def baseline_of(curves: Sequence[tuple[str, Curve]], name: str | None) -> Curve | None:
+    """The one of `report_curves` that BD-rates are computed against: of this name, measured rather than published."""
+    wanted = ("baseline", "published")
+    return next((curve for each in wanted for kind, curve in curves if (kind, curve.name) == (each, name)), None)
+
+
 def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object] = lambda: None) -> str:
     """The page, as HTML. It shows ``photos`` photos of each evaluation; ``on_layer`` is called after each layer of
     them."""
     curves = report_curves(sources)
     evaluations = [(source, source.evaluation) for source in sources if source.evaluation]
     compare_to = evaluations[0][1].about.compare_to if evaluations else None
-    baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
+    baseline = baseline_of(curves, compare_to)
     summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
     shown = settings(sources)
     networks = {setting.name: network_cells(setting.sources[0]) for setting in shown}

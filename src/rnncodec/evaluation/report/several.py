@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.atomic_file import replacing
-from rnncodec.evaluation.report.page import render, report_curves
+from rnncodec.evaluation.report.page import baseline_of, render, report_curves
 from rnncodec.evaluation.results import ABOUT, JOB_FAILURE, JOB_RESULTS
 from rnncodec.evaluation.sources import read_sources
 from rnncodec.evaluation.summary import summarize, summary_table
@@ -42,7 +42,7 @@ def compare(folder: Path) -> None:
         sources = read_sources(results)
         curves = report_curves(sources)
         compare_to = sources[0].evaluation.about.compare_to if sources[0].evaluation else None
-        baseline = next((curve for _, curve in curves if curve.name == compare_to), None)
+        baseline = baseline_of(curves, compare_to)
         summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
         with replacing(folder / TABLE) as temporary:
             temporary.write_text(summary_table(summaries, baseline.name if baseline else None))

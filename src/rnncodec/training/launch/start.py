@@ -62,6 +62,8 @@ def job(config: DictConfig, folder: Path) -> float | None:
 
     Raises: see `single`.
     """
+    if config.resume is not None:
+        raise ConfigurationError("resume= continues one run, and does not work with -m; start it without")
     if interruption.received is not None:  # joblib gives one job after the other to a process
         raise Stopped
     try:

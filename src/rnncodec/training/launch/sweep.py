@@ -30,7 +30,7 @@ from rnncodec.training.run.saved_config import load_config, resolved
 # started.
 OWN = (
     "run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices",
-    "codec_identity",
+    "trainer.num_nodes",    "codec_identity",
     "resources.cores", "resources.gpus",
 )  # fmt: skip
 # What Hydra names jobs by, ``override_dirname``, leaves out the options that this names.
@@ -76,6 +76,8 @@ def given_options(params: Mapping[str, Any], arguments: Sequence[str]) -> dict[s
 
 def print_table(sweep: Path) -> None:
     """Print the state of each job in the folder ``sweep``."""
+    if not sweep.is_dir():
+        return  # the multirun was refused before it had a folder
     states = {folder: state(folder) for folder in jobs(sweep)}
     if not states:
         return
@@ -128,7 +130,10 @@ def check_same(config: DictConfig, folder: Path) -> None:
     different = [
         name
         for name in sorted(asked.keys() | saved.keys())
-        if name not in OWN and asked.get(name) != saved.get(name) and "auto" not in (asked.get(name), saved.get(name))
+        if name not in OWN
+        and asked.get(name) != saved.get(name)
+        and "auto" not in (asked.get(name), saved.get(name))
+        and not (name == "iterations" and asked.get(name) is None)  # a context model has as many as its codec
     ]
     if different:
         raise ConfigurationError(

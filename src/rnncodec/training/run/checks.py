@@ -29,6 +29,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "callbacks.last.every_n_steps": (1, 10**9),
     "callbacks.last.every_n_minutes": (0.0, 1e6),
     "callbacks.validation.first_after_minutes": (0.0, 1e6),
+    "callbacks.evaluation.photos": (1, 10**6),
 }
 OPTIONAL = ("trainer.gradient_clip_val", "callbacks.last.every_n_steps", "callbacks.last.every_n_minutes")  # or null
 CHOICES = {  # what each of these may be

@@ -65,7 +65,15 @@ class Search:
         self.params = params
         if direction not in ("minimize", "maximize"):
             raise ConfigurationError(f"hydra.sweeper.direction must be minimize or maximize, not {direction}")
-        self.study = open_study(self.folder / STUDY, direction, startup, seed=config.seed)
+        self.seed = config.seed
+        self.study = open_study(self.folder / STUDY, direction, startup)
+        for name, value in (("direction", direction), ("metric", self.metric)):
+            before = self.study.user_attrs.get(name, value)
+            if before != value:
+                raise ConfigurationError(
+                    f"{self.folder} holds a search with the {name} {before}, not {value}; choose another folder"
+                )
+            self.study.set_user_attr(name, value)
         OmegaConf.save(config, self.folder / "multirun.yaml")
 
     def run(self, arguments: Sequence[str]) -> None:
@@ -74,15 +82,34 @@ class Search:
         space = {name: distribution(option) for name, option in given if option.is_sweep_override()}
         fixed = {name: option.get_value_element_as_str() for name, option in given if not option.is_sweep_override()}
         if not space:
-            raise ConfigurationError("there is nothing to search: give options a range in hydra.sweeper.params")
+            raise ConfigurationError(
+                "there is nothing to search: give options a range, as in 'optimizer.lr=interval(1e-4, 1e-2)'"
+            )
         self.launch(self.cut_off, fixed)
         while (left := self.trials - len(self.study.get_trials(deepcopy=False))) > 0:
             self.launch(partial(self.new, space, min(left, self.at_once)), fixed)
         self.report(fixed)
 
     def new(self, space: dict[str, Any], number: int) -> list[Any]:
-        """``number`` new trials, with options from ``space``."""
-        return [self.study.ask(space) for _ in range(number)]
+        """``number`` new trials, with options from ``space``. Each has random numbers of its own, so that a search that
+        goes on, or another command, does not repeat those of the first trials.
+
+        Raises:
+            ConfigurationError: an option had other values to choose from in the trials so far.
+        """
+        import optuna
+
+        trials = []
+        for _ in range(number):
+            seed = (1_000_003 * self.seed + len(self.study.get_trials(deepcopy=False))) % 2**32
+            self.study.sampler = optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=self.startup, constant_liar=True
+            )
+            try:
+                trials.append(self.study.ask(space))
+            except ValueError as error:
+                raise ConfigurationError(f"{self.folder} holds a search among other values ({error})") from None
+        return trials
 
     def cut_off(self) -> list[Any]:
         """The trials that a killed command has left. A trial that another command trains, or has in its queue, is none
@@ -140,8 +167,10 @@ class Search:
             self.study.tell(trial, result["metrics"][self.metric])
         else:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            known = ", ".join(sorted(result["metrics"]))
-            raise ConfigurationError(f"optimized_metric={self.metric} is not measured; choose from {known}")
+            if not any(each.state == optuna.trial.TrialState.COMPLETE for each in self.study.trials):
+                known = ", ".join(sorted(result["metrics"]))
+                raise ConfigurationError(f"optimized_metric={self.metric} is not measured; choose from {known}")
+            log.print(f"trial {trial.number}: {self.metric} was not reached", soft_wrap=True, markup=False)
 
     def report(self, fixed: dict[str, str]) -> None:
         """Print a table of the trials and the command line of the best, and write trials.csv and importances.png."""

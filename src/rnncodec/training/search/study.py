@@ -9,7 +9,7 @@ from rnncodec.errors import ConfigurationError
 NAME = "search"
 
 
-def open_study(path: Path, direction: Literal["minimize", "maximize"], startup: int, seed: int | None = None) -> Any:
+def open_study(path: Path, direction: Literal["minimize", "maximize"], startup: int) -> Any:
     """The ``optuna.Study`` in the file ``path``, made if there is none. Trials are pruned whose last figure is worse
     than the median of the others at that step, once ``startup`` trials are done.
 
@@ -32,6 +32,6 @@ def open_study(path: Path, direction: Literal["minimize", "maximize"], startup: 
         storage=JournalStorage(JournalFileBackend(str(path))),
         direction=direction,
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True),
+        sampler=optuna.samplers.TPESampler(n_startup_trials=startup, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=0),
     )

@@ -24,14 +24,19 @@ function ticks(low, high, count) {
   return found;
 }
 
+// The least and the largest of any number of values; a function takes no more than some ten thousand as arguments.
+function extent(values) {
+  return values.reduce(([low, high], v) => [Math.min(low, v), Math.max(high, v)], [Infinity, -Infinity]);
+}
+
 // Draws lines = [{name, kind, colour, points: [[x, y], …]}] into `place`; x from 0 to `limit`, or as far as they go.
 function plot(place, lines, xTitle, yTitle, limit) {
   const narrow = place.clientWidth < 560;
   const W = narrow ? 420 : 960, H = narrow ? 340 : 460, L = 58, R = 12, T = 12, B = 46;
-  const right = limit ?? Math.max(1, ...lines.flatMap((line) => line.points.map((p) => p[0])));
+  const right = limit ?? Math.max(1, extent(lines.flatMap((line) => line.points.map((p) => p[0])))[1]);
   const shown = lines.map((line) => ({ ...line, points: line.points.filter((p) => p[0] <= right * 1.0001) }));
   const values = shown.flatMap((line) => line.points.map((p) => p[1]));
-  let low = Math.min(...values), high = Math.max(...values);
+  let [low, high] = extent(values);
   if (!values.length) [low, high] = [0, 1];
   const margin = (high - low || Math.abs(high) || 1) * 0.05;
   low -= margin; high += margin;
