@@ -219,7 +219,7 @@ def test_larger_patches_are_compiled_for_their_own_size(monkeypatch: pytest.Monk
     torch.compiler.reset()
     learner = module(IterativeCodec(codec_config(**FEW_CELLS, width=0.03)), compile=True)
     batches = [torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16), torch.rand(1, 3, 32, 32)]
-    trainer(max_steps=3).fit(learner, train_dataloaders=batches)
+    trainer(max_steps=3).fit(learner, train_dataloaders=DataLoader(batches, batch_size=None))  # type: ignore[arg-type]
     assert len(symbolic) >= 8  # encoder and decoder, with and without states, for two sizes
     assert not any(symbolic)
 

@@ -18,6 +18,7 @@ from rnncodec.training.build import build_codec, build_codec_module, build_train
 from rnncodec.training.callbacks import ExportWeights
 from rnncodec.training.launch.prepare import check, prepare, resume
 from rnncodec.training.launch.start import processes_of
+from rnncodec.training.launch.sweep import check_same
 from rnncodec.training.process.device import resolve_precision
 from rnncodec.training.run.saved_config import load_config
 from rnncodec.weights.weights_file import load_model, save_model
@@ -75,6 +76,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["curriculum=4"], r"curriculum needs a list, as in curriculum=\[4\]"),
         (["curriculum=[4,9]"], "curriculum needs whole numbers from 1 to iterations=8"),
         (["iteration_decay=0"], "iteration_decay must be positive"),
+        (["callbacks.evaluation.photos=0"], "callbacks.evaluation.photos must be a whole number from 1"),
         (["rate_weight=0.1"], r"rate_weight needs a list, as in rate_weight=\[0.1\]"),
         (["rate_weight=[0,-1]"], "rate_weight needs a list of numbers of at least 0"),
         (["rate_weight=[0.1]", "context.groups=0"], "context.groups must be"),
@@ -87,6 +89,16 @@ def test_wrong_options_are_found_before_anything_is_written(
     with pytest.raises(RnncodecError, match=message):
         prepare(config(*options), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_keeps_its_photos_whatever_the_environment_is(
+    config, tmp_path: Path, shards_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(config("model.width=0.03", "trainer.accelerator=cpu"), tmp_path / "run")
+    monkeypatch.setenv("RNNCODEC_DATA", "elsewhere")
+    assert load_config(tmp_path / "run").data.train == f"{shards_dir}/train"
+    with pytest.raises(RnncodecError, match=r"other options: data\.train"):
+        check_same(config("model.width=0.03", "trainer.accelerator=cpu"), tmp_path / "run")
 
 
 def test_more_processes_than_cores_are_named(

@@ -127,6 +127,13 @@ def test_job_that_trains_a_context_model_is_taken_up_again(config: Config, tiny_
         )
 
 
+def test_a_multirun_resumes_nothing(train: Callable[..., Path], config: Config, tmp_path: Path) -> None:
+    folder = train()
+    with pytest.raises(RnncodecError, match="does not work with -m"):
+        start.job(config(*OPTIONS, f"resume={folder}"), tmp_path / "job")
+    assert not (tmp_path / "job").exists()
+
+
 def test_run_with_an_option_that_is_no_more_is_refused(train: Callable[..., Path], config: Config) -> None:
     folder = train()
     with (folder / "config.yaml").open("a") as file:

@@ -91,7 +91,33 @@ def test_search_goes_on_to_the_number_of_trials_that_is_asked_for(tmp_path: Path
     second = Objective(tmp_path)
     search(tmp_path, second, trials=6).run([])
     assert second.launched == [4, 5]
-    assert len(rows(tmp_path)) == 6
+    table = rows(tmp_path)
+    assert len({row["optimizer.lr"] for row in table}) == len(table) == 6  # none is a copy of an earlier one
+
+
+class Reaching(Objective):
+    """The second trial does not reach the figure."""
+
+    def launch(self, jobs: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        returns = super().launch(jobs, initial_job_idx)
+        write_result(self.folder / "1-trial", 10, {"val/psnr": 20.0}, pruned=False)
+        return returns
+
+
+def test_a_trial_that_does_not_reach_the_figure_does_not_end_the_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search(tmp_path, Reaching(tmp_path), trials=3, params=PARAMS | {"model.bits": "5,6"}).run([])
+    assert [row["state"] for row in rows(tmp_path)].count("complete") == 2
+    assert "trial 1: val/loss was not reached" in capsys.readouterr().err
+
+
+def test_a_search_goes_on_with_the_same_aim_alone(tmp_path: Path) -> None:
+    search(tmp_path, Objective(tmp_path), trials=3, params=PARAMS | {"model.bits": "5,6"}).run([])
+    with pytest.raises(ConfigurationError, match="holds a search with the direction minimize, not maximize"):
+        search(tmp_path, Objective(tmp_path), direction="maximize")
+    with pytest.raises(ConfigurationError, match="holds a search among other values"):
+        search(tmp_path, Objective(tmp_path), trials=4, params=PARAMS | {"model.bits": "5,7"}).run([])
 
 
 class WithSecond(Objective):

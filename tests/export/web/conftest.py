@@ -57,6 +57,7 @@ class Handler(SimpleHTTPRequestHandler):
             super().do_GET()
             return
         self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(name))
         self.send_header("Content-Length", str(sum(map(len, pieces)) + self.server.broken))
         self.end_headers()
         for piece in pieces:

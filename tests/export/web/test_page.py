@@ -540,14 +540,14 @@ def test_a_page_that_is_open_keeps_its_version_when_a_new_one_is_published(new_s
 
 
 def test_layers_that_had_arrived_are_shown_and_saved_when_the_connection_breaks(site: Site, data: bytes) -> None:
-    page = site.page
     ends = bitstream.read(data).ends
     site.server.send_slowly("photo.rnnc", [data[: ends[1] + 3], b""])
     site.server.broken = True
     page = site.open("?src=photo.rnnc")
     site.server.gate.release()
+    page.wait_for_selector("#layer[max='2']:enabled", timeout=60_000)
     site.server.gate.release()
     page.wait_for_selector(DONE, timeout=60_000)
+    site.server.broken = False
     assert "The connection broke." in page.locator("#error").inner_text()
     assert saved(page) == bitstream.truncate(data[: ends[1]], len(data))
-    site.server.broken = False
