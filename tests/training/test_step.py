@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.data import DataLoader
 
 from rnncodec.distortion.losses import L1, L2, MSSSIM, SSIMULACRA2, L1AndMSSSIM, SSIMWeightedL1
 from rnncodec.entropy.checkerboard import Checkerboard
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.training.callbacks import AverageWeights, StepProgressBar, TrainingClock
+from rnncodec.training.callbacks import AverageWeights, StepProgressBar, TrainingClock, TrainingMeter
 from rnncodec.training.callbacks.average import MovingAverage
 from rnncodec.training.module import CodecModule
 from tests.defaults import checkerboard_config, codec_config, patches
@@ -171,3 +172,34 @@ def test_average_soon_forgets_the_random_start_also_where_it_goes_on_from_a_chec
     nn.init.zeros_(model.weight)
     resumed.update_parameters(model)
     assert resumed.module.weight.item() == pytest.approx(501 / 510, abs=1e-3)  # the warm-up did not start again
+
+
+def test_cpu_seconds_are_those_of_all_processes_also_where_a_run_goes_on_with_more() -> None:
+    alone, pair = TrainingClock(), [TrainingClock(), TrainingClock()]
+    alone.cpu_seconds = 60.0
+    for clock in pair:
+        clock.processes = 2
+        clock.load_state_dict(alone.state_dict())
+    assert sum(clock.cpu_seconds for clock in pair) == 60.0
+    alone.load_state_dict(pair[0].state_dict())
+    assert alone.cpu_seconds == 60.0
+    alone.load_state_dict({"seconds": 1.0, "cpu_seconds": 5.0})  # of an older version
+    assert alone.cpu_seconds == 5.0
+
+
+def test_patches_are_logged_once_for_all_batches_of_an_accumulated_step() -> None:
+    module = learner(L1())
+    logged: list[float] = []
+
+    def log_dict(values: dict[str, float], **_: Any) -> None:
+        if "train/patches" in values:
+            logged.append(values["train/patches"])
+
+    module.log_dict = log_dict  # type: ignore[assignment, method-assign]
+    run = L.Trainer(
+        accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, max_steps=2,
+        enable_model_summary=False, num_sanity_val_steps=0, accumulate_grad_batches=2, log_every_n_steps=1,
+        callbacks=[TrainingMeter()],
+    )  # fmt: skip
+    run.fit(module, train_dataloaders=DataLoader([torch.rand(3, 3, 16, 16)] * 4, batch_size=None))  # type: ignore[arg-type]
+    assert logged == [6.0, 12.0]

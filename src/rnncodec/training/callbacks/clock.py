@@ -15,7 +15,11 @@ class TrainingClock(L.Callback):
     def __init__(self) -> None:
         self.seconds = 0.0
         self.cpu_seconds = 0.0  # of this process
+        self.processes = 1
         self.since: tuple[float, float] | None = None  # both clocks at the last start; None while they stand
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self.processes = trainer.world_size
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.since = clocks()
@@ -32,11 +36,14 @@ class TrainingClock(L.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         seconds, cpu_seconds = self.now()
-        return {"seconds": seconds, "cpu_seconds": cpu_seconds}
+        return {"seconds": seconds, "cpu_seconds_of_all": cpu_seconds * self.processes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds = state_dict["seconds"]
-        self.cpu_seconds = state_dict["cpu_seconds"]
+        if "cpu_seconds_of_all" in state_dict:  # by as many processes as the run had then
+            self.cpu_seconds = state_dict["cpu_seconds_of_all"] / self.processes
+        else:  # in checkpoints of older versions: of one process
+            self.cpu_seconds = state_dict["cpu_seconds"]
 
     def now(self) -> tuple[float, float]:
         """The seconds of training so far, and the CPU seconds of this process."""

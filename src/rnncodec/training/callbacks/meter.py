@@ -35,7 +35,8 @@ class TrainingMeter(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.patches += batch.shape[1 if isinstance(pl_module, ContextModule) else 0] * trainer.world_size
-        if not trainer._logger_connector.should_update_logs:
+        accumulated = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if not (accumulated and trainer._logger_connector.should_update_logs):
             return  # reading the clock and the memory in each step is not free
         seconds = training_seconds(trainer)
         patches, earlier = self.before
