@@ -156,6 +156,8 @@ def test_an_option_that_cannot_work_is_named(
 def test_batches_of_larger_patches_must_come_out_even(module_of: Callable[..., PatchDataModule]) -> None:
     with pytest.raises(ConfigurationError, match="multiple of 9"):
         module_of(batch_size=12, growth=[1, 3])
+    with pytest.raises(ConfigurationError, match=r"data\.batch_size must be a multiple of 4"):
+        module_of(batch_size=9, growth=[2, 3])
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -164,3 +166,17 @@ def test_shards_that_do_not_exist_are_found_at_construction(
 ) -> None:
     with pytest.raises(DataError, match="nowhere"):
         module_of(**{split: "nowhere/*.tar"})
+
+
+@pytest.mark.parametrize(
+    ("growth", "steps", "starts"),
+    [([1, 1, 2], 1000, [0, 334, 667]), ([1, 2], 400, [0, 200]), ([1, 2, 2, 2], 9, [0, 3, 5, 7])],
+)
+def test_each_factor_holds_for_an_equal_part_of_the_steps(
+    module_of: Callable[..., PatchDataModule], growth: list[int], steps: int, starts: list[int]
+) -> None:
+    data = module_of(batch_size=4, growth=growth, steps_per_epoch=500)
+    attach_trainer(data, max_steps=steps, accumulate_grad_batches=2)
+    data.train_dataloader()
+    assert data.stream is not None
+    assert data.stream.growth == {2 * start: factor for start, factor in zip(starts, growth, strict=True)}

@@ -28,13 +28,17 @@ class CodesDataModule(L.LightningDataModule):
     ranks, are encoded once, before the first step. Their codes stay in memory, and each step draws its batch from them.
 
     Raises:
-        ConfigurationError: ``patches`` is not a whole number in its range.
+        ConfigurationError: ``patches`` is not a whole number in its range, or ``photos`` has a schedule of sizes.
     """
 
     def __init__(self, photos: PatchDataModule, codec: IterativeCodec, *, iterations: int, patches: int) -> None:
         super().__init__()
         if not is_whole(patches, 1, MOST):
             raise ConfigurationError(f"patches must be a whole number from 1 to {MOST}, not {patches}")
+        if len(photos.growth) > 1:
+            raise ConfigurationError(
+                f"data.growth={photos.growth} needs one factor here: all patches are encoded before the first step"
+            )
         self.photos = photos
         self.codec = codec.eval()
         self.iterations = iterations

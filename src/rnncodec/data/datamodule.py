@@ -36,7 +36,7 @@ class PatchDataModule(L.LightningDataModule):
         train, val: shards, in any form that `expand_shards` knows.
         patch_size, val_crop: pixels on a side, multiples of 16; val_crop at least 176.
         growth: a schedule of factors on ``patch_size``: one for each of equally long parts of the training, in whole
-            epochs.
+            steps.
         batch_size: patches a step on each rank. When ``growth`` makes the patches larger, a batch has fewer of them and
             as many pixels as before.
         patches_per_photo: how many patches are taken from a photo each time it is decoded.
@@ -93,11 +93,12 @@ class PatchDataModule(L.LightningDataModule):
         factors = list(growth) if isinstance(growth, Sequence) else []
         if not factors or not all(is_whole(factor, 1, MOST_GROWTH) for factor in factors):
             raise ConfigurationError(f"data.growth needs a list of positive whole numbers, not {growth}")
-        if batch_size % max(growth) ** 2:
-            raise ConfigurationError(
-                f"data.batch_size must be a multiple of {max(growth) ** 2}, so that batches of patches {max(growth)} "
-                f"times as large have as many pixels, not {batch_size}"
-            )
+        for factor in factors:
+            if batch_size % factor**2:
+                raise ConfigurationError(
+                    f"data.batch_size must be a multiple of {factor**2}, so that batches of patches {factor} times as "
+                    f"large have as many pixels, not {batch_size}"
+                )
         positive = {"batch_size": batch_size, "patches_per_photo": patches_per_photo, "shuffle_buffer": shuffle_buffer}
         for option, value in (positive | {"steps_per_epoch": steps_per_epoch, "val_photos": val_photos}).items():
             if value < 1:
@@ -124,9 +125,8 @@ class PatchDataModule(L.LightningDataModule):
     def train_dataloader(self) -> EpochLoader:
         trainer = self.trainer
         assert trainer is not None
-        epochs, parts = -(-trainer.max_steps // self.steps_per_epoch), len(self.growth)
-        batches_per_epoch = self.steps_per_epoch * trainer.accumulate_grad_batches
-        starts = (-(-part * epochs // parts) * batches_per_epoch for part in range(parts))
+        parts, batches = len(self.growth), trainer.accumulate_grad_batches
+        starts = (-(-part * trainer.max_steps // parts) * batches for part in range(parts))
         sampler = SAMPLERS[self.sampling]
         self.stream = PatchStream(
             self.train_shards,
