@@ -214,10 +214,8 @@ def decompressing(
 
     def convert(source: str, target: str, step: Step) -> Converted:
         format_name = picture_format(target)
-        if layers is not None and layers < 1:
-            raise ConfigurationError(f"layers must be at least 1, not {layers}")
         reader = bitstream.Reader(read_chunks(source))
-        most = min(reader.header.layers, layers or reader.header.layers)
+        most = reader.header.layers if layers is None else min(reader.header.layers, layers)
         if max_side is not None:
             shown = part or Region(0, 0, reader.header.width, reader.header.height)
             most = min(most, layers_for(reader.header, max(shown.width, shown.height) / max_side))

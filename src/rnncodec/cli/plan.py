@@ -91,18 +91,14 @@ def make_plan(files: list[str], output: str | None, kind: Kind, overwrite: bool)
         else:
             add(source, target, replace=there or overwrite)
 
-    def is_output(path: Path, source: str) -> bool:
-        """Whether a file is in the folder for outputs, where this is a folder below ``source``."""
-        if place is None or not is_below(place, Path(source)):
-            return False
-        return is_below(path, place)
-
     def add_folder(source: str) -> None:
         def unreadable(folder: Path, reason: str) -> None:
             plan.fail(str(folder), InputError(f"this folder cannot be read: {reason}"))
 
         failed = plan.failed
-        found = [path for path in files_below(Path(source), unreadable) if not is_output(path, source)]
+        found = files_below(Path(source), unreadable)
+        if place is not None and is_below(place, Path(source)):  # what is there are outputs, of an earlier call too
+            found = [path for path in found if not is_below(path, place)]
         paths = [path for path in found if kind.is_input(path) and (path.is_file() or not path.exists())]
         known = set(paths)
         others = [path for path in found if path not in known and path.suffix.lower() != kind.suffix]

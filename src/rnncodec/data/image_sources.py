@@ -83,8 +83,10 @@ def _images_at(path: Path, on_left_out: Callable[[str], None]) -> Iterator[Image
         others = []
         for member in members:
             name = f"{path}:{member.name}"
+            if member.isdir():
+                continue
             if not (member.isfile() and is_image_name(member.name)):
-                others += [Path(name)] if not member.isdir() else []
+                others.append(Path(name))
             elif compressed:
                 yield ImageSource(name, str(path), member=member.name)
             else:

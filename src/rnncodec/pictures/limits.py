@@ -19,6 +19,8 @@ MAX_PIXELS_OF_ALL_LAYERS = MAX_PIXELS // 4
 
 LAYERS = 32  # of the largest picture that is allowed: more than networks are trained for
 
+RAISING = "raise the limit with --max-pixels (in Python max_pixels=) if you trust the file and have the memory"
+
 
 def most_blocks(max_pixels: int) -> int:
     """The blocks that a picture may have where it may have ``max_pixels`` pixels: a quarter more than those pixels
@@ -29,20 +31,19 @@ def most_blocks(max_pixels: int) -> int:
 def too_large(width: int, height: int, max_pixels: int, layers: int = 1) -> str | None:
     """A message for the user if a picture has more than ``max_pixels`` pixels, or more than `most_blocks`, or if its
     layers behind the first LAYERS have more than `most_blocks` together. Else None."""
-    raising = "--max-pixels (in Python max_pixels=) if you trust the file and have the memory"
     if width * height > max_pixels:
         limit = f"{max_pixels:,} pixels"
-        return f"its {width}×{height} pixels are more than the limit of {limit}; raise the limit with {raising}"
+        return f"its {width}×{height} pixels are more than the limit of {limit}; {RAISING}"
     blocks, most = -(-width // STRIDE) * -(-height // STRIDE), most_blocks(max_pixels)
     if blocks > most:
         return (
             f"its {width}×{height} pixels lie in {blocks:,} blocks of {STRIDE}×{STRIDE} pixels, more than the limit of "
-            f"{most:,} blocks; raise the limit with {raising}"
+            f"{most:,} blocks; {RAISING}"
         )
     if blocks * (layers - LAYERS) > most:
         deepest = LAYERS + most // blocks
         return (
             f"its {layers} layers of {width}×{height} pixels are more than the limit of {deepest} layers at this size; "
-            f"decode fewer with --layers (in Python layers=), or raise the limit with {raising}"
+            f"decode fewer with --layers (in Python layers=), or {RAISING}"
         )
     return None

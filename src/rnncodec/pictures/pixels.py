@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from rnncodec.errors import ImageError
 from rnncodec.pictures.colour_tags import KEY, colour_codes, profile_in_jpeg_2000
 from rnncodec.pictures.colours import profile_of, srgb_profile, to_srgb
-from rnncodec.pictures.limits import MAX_PIXELS, too_large
+from rnncodec.pictures.limits import MAX_PIXELS, RAISING, too_large
 from rnncodec.pictures.plugins import plugin_for_content, register_plugins
 
 Pixels = NDArray[np.uint8]
@@ -216,8 +216,7 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
         raise ImageError(f"{prefix}no such file") from None
     except Image.DecompressionBombError:
         raise ImageError(
-            f"{prefix}it holds a picture of more pixels than the limit of {max_pixels:,}; raise the limit with "
-            "--max-pixels (in Python max_pixels=) if you trust the file and have the memory"
+            f"{prefix}it holds a picture of more pixels than the limit of {max_pixels:,}; {RAISING}"
         ) from None
     except UnidentifiedImageError:
         install = plugin_for_content(_start(source))

@@ -28,7 +28,7 @@ from rnncodec.terminal import Terminal, log
 from rnncodec.training.launch.sweep import given_options, jobs
 from rnncodec.training.run.folder import LOCK
 from rnncodec.training.run.outcome import read_result, state
-from rnncodec.training.search.study import open_study
+from rnncodec.training.search.study import make_sampler, open_study
 
 STUDY, TRIALS, PICTURE = "study.journal", "trials.csv", "importances.png"
 
@@ -97,14 +97,10 @@ class Search:
         Raises:
             ConfigurationError: an option had other values to choose from in the trials so far.
         """
-        import optuna
-
         trials = []
         for _ in range(number):
             seed = (1_000_003 * self.seed + len(self.study.get_trials(deepcopy=False))) % 2**32
-            self.study.sampler = optuna.samplers.TPESampler(
-                seed=seed, n_startup_trials=self.startup, constant_liar=True
-            )
+            self.study.sampler = make_sampler(self.startup, seed)
             try:
                 trials.append(self.study.ask(space))
             except ValueError as error:

@@ -32,6 +32,13 @@ def open_study(path: Path, direction: Literal["minimize", "maximize"], startup: 
         storage=JournalStorage(JournalFileBackend(str(path))),
         direction=direction,
         load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(n_startup_trials=startup, constant_liar=True),
+        sampler=make_sampler(startup),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=startup, n_warmup_steps=0),
     )
+
+
+def make_sampler(startup: int, seed: int | None = None) -> Any:
+    """What chooses the options of a trial: at random for the first ``startup``, then by Optuna's TPE."""
+    import optuna
+
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
