@@ -232,6 +232,14 @@ def test_runs_of_one_group_from_several_sweeps_share_a_table(sweep: Path, tmp_pa
     assert lstm[headings.index("CPU seconds")] == "210 ± 10"
 
 
+def test_seeds_of_the_photos_alone_are_seeds(sweep: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        write_run(tmp_path / "more" / f"{number}-lstm", f"lstm-{number}", 0.8, 220, cell="lstm", data={"seed": number})
+    write_multirun(tmp_path / "more", ["cell=lstm", "data.seed=1,2"])
+    headings, _, lstm = rows(ablations([sweep, tmp_path / "more"]).texts["cells"])
+    assert lstm[headings.index("seeds")] == "3"
+
+
 def test_an_option_that_earlier_versions_had_not_got_does_not_set_their_runs_apart(sweep: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "new" / "0-lstm", "lstm-1", 0.8, 220, cell="lstm", seed=1, rate_slope=0.0)
     write_run(tmp_path / "new" / "1-lstm", "lstm-2", 0.8, 220, cell="lstm", seed=2, rate_slope=0.01)
@@ -349,5 +357,7 @@ def test_folders_that_are_no_sweeps_are_refused(sweep: Path) -> None:
         with pytest.raises(DataError, match="not that of a multirun"):
             ablations([sweep.parent / "empty"])
     write_multirun(sweep.parent / "empty", [])
-    with pytest.raises(DataError, match="there is no run in it"):
+    with pytest.raises(DataError, match=r"there is no run in .*empty"):
         ablations([sweep.parent / "empty"])
+    both = ablations([sweep.parent / "empty", sweep])
+    assert both.texts == ablations([sweep]).texts

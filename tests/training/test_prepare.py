@@ -36,6 +36,22 @@ def test_every_experiment_can_train(config, experiment: str) -> None:
     check(config(f"experiment={experiment}", "data=shards"))
 
 
+SWAPS = [f"{group}={name}" for group in ("model", "loss", "context", "optimizer") for name in names(f"conf/{group}")]
+
+
+@pytest.mark.parametrize("swap", [*SWAPS, "reconstruction=residual_scaling"])
+def test_each_part_of_light_can_be_swapped(config, swap: str) -> None:
+    check(config("experiment=light", swap, "model.width=0.1"))
+
+
+def test_study_knows_the_width_of_a_cell_with_options(config) -> None:
+    composed = config(
+        "experiment=study", "model=associative_lstm", "model.decoder_cell={name: associative_lstm, copies: 8}"
+    )
+    check(composed)
+    assert composed.model.width == composed.widths.associative_lstm
+
+
 def test_a_sweep_is_no_option_where_the_link_to_the_sweeps_is_missing(config) -> None:
     with pytest.raises(RnncodecError, match="conf/sweep must be a link"):
         check(config("+sweep.name=architectures"))
@@ -69,6 +85,8 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["model.bits=0"], "bits"),
         (["data.train=nowhere/*.tar"], r"no shards found at 'nowhere/\*.tar'"),
         (["data._target_=torch.nn.Identity"], "torch.nn.Identity makes no LightningDataModule"),
+        (["loss=l1", "+loss.share=1"], r"losses\.L1 cannot be made from its options: .*unexpected .* 'share'"),
+        (["optimizer._target_=nowhere.Adam"], "nowhere.Adam cannot be made from its options: .*'nowhere'"),
         (["data.sampling=best"], "unknown data.sampling 'best'"),
         (["data.patch_size=30"], "data.patch_size must be a multiple of 16"),
         (["data.batch_size=0"], "data.batch_size must be at least 1"),
@@ -89,6 +107,12 @@ def test_wrong_options_are_found_before_anything_is_written(
     with pytest.raises(RnncodecError, match=message):
         prepare(config(*options), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_gpus_are_asked_for_that_the_machine_lacks(config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(RnncodecError, match=r"accelerator=cuda with trainer\.devices=1, but torch can use 0 GPUs"):
+        prepare(config("trainer=gpu"), Path("unused"))
 
 
 def test_a_run_keeps_its_photos_whatever_the_environment_is(
@@ -131,6 +155,7 @@ FITTING = {  # options, and those of ODD that they can work with
     "trainer.accumulate_grad_batches": [],
     "trainer.gradient_clip_val": ["1.5", "99999999999", "null"],
     "trainer.log_every_n_steps": [],
+    "trainer.accelerator": [],
     "trainer.precision": [],
     "trainer.max_time": ["null"],
     "optimizer.lr": ["1.5"],

@@ -244,13 +244,18 @@ def test_checkpoint_that_does_not_fit_on_the_disk_leaves_the_older_one_whole(tmp
     assert [each.name for each in path.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_results_after_a_limit_of_time_are_all_of_the_last_step(train: Callable[..., Path]) -> None:
+def test_results_after_a_limit_of_time_are_all_of_the_last_step(
+    train: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = train("trainer.max_steps=100000", "data.steps_per_epoch=100000", "trainer.max_time=00:00:00:02")
     result = read_result(folder)
     assert result is not None
     assert max(read_history(folder)["val/loss"]) == result["steps"] - 1
     assert steps_in(folder / "checkpoints" / "last.ckpt") == result["steps"]
     assert load_model(folder).training_info["steps"] == result["steps"]
+    train(resume=True)
+    ended = f"the run has ended after step {result['steps']}, by trainer.max_time=00:00:00:02;"
+    assert f"nothing is left to train: {ended}" in capsys.readouterr().err
 
 
 def test_job_that_is_refused_in_a_finished_folder_is_not_listed_as_finished(config: Config, tmp_path: Path) -> None:

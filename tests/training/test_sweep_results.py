@@ -47,6 +47,14 @@ def test_losses_of_different_kinds_are_in_no_column(tmp_path: Path) -> None:
     jobs = dict([job(tmp_path / "0", 0.5, 0.2), job(tmp_path / "1", 7.0, 0.3)])
     jobs[tmp_path / "1"]["loss._target_"] = "rnncodec.distortion.losses.Decibels"
     assert shown(jobs) == [["loss", "seeds", "bpp at 0.90"], ["L1", "1", "0.200"], ["Decibels", "1", "0.300"]]
+    jobs = dict([job(tmp_path / "2", 0.5, 0.2, iterations=4), job(tmp_path / "3", 7.0, 0.3, iterations=8)])
+    assert shown(jobs) == [["iterations", "seeds", "bpp at 0.90"], ["4", "1", "0.200"], ["8", "1", "0.300"]]
+
+
+def test_pruned_jobs_are_no_results(tmp_path: Path) -> None:
+    jobs = dict([job(tmp_path / str(at), 0.5, 0.2, cell=cell) for at, cell in enumerate(("gru", "lstm", "leaky"))])
+    write_result(tmp_path / "1", 50, {"val/loss": 0.9}, pruned=True)
+    assert [row[0] for row in shown(jobs)] == ["cell", "gru", "leaky"]
 
 
 def test_an_option_is_one_whether_its_value_is_a_name_or_a_class_and_where_it_is_repeated() -> None:

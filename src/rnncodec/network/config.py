@@ -118,7 +118,8 @@ class CodecConfig(Config):
             raise ConfigurationError(f"settled_psnr must be null, or above 0 and at most {MOST_PSNR} dB, not {settled}")
         if settled is not None and self.reconstruction == "one_shot":
             raise ConfigurationError(
-                "settled_psnr does not fit reconstruction=one_shot: each iteration gives all blocks anew"
+                "settled_psnr does not fit reconstruction=one_shot, whose iterations give all blocks anew; leave it "
+                "out with settled_psnr=null"
             )
         largest = max(*self.channels(self.encoder_channels), *self.channels(self.decoder_channels))
         if largest > MOST_CHANNELS or max(self.encoder_hidden_kernels + self.decoder_hidden_kernels) > MOST_KERNEL:

@@ -47,7 +47,8 @@ def build(config: DictConfig, **options: Any) -> Any:
             raise error.__cause__ from None
         if isinstance(error.__cause__, OSError):  # a full disk, or a file that may not be read
             raise from_system(error.__cause__) from None
-        raise ConfigurationError(str(error)) from None
+        reason = " ".join(str(error.__cause__ or error).split())  # in one line
+        raise ConfigurationError(f"{config._target_} cannot be made from its options: {reason}") from None
 
 
 def trains_context(config: DictConfig) -> bool:

@@ -49,12 +49,25 @@ def fit(folder: Path) -> None:
     remove_parts(folder / CHECKPOINTS)
     checkpoint = newest(folder / CHECKPOINTS, quiet=not is_first())
     trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    if "val/loss" not in trainer.callback_metrics:  # the checkpoint was of the last step: nothing was left to train
+    if "val/loss" not in trainer.callback_metrics:  # the checkpoint was of the last step
+        say_nothing_left(config, trainer.global_step)
         trainer.validate(module, datamodule=data, verbose=False)
     finish(trainer.loggers)
     if trainer.is_global_zero:
         pruned = any(getattr(callback, "pruned", False) for callback in callbacks)
         write_result(folder, trainer.global_step, figures(trainer), pruned)
+
+
+def say_nothing_left(config: DictConfig, steps: int) -> None:
+    """Say that the run in this folder has ended after ``steps`` steps, and which option lets it go on."""
+    if is_first():
+        option = "max_steps" if steps >= config.trainer.max_steps else "max_time"
+        log.print(
+            f"nothing is left to train: the run has ended after step {steps}, by trainer.{option}="
+            f"{config.trainer[option]}; it goes on if resume={config.folder} comes with a larger one",
+            soft_wrap=True,
+            markup=False,
+        )
 
 
 def set_up_process(config: DictConfig) -> None:

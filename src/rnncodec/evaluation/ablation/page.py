@@ -16,7 +16,7 @@ from rnncodec.evaluation.ablation.runs import (
     Sweep,
     Unfinished,
     check_seeds,
-    read_sweep,
+    read_sweeps,
     with_step_seconds,
 )
 from rnncodec.evaluation.ablation.tables import COSTS, Comparison, Setting, equal_seconds, settings
@@ -66,10 +66,11 @@ def ablations(
         step_seconds: see `with_step_seconds`.
 
     Raises:
-        DataError: a folder is not that of a multirun, two runs of a group have the same options and the same seed,
-        several settings have one of the names, or no run has it, or ``step_seconds`` lack a setting.
+        DataError: a folder is not that of a multirun, or none holds a run; two runs of a group have the same options
+            and the same seed; several settings have one of the names, or no run has it; ``step_seconds`` lack a
+            setting.
     """
-    read = [read_sweep(sweep) for sweep in sweeps]
+    read = read_sweeps(sweeps)
     groups = grouped(with_step_seconds(read, step_seconds) if step_seconds else read)
     anchor = find(groups, against) if against else None
     starts = [start for base in bases if (start := find(groups, base))]

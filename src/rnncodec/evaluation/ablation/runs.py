@@ -66,8 +66,8 @@ class Run:
         return setting_key(self.options)
 
     @property
-    def seed(self) -> str:
-        return self.options.get(SEEDS[0], "")
+    def seeds(self) -> tuple[str, ...]:
+        return tuple(self.options.get(option, "") for option in SEEDS)
 
     @property
     def operations(self) -> float:
@@ -156,8 +156,27 @@ def with_step_seconds(sweeps: Sequence[Sweep], step_seconds: StepSeconds) -> lis
     ]
 
 
+def read_sweeps(folders: Sequence[Path]) -> list[Sweep]:
+    """The runs in the folders of multiruns. One without a run, whose jobs were all refused, is left out, with a line on
+    the terminal.
+
+    Raises:
+        DataError: one is not the folder of a multirun, or there is no run in any of them.
+    """
+    found = []
+    for folder in folders:
+        sweep = read_sweep(folder)
+        if sweep.finished or sweep.unfinished:
+            found.append(sweep)
+        else:
+            log.print(f"left out: {folder}: there is no run in it", soft_wrap=True, markup=False)
+    if not found:
+        raise DataError(f"there is no run in {', '.join(map(str, folders))}")
+    return found
+
+
 def read_sweep(folder: Path) -> Sweep:
-    """The runs in the folder of a multirun. Raises DataError if ``folder`` is none, or holds no run."""
+    """The runs in the folder of a multirun. Raises DataError if ``folder`` is none."""
     if not (folder / SWEEP).is_file():
         raise DataError(f"{folder}: not the folder of a multirun: it has no {SWEEP}")
     try:
@@ -165,8 +184,6 @@ def read_sweep(folder: Path) -> Sweep:
     except (KeyError, TypeError, AttributeError, HydraException) as error:
         raise DataError(f"{folder / SWEEP}: not that of a multirun ({error!r})") from None
     runs = [checked_run(job) for job in jobs(folder) if (job / CONFIG).is_file()]
-    if not runs:
-        raise DataError(f"{folder}: there is no run in it")
     return Sweep(
         command,
         [run for run in runs if isinstance(run, Run)],
@@ -278,9 +295,9 @@ def photos_in_words(evaluation: Evaluation) -> str:
 
 def check_seeds(runs: Sequence[Run]) -> None:
     """Raise a DataError if two of ``runs`` have the same options and the same seed."""
-    known: dict[tuple[frozenset[tuple[str, str]], str], str] = {}
+    known: dict[tuple[frozenset[tuple[str, str]], tuple[str, ...]], str] = {}
     for run in runs:
-        if (run.setting, run.seed) in known:
-            before = known[run.setting, run.seed]
+        if (run.setting, run.seeds) in known:
+            before = known[run.setting, run.seeds]
             raise DataError(f"{run.name}: a run with the same options and the same seed is there already: {before}")
-        known[run.setting, run.seed] = run.name
+        known[run.setting, run.seeds] = run.name

@@ -51,7 +51,7 @@ def completed(config: DictConfig, folder: Path) -> DictConfig:
     trainer.accelerator = resolve_accelerator(trainer.accelerator)
     trainer.precision = resolve_precision(trainer.precision, trainer.accelerator)
     if trainer.devices == "auto":
-        trainer.devices = torch.cuda.device_count() if trainer.accelerator in ("cuda", "gpu") else 1
+        trainer.devices = max(1, torch.cuda.device_count()) if trainer.accelerator in ("cuda", "gpu") else 1
     config.run_id = config.run_id or agents_run_id() or uuid.uuid4().hex[:8]
     config.folder = str(folder)
     for name in ("name", "group", "choices"):
@@ -147,7 +147,10 @@ def check(config: DictConfig) -> L.LightningModule:
     check_options(config)
     devices, present = config.trainer.devices, torch.cuda.device_count()
     if config.trainer.accelerator in ("cuda", "gpu") and devices > present:
-        raise ConfigurationError(f"trainer.devices={devices}, but this machine has {present} GPUs that torch can use")
+        raise ConfigurationError(
+            f"trainer.accelerator={config.trainer.accelerator} with trainer.devices={devices}, but torch can use "
+            f"{present} GPUs of this machine"
+        )
     if config.trainer.accelerator == "cpu":
         warn_of_few_cores(devices, f"trainer.devices={devices}")
     module, _ = build_training(config)

@@ -23,10 +23,10 @@ LOSS = "val/loss"
 def results_table(options: Mapping[Path, Mapping[str, Any]]) -> Table | None:
     """One row for each setting of the finished jobs in ``options``, which holds the options of each by its folder: the
     options that differ, the number of seeds, and the FIGURES that all jobs have, as the mean over the seeds ± half
-    their range. Losses are left out where the jobs have losses of different kinds, for these cannot be compared. None
-    if there is nothing to compare."""
+    their range. Jobs that a search has pruned do not count. Losses are left out where the jobs have other losses or
+    other iterations, for these cannot be compared. None if there is nothing to compare."""
     results = {folder: read_result(folder) for folder in options}
-    figures = {folder: result["metrics"] for folder, result in results.items() if result is not None}
+    figures = {folder: result["metrics"] for folder, result in results.items() if result and not result["pruned"]}
     if len(figures) < 2:
         return None
     differing = {
@@ -34,9 +34,9 @@ def results_table(options: Mapping[Path, Mapping[str, Any]]) -> Table | None:
         for name, values in differences([options[folder] for folder in figures]).items()
         if name not in SEEDS and says_method(name)
     }
-    kinds = {str(options[folder].get("loss._target_")) for folder in figures}
+    same_loss = not any(name == "iterations" or name.split(".")[0] == "loss" for name in differing)
     shown = [name for name in FIGURES if all(name in found for found in figures.values())]
-    shown = [name for name in shown if name != LOSS or len(kinds) == 1]
+    shown = [name for name in shown if name != LOSS or same_loss]
     settings: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
     for at, found in enumerate(figures.values()):
         settings.setdefault(tuple(values[at] for values in differing.values()), []).append(found)

@@ -33,6 +33,7 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 OPTIONAL = ("trainer.gradient_clip_val", "callbacks.last.every_n_steps", "callbacks.last.every_n_minutes")  # or null
 CHOICES = {  # what each of these may be
+    "trainer.accelerator": ("auto", "cpu", "cuda", "gpu", "mps"),
     "trainer.precision": ("auto", "32-true", "64-true", "16-mixed", "bf16-mixed"),
     "trainer.benchmark": (True, False, None),
     "matmul_precision": ("highest", "high", "medium"),
