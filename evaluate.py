@@ -8,14 +8,11 @@ from pathlib import Path
 import hydra
 from dotenv import load_dotenv
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import rnncodec.training.launch.hydra_start  # noqa: F401
 from rnncodec.coding.signals import ended_by_signals
-from rnncodec.errors import RnncodecError, from_system
-from rnncodec.terminal import printable
+from rnncodec.training.launch.hydra_start import errors_in_one_line
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
 
@@ -26,15 +23,11 @@ def main(config: DictConfig) -> None:
     from rnncodec.evaluation.command import evaluate_and_print, evaluate_in_multirun
 
     hydra_config = HydraConfig.get()
-    try:
+    with errors_in_one_line():
         if hydra_config.mode == RunMode.MULTIRUN:
             evaluate_in_multirun(config, Path(hydra_config.runtime.output_dir))
         else:
             evaluate_and_print(config)
-    except RnncodecError as error:
-        raise CompactHydraException(printable(str(error))) from None
-    except OSError as error:  # a full disk, or a file that may not be read
-        raise CompactHydraException(printable(str(from_system(error)))) from None
 
 
 if __name__ == "__main__":

@@ -8,14 +8,11 @@ from pathlib import Path
 import hydra
 from dotenv import load_dotenv
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-import rnncodec.training.launch.hydra_start
 import rnncodec.training.run.resolvers  # noqa: F401
-from rnncodec.errors import RnncodecError, from_system
-from rnncodec.terminal import printable
+from rnncodec.training.launch.hydra_start import errors_in_one_line
 from rnncodec.training.process.ranks import adopt_srun, started_together
 
 load_dotenv(Path(__file__).resolve().parent / ".env")
@@ -29,16 +26,12 @@ def main(config: DictConfig) -> float | None:
 
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
-    try:
+    with errors_in_one_line():
         if hydra_config.mode == RunMode.MULTIRUN:
             return job(config, folder)
         if started_together():
             return train_rank(config, folder, hydra_config.overrides.task)
         return single(config, folder, hydra_config.overrides.task)
-    except RnncodecError as error:
-        raise CompactHydraException(printable(str(error))) from None
-    except OSError as error:  # a full disk, or a file that may not be read
-        raise CompactHydraException(printable(str(from_system(error)))) from None
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from rnncodec.evaluation.ablation.runs import job_name
 from rnncodec.evaluation.settings import setting_key
 from rnncodec.evaluation.sources import from_folders
 from rnncodec.evaluation.summary import markdown
-from rnncodec.training.launch.sweep import holds_run, jobs
+from rnncodec.training.launch.sweep import jobs
+from rnncodec.training.run.folder import holds_run
 from rnncodec.training.run.saved_config import load_config
 
 

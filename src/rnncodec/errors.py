@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class RnncodecError(Exception):
@@ -69,6 +71,16 @@ def from_system(error: OSError) -> RnncodecError:
     message = reason if error.filename is None else f"{os.fsdecode(error.filename)}: {reason}"
     unwritable = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
     return OutputError(message) if error.errno in unwritable else InputError(message)
+
+
+@contextmanager
+def extra(name: str, purpose: str = "this") -> Iterator[None]:
+    """Wraps imports of optional packages for a ``purpose``: if one is missing, the error names the extra that installs
+    it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"{purpose} needs more packages ({error}): pip install 'rnncodec[{name}]'") from None
 
 
 def first_line(error: Exception) -> str:

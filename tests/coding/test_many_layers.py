@@ -81,7 +81,7 @@ def test_targets_of_size_and_quality_go_up_to_the_last_layer(
 ) -> None:
     end = bitstream.read(whole).ends[layers - 1]
     image = Image.fromarray(photo)
-    wanted = bitstream.truncate(whole, end)
+    wanted = bitstream.truncate(bitstream.read(whole), end)
     rate = 8 * end / photo[..., 0].size
     assert rnncodec.compress(image, model=deep_weights, bpp=rate * (1 + 1e-9)) == wanted
     for name, values in reached.items():

@@ -111,18 +111,19 @@ def test_bytes_behind_the_last_layer_are_mentioned() -> None:
 
 def test_truncated_file_is_that_of_fewer_layers() -> None:
     content, layers = small_file()
-    ends = bitstream.read(content).ends
+    whole = bitstream.read(content)
+    ends = whole.ends
     for max_bytes in range(ends[0], len(content) + 2):
-        kept = bitstream.truncate(content, max_bytes)
+        kept = bitstream.truncate(whole, max_bytes)
         assert len(kept) <= max_bytes
         file = bitstream.read(kept)
         assert file.damage is None
         assert file.layers == layers[: sum(end <= max_bytes for end in ends)]
-    assert bitstream.truncate(content[:-1], 10**6) == bitstream.truncate(content, ends[-1] - 1)
+    assert bitstream.truncate(bitstream.read(content[:-1]), 10**6) == bitstream.truncate(whole, ends[-1] - 1)
     with pytest.raises(ConfigurationError, match=f"ends at {ends[0]} bytes"):
-        bitstream.truncate(content, ends[0] - 1)
+        bitstream.truncate(whole, ends[0] - 1)
     with pytest.raises(FormatError, match="nothing can be kept"):
-        bitstream.truncate(content[: ends[0] - 1], 10**6)
+        bitstream.truncate(bitstream.read(content[: ends[0] - 1]), 10**6)
 
 
 METADATA = Metadata(exif=b"II*\0" + bytes(20), xmp=b"<xmp>", srgb=True)
@@ -145,9 +146,10 @@ def test_metadata_follow_the_layers_and_a_file_cut_inside_them_is_whole_but_for_
 @versions
 def test_truncated_file_keeps_its_metadata_which_count_unless_they_are_stripped(write: Write) -> None:
     content, layers = small_file()
-    ends = bitstream.read(content).ends
+    bare = bitstream.read(content)
+    ends = bare.ends
     blocks = [*METADATA.blocks(), (b"next", b"of a newer version")]
-    size, whole = bitstream.blocks_size(blocks), write(header(3), layers, blocks)
+    size, whole = bitstream.blocks_size(blocks), bitstream.read(write(header(3), layers, blocks))
     for max_bytes in range(ends[0] + size, len(content) + size + 9):
         kept = bitstream.truncate(whole, max_bytes)
         assert len(kept) <= max_bytes
@@ -155,7 +157,7 @@ def test_truncated_file_keeps_its_metadata_which_count_unless_they_are_stripped(
         assert (file.metadata, file.blocks, file.metadata_size, file.damage) == (METADATA, blocks, size, None)
         assert file.layers == layers[: sum(end + size <= max_bytes for end in ends)]
         assert file.header.version == bitstream.VERSION
-        assert bitstream.truncate(whole, max_bytes, strip=True) == bitstream.truncate(content, max_bytes)
+        assert bitstream.truncate(whole, max_bytes, strip=True) == bitstream.truncate(bare, max_bytes)
     with pytest.raises(ConfigurationError, match=f"its metadata have {size}, {size} of which --strip"):
         bitstream.truncate(whole, ends[0])
 
@@ -163,10 +165,10 @@ def test_truncated_file_keeps_its_metadata_which_count_unless_they_are_stripped(
 def test_stripped_file_keeps_its_alpha_which_is_a_part_of_the_picture() -> None:
     _, layers = small_file()
     whole = bitstream.write(header(3), layers, replace(METADATA, alpha=b"an image").blocks())
-    stripped = bitstream.read(bitstream.truncate(whole, len(whole), strip=True))
+    stripped = bitstream.read(bitstream.truncate(bitstream.read(whole), len(whole), strip=True))
     assert (stripped.layers, stripped.metadata) == (layers, Metadata(alpha=b"an image"))
     with pytest.raises(ConfigurationError, match=f"its metadata have {stripped.metadata_size}: no less"):
-        bitstream.truncate(whole, stripped.ends[0], strip=True)
+        bitstream.truncate(bitstream.read(whole), stripped.ends[0], strip=True)
 
 
 def test_overhead_is_small() -> None:

@@ -78,7 +78,7 @@ def use_information(content: bytes, seeds: Path, scratch: Path) -> None:
     described = describe("file", bitstream.read(content))
     json.dumps(described)
     table(described)
-    kept = bitstream.truncate(content, len(content) // 2)
+    kept = bitstream.truncate(bitstream.read(content), len(content) // 2)
     assert bitstream.read(kept).whole
     assert len(kept) <= len(content) // 2
 

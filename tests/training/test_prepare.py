@@ -140,7 +140,7 @@ def test_more_processes_than_cores_are_named(
 ODD = ["abc", "0", "-1", "1.5", "nan", "inf", "true", "null", "99999999999", "[]"]
 FITTING = {  # options, and those of ODD that they can work with
     "iterations": [],
-    "iteration_decay": ["1.5", "99999999999", "true"],
+    "iteration_decay": ["1.5", "99999999999"],
     "warmup_steps": ["0"],
     "rate_plateau": ["1.5"],
     "rate_power": ["0", "1.5"],

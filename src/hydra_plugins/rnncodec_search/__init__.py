@@ -18,20 +18,15 @@ class OptunaSearch(Sweeper):
         from hydra.core.plugins import Plugins
 
         self.config = config
-        self.hydra_context = hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from hydra.errors import CompactHydraException
-
-        from rnncodec.errors import RnncodecError
+        from rnncodec.training.launch.hydra_start import errors_in_one_line
         from rnncodec.training.search.search import Search
 
         assert self.launcher is not None
         assert self.config is not None
-        try:
+        with errors_in_one_line():
             Search(self.launcher, self.config, **self.options).run(arguments)
-        except RnncodecError as error:
-            raise CompactHydraException(str(error)) from None

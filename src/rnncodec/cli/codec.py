@@ -267,7 +267,7 @@ def truncate(
                 yield chunk
 
         file = bitstream.Reader(chunks()).file()
-        kept = bitstream.truncated(file, max_bytes, strip)
+        kept = bitstream.truncate(file, max_bytes, strip)
         if file.damage:
             warn(source, file.damage)
         layers = len(bitstream.read(kept).layers)

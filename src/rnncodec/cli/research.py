@@ -1,8 +1,6 @@
 """The commands of the research platform: shards, report, ablation."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +11,7 @@ from rnncodec.cli.app import app
 from rnncodec.cli.files import check_output, write_output
 from rnncodec.cli.options import MaxPixels, Overwrite
 from rnncodec.cores import warn_of_few_cores
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import ConfigurationError, extra
 from rnncodec.pictures.limits import MAX_PIXELS
 from rnncodec.terminal import counted, log, progress, say_left_out
 
@@ -41,7 +39,8 @@ def shards(
 
         rnncodec shards ~/photos --out data/train --jobs 8 --part $SLURM_ARRAY_TASK_ID/100
     """
-    from rnncodec.data.shards import write_shards
+    with extra("train"):
+        from rnncodec.data.shards import write_shards
 
     numbers = re.fullmatch(r"(\d+)/(\d+)", part)
     if numbers is None:
@@ -168,12 +167,3 @@ def ablation(
             log.print(f"{output.parent / FIGURES / name}", soft_wrap=True)
     write_output(str(output), document.encode())
     log.print(f"{output}: {', '.join(page.texts)}", soft_wrap=True)
-
-
-@contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Wraps imports of optional packages: if one is missing, the error names the extra that installs it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"this needs more packages ({error}): pip install 'rnncodec[{name}]'") from None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import ConfigurationError, extra
 from rnncodec.pictures.pixels import Pixels
 
 PIECES = 4  # of a sample, on each side
@@ -87,12 +87,8 @@ class Quality:
         """
         if target.psnr is None and target.ms_ssim is None and target.quality is None:
             return None
-        try:
-            from rnncodec.distortion import metrics  # torchmetrics is an optional package
-        except ModuleNotFoundError as error:
-            raise ConfigurationError(
-                f"measuring quality needs {error.name}: pip install 'rnncodec[evaluate]'"
-            ) from None
+        with extra("evaluate", "measuring quality"):
+            from rnncodec.distortion import metrics
 
         def psnr(shown: Pixels, original: Pixels) -> float:
             return float(metrics.psnr(metrics.as_tensor(shown), metrics.as_tensor(original)))

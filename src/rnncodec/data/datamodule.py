@@ -20,7 +20,7 @@ from rnncodec.data.urls import expand_shards
 from rnncodec.distortion.metrics import SMALLEST_SIDE
 from rnncodec.errors import ConfigurationError, DataError
 from rnncodec.network.codec import STRIDE
-from rnncodec.network.options import is_whole
+from rnncodec.network.options import is_real, is_whole
 from rnncodec.pictures.pixels import Pixels
 
 MOST_GROWTH = 64
@@ -82,7 +82,7 @@ class PatchDataModule(L.LightningDataModule):
             raise ConfigurationError(f"data.flip must be true or false, not {flip}")
         if sampling not in SAMPLERS:
             raise ConfigurationError(f"unknown data.sampling '{sampling}'; choose from {', '.join(SAMPLERS)}")
-        if isinstance(smooth, bool) or not (isinstance(smooth, int | float) and 0 <= smooth <= 1):
+        if not is_real(smooth, 0, 1):
             raise ConfigurationError(f"data.smooth must be from 0 to 1, not {smooth}")
         if patch_size < STRIDE or patch_size % STRIDE:
             raise ConfigurationError(f"data.patch_size must be a multiple of {STRIDE}, not {patch_size}")

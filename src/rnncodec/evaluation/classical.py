@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, features
 
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import ConfigurationError, extra
 from rnncodec.pictures.pixels import Pixels
 
 
@@ -31,10 +31,8 @@ class ClassicalCodec:
     def check(self) -> None:
         """Raises ConfigurationError if this installation of Pillow cannot write the format."""
         if self.needs == PLUGIN:
-            try:
+            with extra("jxl", "JPEG XL"):
                 importlib.import_module(PLUGIN)  # registers the format
-            except ModuleNotFoundError:
-                raise ConfigurationError("JPEG XL needs a plugin: pip install 'rnncodec[jxl]'") from None
         elif not features.check(self.needs):
             raise ConfigurationError(f"this Pillow was built without {self.title} ({self.needs})")
 

@@ -22,7 +22,7 @@ from rnncodec.evaluation.measure import Point
 from rnncodec.evaluation.summary import Summary, point_table, summarize, summary_table
 from rnncodec.fileformat.bitstream import MAX_LAYERS
 from rnncodec.fileformat.json_input import read_json
-from rnncodec.network.config import ADDED, CodecConfig, from_older
+from rnncodec.network.config import CodecConfig
 from rnncodec.network.cost import Cost, cost
 from rnncodec.network.options import is_whole
 from rnncodec.pictures.limits import MOST_EFFORT
@@ -97,7 +97,7 @@ class About:
     @property
     def cost(self) -> Cost:
         """The cost of the network."""
-        return cost(CodecConfig.from_mapping(from_older(ADDED | self.network)))
+        return cost(CodecConfig.from_stored(self.network))
 
     @property
     def measured(self) -> list[str]:

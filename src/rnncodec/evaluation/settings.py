@@ -82,10 +82,10 @@ def belongs(source: Source, group: Sequence[Source]) -> bool:
     first = group[0]
     if source.older or first.older:
         return False
-    seeds = {each.options.get("seed") for each in group}
+    others = [seeds(each.options) for each in group]
     return (
-        None not in seeds
-        and source.options.get("seed") not in {None, *seeds}
+        all(each[0] for each in (seeds(source.options), *others))
+        and seeds(source.options) not in others
         and method(source.options) == method(first.options)
         and photos(source) == photos(first)
         and how_coded(source) == how_coded(first)
@@ -94,11 +94,12 @@ def belongs(source: Source, group: Sequence[Source]) -> bool:
 
 def method(options: Mapping[str, str]) -> dict[str, str]:
     """The options without the seed, and without what training has come to, which is never the same."""
-    return {
-        name: value
-        for name, value in options.items()
-        if name not in SEEDS and not name.startswith(("training.", "trial"))
-    }
+    return {name: value for name, value in options.items() if name not in SEEDS and not name.startswith("training.")}
+
+
+def seeds(options: Mapping[str, str]) -> tuple[str, ...]:
+    """The values of the options in which repeated runs of one method differ; "" for one that a run lacks."""
+    return tuple(options.get(name, "") for name in SEEDS)
 
 
 def setting_key(options: Mapping[str, str]) -> frozenset[tuple[str, str]]:

@@ -20,7 +20,7 @@ from rnncodec.atomic_file import replacing
 from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, MODEL, PIXELS
 from rnncodec.coding.onnx_description import FORMAT
 from rnncodec.entropy.interface import ContextModel
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import extra
 from rnncodec.network.codec import STRIDE, IterativeCodec
 from rnncodec.network.last_picture import Sums, add, reconstruct
 from rnncodec.network.precision import round_convolutions
@@ -84,10 +84,8 @@ def export(codec: IterativeCodec, folder: str | os.PathLike[str]) -> None:
     Raises:
         ConfigurationError: a package is missing.
     """
-    try:
+    with extra("onnx", "export"):
         import onnxscript  # noqa: F401 (torch.onnx needs it)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(f"export needs more packages ({error}): pip install 'rnncodec[onnx]'") from None
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     encoder, decoder, sums = example(codec)

@@ -241,19 +241,14 @@ class Reader:
         return kind, content
 
 
-def truncate(content: bytes, max_bytes: int, strip: bool = False) -> bytes:
-    """A file with as many of the whole layers of ``content`` as fit into ``max_bytes`` beside its metadata. ``strip``
+def truncate(file: File, max_bytes: int, strip: bool = False) -> bytes:
+    """A file with as many of the whole layers of ``file`` as fit into ``max_bytes`` beside its metadata. ``strip``
     leaves the metadata out, but for its alpha, which is a part of the picture.
 
     Raises:
-        FormatError: not an ``.rnnc`` file, or it has no whole layer.
+        FormatError: the file has no whole layer.
         ConfigurationError: the first layer and the metadata do not fit.
     """
-    return truncated(read(content), max_bytes, strip)
-
-
-def truncated(file: File, max_bytes: int, strip: bool = False) -> bytes:
-    """As `truncate`, of a file that was parsed."""
     if not file.layers:
         raise FormatError(f"nothing can be kept: {file.damage}")
     blocks = [(kind, each) for kind, each in file.blocks if kind == ALPHA or not strip]

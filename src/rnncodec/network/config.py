@@ -9,7 +9,7 @@ from torch import nn
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.binarizer import BINARIZERS
 from rnncodec.network.cells import CELLS
-from rnncodec.network.options import MOST_RUNS, Config, is_whole
+from rnncodec.network.options import MOST_RUNS, Config, is_real, is_whole
 from rnncodec.network.parts import Part, checked, package
 from rnncodec.network.reconstruction import RECONSTRUCTIONS
 
@@ -95,9 +95,7 @@ class CodecConfig(Config):
             self._check_list(f"{part}_hidden_kernels", cells, cells)
             if any(kernel % 2 == 0 for kernel in getattr(self, f"{part}_hidden_kernels")):
                 raise ConfigurationError(f"{part}_hidden_kernels must be odd, so that the state keeps its size")
-        if isinstance(self.width, bool) or not (
-            isinstance(self.width, int | float) and 0 < self.width <= MOST_CHANNELS
-        ):
+        if not (is_real(self.width, 0, MOST_CHANNELS) and self.width > 0):
             raise ConfigurationError(f"width must be positive, and at most {MOST_CHANNELS}, not {self.width}")
         if not is_whole(self.bits, 1, 255):
             raise ConfigurationError(f"bits (per position and iteration) must be from 1 to 255, not {self.bits}")
@@ -113,8 +111,7 @@ class CodecConfig(Config):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigurationError(f"{name} must be true or false, not {getattr(self, name)}")
         settled = self.settled_psnr
-        number = isinstance(settled, int | float) and not isinstance(settled, bool)
-        if settled is not None and not (number and 0 < settled <= MOST_PSNR):
+        if settled is not None and not (is_real(settled, 0, MOST_PSNR) and settled > 0):
             raise ConfigurationError(f"settled_psnr must be null, or above 0 and at most {MOST_PSNR} dB, not {settled}")
         if settled is not None and self.reconstruction == "one_shot":
             raise ConfigurationError(
@@ -139,6 +136,15 @@ class CodecConfig(Config):
             )
         object.__setattr__(self, name, values)
         return len(values)
+
+    @classmethod
+    def from_stored(cls, options: Mapping[str, Any]) -> "CodecConfig":
+        """From the options in a weights file, in a result or in a run's config, of this version or of an older one.
+
+        Raises:
+            ConfigurationError: see `Config.from_mapping`.
+        """
+        return cls.from_mapping(from_older(ADDED | dict(options)))
 
     def channels(self, paper: tuple[int, ...]) -> list[int]:
         """``paper``'s channels at this width, as multiples of four (depth-to-space divides by four)."""

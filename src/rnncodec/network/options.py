@@ -17,6 +17,12 @@ def is_whole(value: object, least: int, most: float = math.inf) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
+def is_real(value: object, least: float = -math.inf, most: float = math.inf) -> bool:
+    """Whether ``value`` is a finite number from ``least`` to ``most``. True and False are not numbers here."""
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return number and least <= value <= most  # type: ignore[operator]
+
+
 @dataclasses.dataclass(frozen=True)
 class Config:
     """The base of configs. ``group`` is the folder of ``conf/`` that has its options and their default values."""

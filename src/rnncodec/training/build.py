@@ -19,7 +19,6 @@ from rnncodec.entropy.networks import NETWORKS, Network, dequantize
 from rnncodec.errors import ConfigurationError, RnncodecError, from_system
 from rnncodec.fileformat.bitstream import RAW
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.parts import allow
 from rnncodec.terminal import log
 from rnncodec.training.context_module import ContextModule
@@ -30,6 +29,7 @@ from rnncodec.training.process.device import resolve_compile
 from rnncodec.training.process.ranks import is_first, started_together, world_size
 from rnncodec.training.run.checkpoints import AtomicCheckpoints
 from rnncodec.training.run.folder import CHECKPOINTS
+from rnncodec.training.run.network_config import network_config
 from rnncodec.training.run.saved_config import resolved
 from rnncodec.weights.weights_file import identities, load_model
 
@@ -147,9 +147,7 @@ def build_codec(config: DictConfig) -> IterativeCodec:
     Raises:
         ConfigurationError: an option cannot work, or ``weights`` names another network.
     """
-    model = resolved(config.model)
-    reconstruction = resolved(config.reconstruction)
-    network = CodecConfig.from_mapping(from_older({**ADDED, **model, "reconstruction": reconstruction}))
+    network = network_config(config)
     allow(network.packages)  # the config of a run is a program
     codec = IterativeCodec(network)
     weights = start_weights(config)

@@ -1,6 +1,5 @@
 """The LightningModule: a codec, a loss on each iteration, an optimizer."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.network.options import is_real
 from rnncodec.terminal import log
 from rnncodec.training.clipping import ClipsParts
 from rnncodec.training.curriculum import Curriculum
@@ -99,11 +99,9 @@ class CodecModule(ClipsParts):
         self.compiled = compile
         self._started: float | None = None  # until the first step is done
         self._shape: torch.Size | None = None  # of the batches that it was compiled for
-        if not (isinstance(iteration_decay, int | float) and 0 < iteration_decay < math.inf):
+        if not (is_real(iteration_decay, 0) and iteration_decay > 0):
             raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
-        if not rate_weight or any(
-            not isinstance(weight, int | float) or not 0 <= weight < math.inf for weight in rate_weight
-        ):
+        if not rate_weight or not all(is_real(weight, 0) for weight in rate_weight):
             raise ConfigurationError(f"rate_weight needs a list of numbers of at least 0, not {rate_weight}")
         if not set(frozen) < set(PARTS):
             raise ConfigurationError(f"frozen needs a list of one or two of {', '.join(PARTS)}, or [], not {frozen}")

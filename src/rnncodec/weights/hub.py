@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from rnncodec.errors import ConfigurationError, ModelError, first_line
+from rnncodec.errors import ModelError, extra, first_line
 
 SCHEME = "hf://"
 WEIGHTS = "model.safetensors"  # the name by which the Hub knows a weights file
@@ -54,7 +54,5 @@ def size_on_hub(hub: Any, repository: str, revision: str) -> int | None:
 
 def library() -> Any:
     """The package huggingface_hub. Raises ConfigurationError if it is not installed."""
-    try:
+    with extra("hub", "the Hugging Face Hub"):
         return importlib.import_module("huggingface_hub")
-    except ModuleNotFoundError:
-        raise ConfigurationError("the Hugging Face Hub needs a package: pip install 'rnncodec[hub]'") from None

@@ -24,7 +24,7 @@ from rnncodec.errors import ConfigurationError, ModelError, PackageError
 from rnncodec.fileformat.bitstream import MAX_LAYERS, RAW
 from rnncodec.fileformat.json_input import parse_json
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.config import ADDED, CodecConfig, as_older, from_older
+from rnncodec.network.config import ADDED, CodecConfig, as_older
 from rnncodec.network.options import is_whole
 from rnncodec.network.parts import allow
 from rnncodec.weights.hub import download, is_on_hub
@@ -101,7 +101,7 @@ def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL, packages: C
                 )
             allow(packages)
             try:
-                config = CodecConfig.from_mapping(from_older(ADDED | stored_options(_values(metadata, "config"))))
+                config = CodecConfig.from_stored(stored_options(_values(metadata, "config")))
                 allow(packages_of_run(Path(path_or_name), config))
                 return _network(file, config, metadata).eval()
             except PackageError as error:

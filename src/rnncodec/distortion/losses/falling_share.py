@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from rnncodec.errors import ConfigurationError
+from rnncodec.network.options import is_real
 
 
 class FallingShare:
@@ -25,5 +26,5 @@ class FallingShare:
 
 def check_share(option: str, value: object) -> None:
     """Raise a ConfigurationError if the ``option`` of a loss is not from 0 to 1."""
-    if isinstance(value, bool) or not (isinstance(value, int | float) and 0 <= value <= 1):
+    if not is_real(value, 0, 1):
         raise ConfigurationError(f"loss.{option} must be from 0 to 1, not {value}")

@@ -11,23 +11,21 @@ from typing import Any, cast
 
 import numpy as np
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rnncodec.errors import DataError
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.photo_set import set_hash
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
-from rnncodec.evaluation.settings import setting_key
+from rnncodec.evaluation.settings import seeds, setting_key
 from rnncodec.evaluation.sources import finite_history, from_folders, read_options, texts
 from rnncodec.fileformat.json_input import read_json
 from rnncodec.network.codec import STRIDE
-from rnncodec.network.config import ADDED, CodecConfig, from_older
 from rnncodec.network.cost import Cost, cost
 from rnncodec.terminal import log
 from rnncodec.training.launch.sweep import EXCLUDED, given_options, jobs
 from rnncodec.training.run.folder import CONFIG
-from rnncodec.training.run.options import SEEDS
+from rnncodec.training.run.network_config import network_config
 from rnncodec.training.run.outcome import read_result
 from rnncodec.training.run.saved_config import load_config
 
@@ -67,7 +65,7 @@ class Run:
 
     @property
     def seeds(self) -> tuple[str, ...]:
-        return tuple(self.options.get(option, "") for option in SEEDS)
+        return seeds(self.options)
 
     @property
     def operations(self) -> float:
@@ -225,7 +223,7 @@ def read_run(folder: Path) -> Run | Unfinished:
     if result is None or result["pruned"]:
         logged = [step + 1 for values in history.values() for step in values]
         return Unfinished(name, group, max(logged, default=0), int(config["trainer"]["max_steps"]))
-    network = network_config(folder)
+    network = network_config(load_config(folder))
     seconds, validated, validations = in_training(history, network.bits / STRIDE**2)
     return Run(
         job_name(folder),
@@ -241,13 +239,6 @@ def read_run(folder: Path) -> Run | Unfinished:
         validated,
         validations,
     )
-
-
-def network_config(folder: Path) -> CodecConfig:
-    """The shape of the network of the run in ``folder``."""
-    config = load_config(folder)
-    model, part = (OmegaConf.to_container(config[name], resolve=True) for name in ("model", "reconstruction"))
-    return CodecConfig.from_mapping(from_older({**ADDED, **cast(dict[str, Any], model), "reconstruction": part}))
 
 
 def in_training(history: dict[str, dict[int, float]], raw: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

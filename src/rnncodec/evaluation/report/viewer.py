@@ -35,7 +35,6 @@ class Jpeg:
 
     quality: int
     content: bytes
-    pixels: Pixels
     likeness: float
 
 
@@ -49,7 +48,7 @@ class JpegFiles:
     def _make(self, quality: int) -> Jpeg:
         content = CLASSICAL["jpeg"].encode(self.pixels, quality)
         shown = CLASSICAL["jpeg"].decode(content)
-        return Jpeg(quality, content, shown, likeness(shown, self.pixels))
+        return Jpeg(quality, content, likeness(shown, self.pixels))
 
     @cached_property
     def sizes(self) -> list[int]:

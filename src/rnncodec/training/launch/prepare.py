@@ -18,7 +18,7 @@ from rnncodec.training.loggers import agents_run_id, build_loggers
 from rnncodec.training.process.device import resolve_accelerator, resolve_precision
 from rnncodec.training.run.checkpoints import newest, without_values
 from rnncodec.training.run.checks import check_options
-from rnncodec.training.run.folder import CHECKPOINTS, CONFIG
+from rnncodec.training.run.folder import CHECKPOINTS, holds_run
 from rnncodec.training.run.saved_config import load_config, save_config
 from rnncodec.weights.weights_file import identities, load_model
 
@@ -32,14 +32,19 @@ KEPT = (
 
 
 def prepare(config: DictConfig, folder: Path) -> None:
-    """Make ``folder`` the folder of a run: check that ``config`` can train, and save it there, complete.
+    """Make ``folder``, which is locked, the folder of a run: check that ``config`` can train, and save it there,
+    complete.
 
     Raises:
         RnncodecError: an option has a wrong value, or ``folder`` holds a run already; nothing was written.
     """
     config = completed(config, folder)
     check(config)
-    claim(folder)
+    if holds_run(folder):  # for example one that was started in the same second
+        raise ConfigurationError(
+            f"{folder} holds a run already; continue it with resume={folder}, or choose another folder with "
+            "hydra.run.dir=…"
+        )
     save_config(config, folder)
 
 
@@ -65,22 +70,6 @@ def completed(config: DictConfig, folder: Path) -> DictConfig:
         if config.iterations is None:
             config.iterations = codec.trained_iterations
     return config
-
-
-def claim(folder: Path) -> None:
-    """Make ``folder`` the folder of a new run.
-
-    Raises:
-        ConfigurationError: it holds a run already, for example one that was started in the same second.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        (folder / CONFIG).touch(exist_ok=False)
-    except FileExistsError:
-        raise ConfigurationError(
-            f"{folder} holds a run already; continue it with resume={folder}, or choose another folder with "
-            "hydra.run.dir=…"
-        ) from None
 
 
 def resume(folder: Path, overrides: Sequence[str], started: DictConfig | None = None) -> None:

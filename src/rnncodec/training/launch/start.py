@@ -24,14 +24,14 @@ from rnncodec.terminal import log
 from rnncodec.training.fit import fit
 from rnncodec.training.launch.prepare import prepare, resume
 from rnncodec.training.launch.slurm import requeue, restarted
-from rnncodec.training.launch.sweep import check_same, holds_run
+from rnncodec.training.launch.sweep import check_same
 from rnncodec.training.process.connection import connect, disconnect, from_first
 from rnncodec.training.process.device import resolve_accelerator, threads_each
 from rnncodec.training.process.hangup import outlive_terminal
 from rnncodec.training.process.interruption import STOPPED, Stopped, belongs_to_parent, heeded, interruption
 from rnncodec.training.process.ranks import is_first, local_world_size, world_size
 from rnncodec.training.run.checkpoints import newest, steps_in
-from rnncodec.training.run.folder import CHECKPOINTS, CONFIG, FAILURE, LOCK, RESULT
+from rnncodec.training.run.folder import CHECKPOINTS, CONFIG, FAILURE, LOCK, RESULT, holds_run
 from rnncodec.training.run.outcome import forget_failure, read_result, started_again, write_failure
 from rnncodec.training.run.saved_config import load_config
 

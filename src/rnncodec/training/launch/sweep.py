@@ -20,7 +20,7 @@ from rnncodec.terminal import Terminal
 from rnncodec.training.launch.sweep_results import results_table
 from rnncodec.training.process.hangup import outlive_terminal
 from rnncodec.training.process.interruption import leave_signals_to_jobs, stop_between_jobs
-from rnncodec.training.run.folder import CONFIG
+from rnncodec.training.run.folder import holds_run
 from rnncodec.training.run.older_options import UNNAMED
 from rnncodec.training.run.options import single_options
 from rnncodec.training.run.outcome import read_result, state
@@ -107,14 +107,6 @@ def jobs(sweep: Path) -> list[Path]:
     """The folders of the jobs in the folder ``sweep``, in the order of their numbers."""
     folders = [path for path in sweep.iterdir() if path.is_dir() and path.name.partition("-")[0].isdigit()]
     return sorted(folders, key=lambda path: int(path.name.partition("-")[0]))
-
-
-def holds_run(folder: Path) -> bool:
-    """Whether ``folder`` holds a run, finished or not. One that was killed before its config was saved is none."""
-    config = folder / CONFIG
-    if config.is_file() and not config.stat().st_size:
-        config.unlink()
-    return config.is_file()
 
 
 def check_same(config: DictConfig, folder: Path) -> None:

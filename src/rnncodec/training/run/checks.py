@@ -1,13 +1,11 @@
 """Checks of the options of a run that no class checks when it is built from them."""
 
-import math
 import re
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from rnncodec.errors import ConfigurationError
-from rnncodec.network.options import is_whole
+from rnncodec.network.options import is_real, is_whole
 from rnncodec.network.residual_normalization import CAPACITY
 from rnncodec.training.run.older_options import GONE, UNNAMED
 
@@ -61,7 +59,7 @@ def check_options(config: DictConfig) -> None:
             continue
         if isinstance(least, int) and not is_whole(value, least, most):
             raise ConfigurationError(f"{option} must be a whole number from {least} to {most}, not {value}")
-        if not (is_real(value) and least <= value <= most):
+        if not is_real(value, least, most):
             raise ConfigurationError(f"{option} must be a number from {least:g} to {most:g}, not {value}")
     for option, choices in CHOICES.items():
         value = OmegaConf.select(config, option, default=choices[0])
@@ -79,8 +77,3 @@ def check_options(config: DictConfig) -> None:
     for option in LISTS:
         if config.get(option) is not None and not OmegaConf.is_list(config[option]):
             raise ConfigurationError(f"{option} needs a list, as in {option}=[{config[option]}]")
-
-
-def is_real(value: Any) -> bool:
-    """Whether ``value`` is a finite number. True and False are not numbers here."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

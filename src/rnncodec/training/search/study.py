@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Any, Literal
 
-from rnncodec.errors import ConfigurationError
+from rnncodec.errors import extra
 
 NAME = "search"
 
@@ -18,12 +18,10 @@ def open_study(path: Path, direction: Literal["minimize", "maximize"], startup: 
     Raises:
         ConfigurationError: Optuna is not installed.
     """
-    try:
+    with extra("cluster", "a search"):
         import optuna
         from optuna.storages import JournalStorage
         from optuna.storages.journal import JournalFileBackend
-    except ModuleNotFoundError:
-        raise ConfigurationError("a search needs Optuna: pip install 'rnncodec[cluster]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     path.parent.mkdir(parents=True, exist_ok=True)
