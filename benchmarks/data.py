@@ -7,39 +7,28 @@ python -m benchmarks.data data.train=data/train data.patch_size=64 data.sampling
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from itertools import islice
 
-from omegaconf import DictConfig
+from hydra.utils import instantiate
 from torch.utils.data import DataLoader
 
 from benchmarks.training import composed
+from rnncodec.data.datamodule import PatchDataModule
 from rnncodec.data.loader import Batches
-from rnncodec.data.sampling import SAMPLERS
-from rnncodec.data.stream import PatchStream
-from rnncodec.data.urls import expand_shards
 
 
-def stream(data: DictConfig) -> PatchStream:
-    """The stream of the options ``data``, of a run with one process."""
-    return PatchStream(
-        expand_shards(data.train),
-        sampler=SAMPLERS[data.sampling],
-        patch_size=data.patch_size,
-        growth={0: 1},
-        batch_size=data.batch_size,
-        patches_per_photo=data.patches_per_photo,
-        shuffle_buffer=data.shuffle_buffer,
-        flip=data.flip,
-        seed=0,
-        rank=0,
-        world_size=1,
-    )
+def data_of(overrides: Sequence[str]) -> PatchDataModule:
+    """The data of a training run with these options. It needs no photos for validation."""
+    data: PatchDataModule = instantiate(composed(["data=shards", "data.val=${data.train}", *overrides]).data)
+    return data
 
 
-def speed(data: DictConfig, workers: int, seconds: float) -> tuple[float, float]:
+def speed(data: PatchDataModule, workers: int, seconds: float) -> tuple[float, float]:
     """The seconds before the first batch of each worker, and the patches a second after them."""
+    stream = data.patch_stream(steps=10**9, batches_per_step=1, rank=0, world_size=1)
     started = time.perf_counter()
-    batches = iter(DataLoader(Batches(stream(data)), batch_size=None, num_workers=workers))
+    batches = iter(DataLoader(Batches(stream), batch_size=None, num_workers=workers))
     for _ in islice(batches, max(1, workers)):
         pass
     first = time.perf_counter() - started
@@ -56,9 +45,9 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 1, os.cpu_count() or 1])
     parser.add_argument("--seconds", type=float, default=15)
     options = parser.parse_intermixed_args()
-    data = composed(["data=shards", *options.overrides]).data
+    data = data_of(options.overrides)
     print(
-        f"{len(expand_shards(data.train))} shards; patches of {data.patch_size}×{data.patch_size}, "
+        f"{len(data.train_shards)} shards; patches of {data.patch_size}×{data.patch_size}, "
         f"{data.patches_per_photo} of a photo, {data.sampling}; {os.cpu_count()} cores"
     )
     for workers in options.workers:

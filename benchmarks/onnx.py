@@ -77,7 +77,7 @@ def exactness(codec: IterativeCodec, folder: Path, paths: list[Path]) -> None:
         whole = (slice(0, image.shape[-2]), slice(0, image.shape[-1]))
         decoded = torch_codec.codec.decode(torch.from_numpy(codes))
         for wanted, found in zip(decoded, network.decode_codes(codes[:, 0]), strict=True):
-            pictures = torch_codec._part(wanted, whole), network._part(found, whole)
+            pictures = torch_codec.part(wanted, whole), network.part(found, whole)
             ours, theirs = (as_pixels(picture).astype(int) for picture in pictures)
             difference = np.abs(ours - theirs)
             differences.append((int(difference.max()), int((difference > 0).sum())))
@@ -156,7 +156,7 @@ def onnx_codes(network: OnnxDecoder, folder: Path, image: Floats, encoder: Any =
 
 
 def padded(torch_codec: TorchCodec, path: Path) -> Floats:
-    return torch_codec._images(read_pixels(path)).numpy()
+    return torch_codec.images(read_pixels(path)).numpy()
 
 
 def shown(paths: list[Path]) -> Any:

@@ -157,7 +157,7 @@ def measure(page: Any, server: Server, torch_codec: TorchCodec, content: bytes) 
     page.wait_for_selector("body[data-done]", timeout=600_000)
     whole = time.perf_counter() - started
     file = bitstream.read(content)
-    codes = [hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in torch_codec._codes(file.header, file.layers)]
+    codes = [hashlib.sha256(each.tobytes()).hexdigest()[:16] for each in torch_codec.codes(file.header, file.layers)]
     hashes = [row.locator("td").nth(3).text_content() for row in page.locator("#table tr").all()]
     differences = [
         np.abs(shown_at(page, layer).astype(int) - wanted).max()

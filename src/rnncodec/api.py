@@ -118,7 +118,8 @@ def decompress(
         FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
         WrongModelError: the file was written with other weights.
         ModelError: ``model`` cannot be found or read.
-        ConfigurationError: the region is not in the picture, or ``layers`` is less than 1.
+        ConfigurationError: the region is not in the picture, or ``layers`` is less than 1; the device cannot be used;
+            onnxruntime, which an exported network needs, is missing.
     """
     file = bitstream.read(data)
     check_size(file.header, max_pixels, layers)
@@ -157,6 +158,8 @@ def decompress_layers(
     Raises:
         FormatError: not an ``.rnnc`` file, or it has no whole layer, or its picture is too large.
         WrongModelError: the file was written with other weights.
+        ModelError: ``model`` cannot be found or read.
+        ConfigurationError: the device cannot be used, or onnxruntime, which an exported network needs, is missing.
     """
     reader = bitstream.Reader(chunks)
     check_size(reader.header, max_pixels)

@@ -66,7 +66,7 @@ def test_pictures_are_those_of_torch(exported: Path, in_torch: TorchCodec, data:
     for found, wanted in zip(decoder.decode(file), in_torch.decode(file), strict=True):
         assert differ(found, wanted) <= 1
     for found, codes in zip(
-        decoder._codes(file.header, file.layers), in_torch._codes(file.header, file.layers), strict=True
+        decoder.codes(file.header, file.layers), in_torch.codes(file.header, file.layers), strict=True
     ):
         assert np.array_equal(found, codes)
 
@@ -130,7 +130,7 @@ def test_a_file_that_the_graphs_encode_decodes_to_its_codes_everywhere(
     """The codes may be others than torch finds: rounding decides the sign of a number very near 0."""
     decoder = OnnxDecoder(exported)
     encoder = session(exported / ENCODER, threads=1)
-    image = in_torch._images(photo).numpy()
+    image = in_torch.images(photo).numpy()
     previous = np.zeros_like(image)
     h, w = image.shape[-2] // 16, image.shape[-1] // 16
     encoding, decoding, sums = (zeros(decoder.model[kind], h, w) for kind in STATES)
@@ -144,7 +144,7 @@ def test_a_file_that_the_graphs_encode_decodes_to_its_codes_everywhere(
     payloads = [coder.encode(codes) for codes in written]
     file = bitstream.read(in_torch._file(photo, payloads, []))
     for reader in (decoder, in_torch):
-        assert np.array_equal(list(reader._codes(file.header, file.layers)), written)
+        assert np.array_equal(list(reader.codes(file.header, file.layers)), written)
     *_, found = decoder.decode(file)
     *_, wanted = in_torch.decode(file)
     assert differ(found, wanted) <= 1

@@ -71,7 +71,7 @@ def test_tiled_files_and_pictures_are_nearly_those_of_the_whole_picture(
         assert picture.shape == photo.shape
         assert shown[0] is not None
         assert error(picture, shown[0]) < 0.5
-    codes = [list(whole._codes(file.header, file.layers)) for file in files]
+    codes = [list(whole.codes(file.header, file.layers)) for file in files]
     assert np.mean(codes[0] != np.array(codes[1])) < 0.02
 
 

@@ -41,8 +41,8 @@ def shown_by_encoder(torch_codec: TorchCodec, pixels: Pixels, iterations: int) -
     """The pictures that the network makes while it encodes."""
     whole = (slice(0, pixels.shape[0]), slice(0, pixels.shape[1]))
     with torch.inference_mode():
-        pictures = [picture for _, picture in torch_codec.codec.iterate(torch_codec._images(pixels), iterations)]
-    return [as_pixels(torch_codec._part(picture, whole)) for picture in pictures]
+        pictures = [picture for _, picture in torch_codec.codec.iterate(torch_codec.images(pixels), iterations)]
+    return [as_pixels(torch_codec.part(picture, whole)) for picture in pictures]
 
 
 @pytest.mark.parametrize("kind", ["torch_codec", "context_compressor"])

@@ -71,7 +71,7 @@ def test_switches_of_torch_change_nothing(context_codec: IterativeCodec, photos:
 
     def decoded() -> list[Codes]:
         files = map(bitstream.read, written)
-        return [codes for file in files for codes in torch_codec._codes(file.header, file.layers)]
+        return [codes for file in files for codes in torch_codec.codes(file.header, file.layers)]
 
     expected = decoded()
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()

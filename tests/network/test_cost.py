@@ -3,14 +3,21 @@ import pytest
 from rnncodec.network.cost import cost
 from tests.defaults import codec_config
 
+ENCODER = ((8, 12, 1, 4), (12, 16, 3, 8), (16, 20, 3, 16))  # of each GRU: inputs, channels, kernel on its state, and
+DECODER = ((24, 32, 3, 16), (8, 16, 1, 8), (4, 16, 1, 4), (4, 8, 3, 2))  # the pixels on a side of a position
+
+
+def gru_weights(inputs: int, channels: int, kernel: int) -> int:
+    """The weights of a GRU with a 3×3 kernel on its input, without biases."""
+    return 3 * channels * (9 * inputs + kernel**2 * channels)
+
 
 def gru_macs(inputs: int, channels: int, kernel: int, scale: int) -> float:
-    """The MACs for a pixel of a GRU with a 3×3 kernel on its input. A position of its output covers a block of
-    ``scale`` × ``scale`` pixels."""
-    return 3 * channels * (9 * inputs + kernel**2 * channels) / scale**2
+    """The MACs for a pixel of a GRU. A position of its output covers a block of ``scale`` × ``scale`` pixels."""
+    return gru_weights(inputs, channels, kernel) / scale**2
 
 
-def test_operations_of_a_gru_network_are_those_counted_by_hand() -> None:
+def test_operations_and_parameters_of_a_gru_network_are_those_counted_by_hand() -> None:
     config = codec_config(
         encoder_cell="gru",
         decoder_cell="gru",
@@ -20,13 +27,13 @@ def test_operations_of_a_gru_network_are_those_counted_by_hand() -> None:
         decoder_hidden_kernels=(3, 1, 1, 3),
         bits=5,
     )
-    encoder = 27 * 8 / 4 + gru_macs(8, 12, 1, 4) + gru_macs(12, 16, 3, 8) + gru_macs(16, 20, 3, 16) + 20 * 5 / 256
-    decoder = 5 * 24 / 256 + gru_macs(24, 32, 3, 16) + gru_macs(8, 16, 1, 8) + gru_macs(4, 16, 1, 4)
-    decoder += gru_macs(4, 8, 3, 2) + 2 * 3
+    encoder = 27 * 8 / 4 + sum(gru_macs(*cell) for cell in ENCODER) + 20 * 5 / 256
+    decoder = 5 * 24 / 256 + sum(gru_macs(*cell) for cell in DECODER) + 2 * 3
+    cells = sum(gru_weights(*cell[:3]) + 3 * cell[1] for cell in ENCODER + DECODER)
     found = cost(config)
     assert found.encoder == pytest.approx(encoder / 1000)
     assert found.decoder == pytest.approx(decoder / 1000)
-    assert found.parameters > 1000
+    assert found.parameters == cells + 28 * 8 + 21 * 5 + 6 * 24 + 3 * 3  # convolutions with their biases
 
 
 def test_diffusion_and_a_gain_network_cost_operations() -> None:

@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -35,8 +34,9 @@ def test_the_work_on_any_picture_within_the_limits_is_bounded(width: int, height
     ],
 )
 def test_small_files_that_claim_much_are_refused_before_the_work_and_name_the_option(
-    width: int, height: int, layers: int, message: str, context_weights: Path
+    width: int, height: int, layers: int, message: str, context_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(TorchCodec, "codes", lambda *_: pytest.fail("the layers are read"))
     model = TorchCodec(rnncodec.load_model(context_weights))
     header = bitstream.Header(model.identity, model.coder, width, height, model.bits, layers)
     data = bitstream.write(header, [b""] * layers)
@@ -44,11 +44,9 @@ def test_small_files_that_claim_much_are_refused_before_the_work_and_name_the_op
         rnncodec.decompress,
         lambda data, **options: next(rnncodec.decompress_layers([data], max_pixels=MAX_PIXELS, **options)),
     ):
-        started = time.process_time()
         with pytest.raises(FormatError, match=message) as refused:
             decompress(data, model=context_weights)
         assert "--max-pixels" in str(refused.value)
-        assert time.process_time() - started < 2.0
 
 
 def test_the_limit_is_lower_where_the_states_of_all_tiles_are_kept(context_weights: Path) -> None:

@@ -1,6 +1,6 @@
 /**
  * EXIF and XMP data of a photo, corrected for the picture that is written: upright, of another size, in sRGB. The same
- * as src/rnncodec/exif.py: values are overwritten in place, and the thumbnail is left out.
+ * as src/rnncodec/pictures/exif.py: values are overwritten in place, and the thumbnail is left out.
  */
 
 const ORIENTATION = 0x0112;

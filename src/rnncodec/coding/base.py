@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import count, islice
+from itertools import islice, tee
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -51,7 +51,7 @@ class FileDecoder(ABC, Generic[T]):
         """The last of these pictures alone, which takes less time. There is a layer."""
 
     @abstractmethod
-    def _part(self, picture: T, window: Window) -> Floats:
+    def part(self, picture: T, window: Window) -> Floats:
         """The part of a tile's picture that is in ``window``, ``[3, h, w]`` in [0, 1] or a little outside."""
 
     def decode(self, file: bitstream.File) -> Iterator[Pixels]:
@@ -62,9 +62,9 @@ class FileDecoder(ABC, Generic[T]):
         """Yields the picture after each of the layers whose ``payloads`` arrive. The states of all tiles are kept from
         one layer to the next, so that the memory grows with the picture. Raises errors as `picture` does."""
         area = (slice(0, header.height), slice(0, header.width))
-        codes = Remembered(self._codes(header, payloads))
         tiles = self._tiles(header.height, header.width)
-        for pictures in zip(*(self._decode_tile(tile, codes) for tile in tiles), strict=True):
+        codes = tee(self.codes(header, payloads), len(tiles))
+        for pictures in zip(*map(self._decode_tile, tiles, codes), strict=True):
             shown = np.empty((header.height, header.width, 3), np.uint8)
             for tile, picture in zip(tiles, pictures, strict=True):
                 self._place(picture, tile, shown, area)
@@ -87,19 +87,20 @@ class FileDecoder(ABC, Generic[T]):
             ConfigurationError: the region is not in the picture.
         """
         area = (region or Region(0, 0, header.width, header.height)).window(header.width, header.height)
-        codes = Remembered(self._codes(header, payloads, lambda: on_work(CODING)))
         tiles = [
             tile for tile in self._tiles(header.height, header.width) if overlap(scaled(tile.middle, STRIDE), area)
         ]
-        if next(iter(codes), None) is None:
+        first, *copies = tee(self.codes(header, payloads, lambda: on_work(CODING)), 1 + len(tiles))
+        if next(first, None) is None:
             return None
+        del first  # else all codes would be kept for it
         shown = np.empty((*(part.stop - part.start for part in area), 3), np.uint8)
-        for tile in tiles:
+        for tile, codes in zip(tiles, copies, strict=True):
             done = partial(on_work, (1.0 - CODING) / len(tiles))
             self._place(self._decode_last(tile, followed(codes, done)), tile, shown, area)
         return shown
 
-    def _codes(
+    def codes(
         self, header: bitstream.Header, payloads: Iterable[bytes], on_layer: Callable[[], object] = lambda: None
     ) -> Iterator[Codes]:
         """The codes of each layer. ``on_layer`` is called after each."""
@@ -122,7 +123,7 @@ class FileDecoder(ABC, Generic[T]):
         """Write the part of a tile that lies in ``area`` to ``shown``, which holds the pixels of this area."""
         part = overlap(scaled(tile.middle, STRIDE), area)
         assert part is not None
-        shown[within(part, area)] = as_pixels(self._part(picture, within(part, scaled(tile.whole, STRIDE))))
+        shown[within(part, area)] = as_pixels(self.part(picture, within(part, scaled(tile.whole, STRIDE))))
 
 
 def as_pixels(picture: Floats) -> Pixels:
@@ -136,24 +137,6 @@ def followed(values: Iterable[T], on_used: Callable[[], object]) -> Iterator[T]:
     for value in values:
         yield value
         on_used()
-
-
-class Remembered(Generic[T]):
-    """The values of an iterator, which is read only once. They can be iterated over many times, also at the same
-    time."""
-
-    def __init__(self, values: Iterator[T]) -> None:
-        self._values = values
-        self._seen: list[T] = []
-
-    def __iter__(self) -> Iterator[T]:
-        for number in count():
-            if number == len(self._seen):
-                try:
-                    self._seen.append(next(self._values))
-                except StopIteration:
-                    return
-            yield self._seen[number]
 
 
 def check_size(header: bitstream.Header, max_pixels: int, layers: int | None = None) -> None:

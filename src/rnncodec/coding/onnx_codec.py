@@ -92,7 +92,7 @@ class OnnxDecoder(FileDecoder[Floats]):
             pass
         return self.picture_of(sums)
 
-    def _part(self, picture: Floats, window: Window) -> Floats:
+    def part(self, picture: Floats, window: Window) -> Floats:
         return picture[(0, ..., *window)] + np.float32(0.5)
 
 

@@ -18,8 +18,9 @@ from rnncodec.entropy.layer_coder import LayerCoder
 from rnncodec.entropy.networks import Network, dequantize
 from rnncodec.errors import ConfigurationError, WrongModelError
 from rnncodec.fileformat import bitstream
+from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.fileformat.metadata import NO_METADATA, Block, Metadata
-from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.last_picture import decode_last
 from rnncodec.network.precision import convert, fastest
 from rnncodec.pictures.limits import MOST_EFFORT
@@ -113,11 +114,11 @@ class TorchCodec(FileDecoder[Tensor]):
         makes no layer that the target does not ask for."""
         height, width = draft.pixels.shape[:2]
         coder = LayerCoder(self.context)
-        for codes, picture in self._network_layers(self._images(draft.pixels), draft):
+        for codes, picture in self._network_layers(self.images(draft.pixels), draft):
             draft.add(coder.encode(_signs(codes)))
             on_work(1.0)
             if picture is not None and draft.quality is not None:
-                shown = as_pixels(self._part(picture, (slice(0, height), slice(0, width))))
+                shown = as_pixels(self.part(picture, (slice(0, height), slice(0, width))))
                 draft.reach(draft.quality.measure(shown, draft.pixels))
             if draft.done:
                 return
@@ -167,7 +168,7 @@ class TorchCodec(FileDecoder[Tensor]):
         qualities: list[list[float]] = [[] for _ in range(count)]  # of each tile
         sizes = []
         for tile in tiles:
-            images = self._images(pixels[scaled(tile.whole, STRIDE)])
+            images = self.images(pixels[scaled(tile.whole, STRIDE)])
             original = pixels[scaled(tile.middle, STRIDE)]
             sizes.append(original.shape[0] * original.shape[1])
             rows, columns = scaled(tile.inner, STRIDE)
@@ -184,7 +185,7 @@ class TorchCodec(FileDecoder[Tensor]):
             for t, (found, picture) in enumerate(layers):
                 codes[(t, ..., *tile.middle)] = _signs(found)[(..., *tile.inner)]
                 if picture is not None and quality is not None and t >= measured:
-                    qualities[t].append(quality.measure(as_pixels(self._part(picture, inside)), original))
+                    qualities[t].append(quality.measure(as_pixels(self.part(picture, inside)), original))
         if quality is None:
             return [(each, None) for each in codes]
         return [
@@ -213,7 +214,7 @@ class TorchCodec(FileDecoder[Tensor]):
             return None
         return dequantize(self.context).to(self.device).requires_grad_(False)
 
-    def _images(self, pixels: Pixels) -> Tensor:
+    def images(self, pixels: Pixels) -> Tensor:
         """Pixels, padded to multiples of STRIDE, as the network takes them: float ``[1, 3, H, W]`` in [0, 1]."""
         height, width = pixels.shape[:2]
         padded = np.pad(pixels, ((0, -height % STRIDE), (0, -width % STRIDE), (0, 0)), mode="edge")
@@ -238,7 +239,7 @@ class TorchCodec(FileDecoder[Tensor]):
         return (torch.from_numpy(each[(..., *tile.whole)].copy())[None].to(self.device) for each in codes)
 
     @torch.inference_mode()
-    def _part(self, picture: Tensor, window: Window) -> Floats:
+    def part(self, picture: Tensor, window: Window) -> Floats:
         return picture[(0, ..., *window)].float().cpu().numpy()
 
 
@@ -257,7 +258,12 @@ def check_options(iterations: int, effort: int) -> None:
 
 def load_torch_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> TorchCodec:
     """The TorchCodec of a released model, a weights file, or a run's folder. It is kept for later calls, until the
-    file changes."""
+    file changes.
+
+    Raises:
+        ModelError: the weights cannot be found or read.
+        ConfigurationError: the device cannot be used, or huggingface_hub is missing.
+    """
     path, folder = find_model(model).resolve(), Path(model).resolve()
     status = path.stat()
     source = folder if (folder / RUN_WEIGHTS).is_file() else path  # a run says which packages its network needs
@@ -275,6 +281,7 @@ def torch_codec_for(header: bitstream.Header, model: str | None = None, device: 
 
     Raises:
         WrongModelError: no released model has the identity that the file names.
+        ModelError, ConfigurationError: see `load_torch_codec`.
     """
     if model is not None:
         return load_torch_codec(model, device)

@@ -19,7 +19,7 @@ from rnncodec.data.stream import PatchStream
 from rnncodec.data.urls import expand_shards
 from rnncodec.distortion.metrics import SMALLEST_SIDE
 from rnncodec.errors import ConfigurationError, DataError
-from rnncodec.network.codec import STRIDE
+from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.network.options import is_real, is_whole
 from rnncodec.pictures.pixels import Pixels
 
@@ -122,13 +122,12 @@ class PatchDataModule(L.LightningDataModule):
         self.seed = seed
         self.stream: PatchStream | None = None
 
-    def train_dataloader(self) -> EpochLoader:
-        trainer = self.trainer
-        assert trainer is not None
-        parts, batches = len(self.growth), trainer.accumulate_grad_batches
-        starts = (-(-part * trainer.max_steps // parts) * batches for part in range(parts))
+    def patch_stream(self, steps: int, batches_per_step: int, rank: int, world_size: int) -> PatchStream:
+        """The batches of one process, ``rank`` of ``world_size``, of a training of so many ``steps``."""
+        parts = len(self.growth)
+        starts = (-(-part * steps // parts) * batches_per_step for part in range(parts))
         sampler = SAMPLERS[self.sampling]
-        self.stream = PatchStream(
+        return PatchStream(
             self.train_shards,
             sampler=partial(smooth_patches, sampler, self.smooth) if self.smooth else sampler,
             patch_size=self.patch_size,
@@ -138,8 +137,15 @@ class PatchDataModule(L.LightningDataModule):
             shuffle_buffer=self.shuffle_buffer,
             flip=self.flip,
             seed=self.seed,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def train_dataloader(self) -> EpochLoader:
+        trainer = self.trainer
+        assert trainer is not None
+        self.stream = self.patch_stream(
+            trainer.max_steps, trainer.accumulate_grad_batches, trainer.global_rank, trainer.world_size
         )
         return EpochLoader(
             self.stream,

@@ -26,11 +26,11 @@ class PatchStream:
 
     Each consumer (a worker of a rank) reads its own share of the shards or, if there are fewer shards than consumers,
     its own share of the photos of each shard. A photo is decoded once for ``patches_per_photo`` patches. A buffer of
-    ``shuffle_buffer / g²`` patches mixes the patches of many photos. It is filled at the start of each segment. A
-    segment ends where g changes, and after SEGMENT times as many patches as the buffers hold: so that few photos are
-    decoded for a buffer alone, and a run that is resumed need not look for its place from the beginning of training.
-    The length of a segment does not depend on the steps between two validations. A broken photo, and a shard that is
-    truncated or has vanished, gives a warning, is counted in `corrupt`, and is skipped.
+    ``shuffle_buffer / g²`` patches mixes the patches of many photos. The batches come in segments. A segment ends where
+    g changes, or after SEGMENT times as many patches as all buffers hold. Then the buffers are filled anew. So a
+    resumed run looks for its place within one segment, and few photos are decoded only to fill buffers. The length of a
+    segment does not depend on the steps between two validations. A broken photo, and a shard that is truncated or has
+    vanished, gives a warning, is counted in `corrupt`, and is skipped.
     """
 
     def __init__(

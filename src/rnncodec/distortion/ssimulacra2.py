@@ -65,8 +65,9 @@ def ssimulacra2(reconstruction: Tensor, image: Tensor) -> float:
 
 def features(shown: Tensor, original: Tensor) -> Tensor:
     """The terms of the score of pictures ``shown`` ``[…, B, 3, H, W]`` of ``original`` ``[B, 3, H, W]``, both sRGB from
-    0 to 1: ``[…, B, channels, scales, 2, 3]``, for each channel of XYB and each scale that has SMALLEST_SIDE pixels the
-    means and the L4 norms of three errors: of structure, new edges, and lost edges."""
+    0 to 1: ``[…, B, channels, scales, 2, 3]``, for each channel of XYB and each scale the means and the L4 norms of
+    three errors: of structure, new edges, and lost edges. As in the reference, the first scale with a side of less than
+    SMALLEST_SIDE pixels is the last one."""
     shown, original = linear(shown), linear(original)
     found = []
     for scale in range(SCALES):

@@ -42,9 +42,9 @@ class Point:
 def measure(torch_codec: TorchCodec, pixels: Pixels, iterations: int, effort: int = 0) -> list[Point]:
     """Write one file of ``iterations`` layers, decode it, and measure the picture after each layer.
 
-    A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once. Its time is
-    that after which the work of t layers is done. With ``effort``, and in large pictures, the encoder does the work for
-    all layers before it writes the first.
+    A file of t layers is the beginning of a file of more layers, so that the encoder has to run only once. The
+    encoding time of t layers is that from the start until their work is done. With ``effort``, and in large pictures,
+    the encoder does the work for all layers before it writes the first.
     """
     start = time.perf_counter()
     encoded: list[float] = []

@@ -75,7 +75,7 @@ class About:
 
     def check(self) -> None:
         """Raises ValueError if a field, which may come from somebody else's file, is not of its type."""
-        names = [self.name, *lists(self.baselines), *lists(self.anchors)]
+        names = [self.name, *as_list(self.baselines), *as_list(self.anchors)]
         holds = {
             "name, baselines and anchors must be names of files": all(map(is_file_name, names)),
             "model and identity must be texts": isinstance(self.model, str) and isinstance(self.identity, str),
@@ -110,7 +110,7 @@ def is_text_map(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
-def lists(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """``value``, a list. Raises TypeError if it is none."""
     if not isinstance(value, list):
         raise TypeError(f"{value!r} is no list")

@@ -21,7 +21,8 @@ from rnncodec.coding.onnx_codec import CONTEXT, DECODER, ENCODER, MODEL, PIXELS
 from rnncodec.coding.onnx_description import FORMAT
 from rnncodec.entropy.interface import ContextModel
 from rnncodec.errors import extra
-from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.fileformat.bitstream import STRIDE
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.last_picture import Sums, add, reconstruct
 from rnncodec.network.precision import round_convolutions
 from rnncodec.weights.weights_file import identities
@@ -35,8 +36,8 @@ T = torch.tensor(1)  # its iteration
 
 
 class _Step(nn.Module):
-    """What encoder and decoder have in common: a copy of the network with weights rounded as in files' other decoders.
-    Here the iteration ``t`` ``[]``, an int64, is not known when the graph is made."""
+    """A part of the network as the exporter takes it: a copy whose convolutions have the rounded weights of every
+    decoder. The iteration ``t`` ``[]``, an int64, is an input of the graph."""
 
     def __init__(self, codec: IterativeCodec) -> None:
         super().__init__()

@@ -150,8 +150,7 @@ class Reader:
     """Parses a file whose bytes arrive in ``chunks``. Its header is known at once. Iterate over the reader, once, to
     get the payload of each layer as soon as all of its bytes have arrived; this ends before the first layer that is
     cut or damaged. Afterwards ``ends``, ``damage``, ``metadata``, ``metadata_size`` and ``blocks`` are those of a
-    `File`. What follows the file in its ``chunks`` is not read: of endless ones too the reader takes only what a file
-    of this header can hold.
+    `File`. Of the ``chunks`` only as many bytes are read as a file with this header can have, so they may be endless.
 
     Raises:
         FormatError: not an ``.rnnc`` file, one of a newer version, or one cut or damaged inside its header.

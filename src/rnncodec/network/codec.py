@@ -25,7 +25,8 @@ class State(NamedTuple):
     Args:
         t: their number.
         reconstruction: x̂_t, ``[B, 3, H, W]``, shifted by -½.
-        amplification: by which the residual is multiplied before it is encoded; see `IterativeCodec.amplification`.
+        amplification: by which the residual is multiplied before it is encoded, ``[]`` or ``[B, 1, H, W]``; see
+            `IterativeCodec.amplification`.
         encoder, decoder: the states of the cells; None before the first iteration.
     """
 
@@ -160,8 +161,8 @@ class Decoder(nn.Module):
 
 
 class WeightedBias(nn.Conv2d):
-    """A convolution whose bias counts ``weight`` times, a number, or one for each position ``[B, 1, H, W]``. So
-    ``Σ_t w_t x_t`` becomes ``Σ_t w_t y_t``, where x_t becomes y_t, if the weight is ``Σ_t w_t``."""
+    """A convolution ``K ∗ x + weight · bias``. The weight is a number, or one for each position ``[B, 1, H, W]``. With
+    the weight ``Σ_t w_t``, the input ``Σ_t w_t x_t`` gives ``Σ_t w_t (K ∗ x_t + bias)``."""
 
     def forward(self, x: Tensor, weight: Tensor | float = 1.0) -> Tensor:
         assert self.bias is not None
@@ -184,7 +185,7 @@ class IterativeCodec(nn.Module):
     the next.
 
     Images are float in [0, 1], ``[B, 3, H, W]`` with H and W multiples of 16. Inside they are shifted by -½, so that
-    x̂_0 = 0 is mid-grey. Codes are packed and range-coded elsewhere (`rnncodec.coding.torch_codec`).
+    x̂_0 = 0 is mid-grey. Codes are packed and range-coded elsewhere (`rnncodec.entropy.layer_coder`).
     """
 
     def __init__(self, config: CodecConfig) -> None:
@@ -294,7 +295,7 @@ class IterativeCodec(nn.Module):
     @torch.inference_mode()
     def encode_layers(self, images: Tensor, iterations: int) -> Iterator[Tensor]:
         """Yields the codes of `iterate` alone. The decoder runs when the next codes are asked for, so not after the
-        last."""
+        last. Raises ValueError if H or W is not a multiple of 16."""
         state, codes = self.start(torch.zeros_like(images)), None
         for _ in range(iterations):
             if codes is not None:
@@ -304,7 +305,8 @@ class IterativeCodec(nn.Module):
             yield codes
 
     def encode(self, images: Tensor, iterations: int) -> Tensor:
-        """The codes ``[T, B, bits, H / 16, W / 16]``, int8 in {-1, +1}, of images ``[B, 3, H, W]``."""
+        """The codes ``[T, B, bits, H / 16, W / 16]``, int8 in {-1, +1}, of images ``[B, 3, H, W]``. Raises ValueError
+        if H or W is not a multiple of 16."""
         return torch.stack([codes.to(torch.int8) for codes in self.encode_layers(images, iterations)])
 
     @torch.inference_mode()

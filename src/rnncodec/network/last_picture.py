@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rnncodec.network.codec import STRIDE, Features, IterativeCodec
+from rnncodec.fileformat.bitstream import STRIDE
+from rnncodec.network.codec import Features, IterativeCodec
 from rnncodec.network.reconstruction import LINEAR
 
 # What the layers so far add up to. Where the pixels can be computed last: Σ_t w_t h_t; Σ_t w_t blocks_t, if there is a

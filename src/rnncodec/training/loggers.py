@@ -35,8 +35,10 @@ BEST = {  # figures whose best value is in the summary, beside the last
     "val/ms_ssim_db_t*": "max",
     "train/loss": "min",
 }
-BY_ITERATION = ("train/loss_t*", "train/bits_t*", "val/bits_t*", "val/saved_t*", "val/psnr_t*", "val/ms_ssim_t*")
-HIDDEN = (*BY_ITERATION, "val/ms_ssim_db_t*")  # without a panel of their own; two charts show them
+HIDDEN = (  # without a panel of their own; two charts show them
+    "train/loss_t*", "train/bits_t*", "val/bits_t*", "val/saved_t*", "val/psnr_t*", "val/ms_ssim_t*",
+    "val/ms_ssim_db_t*",
+)  # fmt: skip
 
 
 def build_loggers(config: DictConfig) -> list[Logger]:
@@ -178,7 +180,7 @@ def reachable(address: str) -> bool:
 def leave_home(folder: Path) -> None:
     """Let wandb keep its own files in ``folder`` where it may not write to the user's home."""
     moved = {
-        variable: folder / "wandb" / Path(variable).name.lower()
+        variable: folder / "wandb" / variable.lower()
         for variable, place in FOLDERS.items()
         if variable not in os.environ and not may_write(Path(place).expanduser())
     }

@@ -14,7 +14,8 @@ from rnncodec.distortion.metrics import ms_ssim, psnr
 from rnncodec.entropy.cross_entropy import bits_per_bit
 from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
-from rnncodec.network.codec import STRIDE, IterativeCodec
+from rnncodec.fileformat.bitstream import STRIDE
+from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.options import is_real
 from rnncodec.terminal import log
 from rnncodec.training.clipping import ClipsParts
@@ -59,6 +60,9 @@ class CodecModule(ClipsParts):
         compile: compile the encoder's step, the decoder's step and the loss with torch.compile.
         seed: seeds the noise of the stochastic binarizer, together with the step and the rank, so that a resumed run
             draws the same noise.
+
+    Raises:
+        ConfigurationError: ``curriculum``, ``iteration_decay``, ``rate_weight`` or ``frozen`` cannot work.
     """
 
     fall: Tensor

@@ -193,7 +193,12 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
 
 def find_model(path_or_name: str | os.PathLike[str]) -> Path:
     """The path of a weights file, from a path, a run's folder, the name of released weights, or that of a repository on
-    the Hugging Face Hub, whose file is downloaded."""
+    the Hugging Face Hub, whose file is downloaded.
+
+    Raises:
+        ModelError: there is no such file, or it cannot be downloaded.
+        ConfigurationError: huggingface_hub is missing.
+    """
     if is_on_hub(path_or_name):
         return download(str(path_or_name), MOST_BYTES)
     path = Path(path_or_name)

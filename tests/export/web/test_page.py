@@ -48,7 +48,7 @@ def data(folded_codec: IterativeCodec, photo: Pixels) -> bytes:
 def hashes(codec: IterativeCodec, data: bytes) -> list[str]:
     """The first half of the SHA-256 of the codes of each layer."""
     file = bitstream.read(data)
-    layers: list[Codes] = list(TorchCodec(codec)._codes(file.header, file.layers))
+    layers: list[Codes] = list(TorchCodec(codec).codes(file.header, file.layers))
     return [hashlib.sha256(codes.tobytes()).hexdigest()[:16] for codes in layers]
 
 

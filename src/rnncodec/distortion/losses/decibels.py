@@ -16,9 +16,9 @@ class Decibels(nn.Module):
     ``ssimulacra2`` above 0 this is multiplied by ``1 - ssimulacra2``, and ``ssimulacra2 · log((100 - S) / 100)`` is
     added, where S is the score of SSIMULACRA 2. A term whose share is 0 is not computed.
 
-    All terms are qualities on a logarithmic scale, like PSNR. An iteration that takes a tenth off the error that is
-    left counts as much as any other that does so, however small this error is. In the sum of plain errors the early
-    iterations, whose errors are large, count most, and late iterations hardly learn.
+    All terms are qualities on a logarithmic scale, like PSNR, in natural logarithms: 1 is 4.34 dB. An iteration that
+    takes a tenth off the error that is left counts as much as any other that does so, however small this error is. In
+    the sum of plain errors the early iterations, whose errors are large, count most, and late iterations hardly learn.
 
     Args:
         share: the weight of MS-SSIM in the first iteration, from 0 to 1.

@@ -129,9 +129,8 @@ def find(groups: Sequence[Group], name: str) -> Setting | None:
 
 
 def base_of(group: Group, bases: Sequence[Setting]) -> Setting | None:
-    """The one of ``bases`` that is a row of the table of ``group``: that whose options differ least. From the first
-    base that is a run of this group on, bases do not count, because they were changed from it. None if none is
-    left."""
+    """The base that the table of ``group`` shows: of the ``bases`` before the first one that is a run of this group,
+    the one whose options differ least. The later ones were changed from runs of this group. None if there is none."""
     before = takewhile(lambda base: base.first.group != group.name, bases)
     return min(before, key=lambda base: len(base.first.setting ^ group.finished[0].setting), default=None)
 

@@ -19,8 +19,8 @@ from rnncodec.evaluation.photo_set import set_hash
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
 from rnncodec.evaluation.settings import seeds, setting_key
 from rnncodec.evaluation.sources import finite_history, from_folders, read_options, texts
+from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.fileformat.json_input import read_json
-from rnncodec.network.codec import STRIDE
 from rnncodec.network.cost import Cost, cost
 from rnncodec.terminal import log
 from rnncodec.training.launch.sweep import EXCLUDED, given_options, jobs

@@ -15,7 +15,7 @@ from rnncodec.evaluation.report.viewer import LONGEST, RATE, WORST, choose, rank
 from rnncodec.evaluation.results import Evaluation
 from rnncodec.evaluation.settings import settings
 from rnncodec.evaluation.sources import Series, Source, known_differences
-from rnncodec.evaluation.summary import ABSENT, PUBLISHED, cells, headings, notes, summarize
+from rnncodec.evaluation.summary import ABSENT, PUBLISHED, Summary, cells, headings, notes, summarize
 from rnncodec.terminal import counted
 
 NETWORK = ("parameters", "kMAC a pixel and iteration, encoder / decoder", "steps")  # columns of networks
@@ -52,14 +52,20 @@ def baseline_of(curves: Sequence[tuple[str, Curve]], name: str | None) -> Curve 
     return next((curve for each in wanted for kind, curve in curves if (kind, curve.name) == (each, name)), None)
 
 
+def compared(sources: Sequence[Source]) -> tuple[list[tuple[str, Curve]], Curve | None, list[Summary]]:
+    """The `report_curves` of ``sources``, the one that the first evaluation compares to, if there is any, and what each
+    curve gives."""
+    curves = report_curves(sources)
+    names = [source.evaluation.about.compare_to for source in sources if source.evaluation]
+    baseline = baseline_of(curves, names[0] if names else None)
+    return curves, baseline, [summarize(curve, baseline, kind == "published") for kind, curve in curves]
+
+
 def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object] = lambda: None) -> str:
     """The page, as HTML. It shows ``photos`` photos of each evaluation; ``on_layer`` is called after each layer of
     them."""
-    curves = report_curves(sources)
+    curves, baseline, summaries = compared(sources)
     evaluations = [(source, source.evaluation) for source in sources if source.evaluation]
-    compare_to = evaluations[0][1].about.compare_to if evaluations else None
-    baseline = baseline_of(curves, compare_to)
-    summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
     shown = settings(sources)
     networks = {setting.name: network_cells(setting.sources[0]) for setting in shown}
     rows = [[*cells(summary), *networks.get(summary.name, [ABSENT] * len(NETWORK))] for summary in summaries]

@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 
 import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.atomic_file import replacing
-from rnncodec.evaluation.report.page import baseline_of, render, report_curves
+from rnncodec.evaluation.report.page import compared, render
 from rnncodec.evaluation.results import ABOUT, JOB_FAILURE, JOB_RESULTS
 from rnncodec.evaluation.sources import read_sources
-from rnncodec.evaluation.summary import summarize, summary_table
+from rnncodec.evaluation.summary import summary_table
 from rnncodec.evaluation.terminal_table import terminal_table
 from rnncodec.terminal import Terminal
 
@@ -40,15 +40,13 @@ def compare(folder: Path) -> None:
     console = Terminal()
     if results:
         sources = read_sources(results)
-        curves = report_curves(sources)
-        compare_to = sources[0].evaluation.about.compare_to if sources[0].evaluation else None
-        baseline = baseline_of(curves, compare_to)
-        summaries = [summarize(curve, baseline, kind == "published") for kind, curve in curves]
+        _, baseline, summaries = compared(sources)
+        against = baseline.name if baseline else None
         with replacing(folder / TABLE) as temporary:
-            temporary.write_text(summary_table(summaries, baseline.name if baseline else None))
+            temporary.write_text(summary_table(summaries, against))
         with replacing(folder / REPORT) as temporary:
             temporary.write_text(render(sources, PHOTOS))
-        console.print(terminal_table(summaries, compare_to, f"{len(results)} models; bpp of whole files"))
+        console.print(terminal_table(summaries, against, f"{len(results)} models; bpp of whole files"))
         console.print(f"Table:   {folder / TABLE}", f"Report:  {folder / REPORT}", sep="\n", soft_wrap=True)
     failures = [f"{(job / JOB_FAILURE).read_text().strip()}" for job in jobs if (job / JOB_FAILURE).is_file()]
     if failures:

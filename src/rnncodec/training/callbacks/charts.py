@@ -7,7 +7,7 @@ import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 
 from rnncodec.distortion.metrics import decibels
-from rnncodec.network.codec import STRIDE
+from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.training.module import CodecModule
 
 CURVES = 6  # of quality over bpp: those of so many validations, evenly chosen, the last among them

@@ -3,7 +3,7 @@
 import lightning as L
 from rich.table import Table
 
-from rnncodec.network.codec import STRIDE
+from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.network.cost import cost
 from rnncodec.terminal import Terminal
 from rnncodec.training.module import CodecModule

@@ -24,8 +24,8 @@ def unfinished(run: Path) -> str:
 
 
 def has_other_weights(run: Path, identity: str) -> bool:
-    """Whether there are weights in the folder ``run`` that do not have this identity, with or without their context
-    model."""
+    """Whether the weights in the folder ``run`` have another identity than this, both with their context model and
+    without it. False if there are no weights."""
     known = metadata(run)
     return "identity" in known and identity not in (known["identity"], known.get("context_identity"))
 
