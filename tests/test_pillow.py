@@ -73,7 +73,7 @@ def test_targets_of_size_and_quality_are_options_of_save(
     assert len(save(photo, max_bytes=1500)) <= 1500
     with pytest.raises(ConfigurationError, match="one layer takes"):
         save(photo, max_bytes=10)
-    with pytest.raises(ConfigurationError, match=r"3 layers reach .* on the scale of quality, not 80"):
+    with pytest.raises(ConfigurationError, match=r"with 3 layers the picture .* on the scale of quality, not 80"):
         save(photo, quality=80)
 
 

@@ -15,10 +15,11 @@ from rnncodec.errors import FormatError, ImageError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA
 from rnncodec.pictures.limits import MAX_PIXELS, MAX_PIXELS_OF_ALL_LAYERS, too_large
-from rnncodec.pictures.pillow_metadata import as_info, metadata_of, picture_of
-from rnncodec.pictures.pixels import open_image, to_pixels_and_alpha
+from rnncodec.pictures.pillow_metadata import as_info, metadata_of, picture_of, resized
+from rnncodec.pictures.pixels import check_image, open_image, to_pixels_and_alpha
 from rnncodec.pictures.tiles import Region
 from rnncodec.pictures.transparency import pack_alpha
+from rnncodec.terminal import counted
 from rnncodec.weights.released import DEFAULT_MODEL
 
 
@@ -53,7 +54,8 @@ def compress(
     strip: bool = False,
     effort: int = 0,
 ) -> bytes:
-    """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file.
+    """Compress a picture, or the picture in a file, to the bytes of an ``.rnnc`` file. What of it is lost, beside what
+    the codec loses, is said in warnings: of 16 bits a channel, or of metadata that do not fit.
 
     Args:
         image: of any size and mode of Pillow; `rnncodec.pictures.pixels.to_pixels` describes the conversion to RGB.
@@ -80,13 +82,19 @@ def compress(
 
     if not isinstance(image, Image.Image):
         image = open_image(image, max_pixels)
-    elif complaint := too_large(*image.size, max_pixels):
-        raise ImageError(complaint)
+    else:
+        check_image(image, max_pixels)
     target = Target(bpp, max_bytes, psnr, ms_ssim, quality)
-    pixels, alpha, _ = to_pixels_and_alpha(image)
-    metadata = NO_METADATA if strip else metadata_of(image, pixels)[0]
-    metadata = replace(metadata, alpha=pack_alpha(alpha)[0])
+    pixels, alpha, notes = to_pixels_and_alpha(image)
+    metadata, left_out = (NO_METADATA, []) if strip else metadata_of(image, pixels)
+    packed, flattened = pack_alpha(alpha)
+    metadata = replace(metadata, alpha=packed)
     codec = load_torch_codec(str(model), device)
+    layers = codec.most_layers(target) if iterations is None else iterations
+    if complaint := too_large(pixels.shape[1], pixels.shape[0], max_pixels, layers):
+        raise ImageError(complaint)
+    for note in notes + left_out + flattened:
+        warnings.warn(note, stacklevel=2)
     return codec.compress(pixels, iterations, target=target, metadata=metadata, effort=effort)
 
 
@@ -122,12 +130,12 @@ def decompress(
             onnxruntime, which an exported network needs, is missing.
     """
     file = bitstream.read(data)
-    check_size(file.header, max_pixels, layers)
     payloads = list(first_layers(file.layers, layers))
+    check_size(file.header, max_pixels, len(payloads))
     if not payloads:
         raise FormatError(f"nothing can be decoded: {file.damage}")
     if file.damage:
-        warnings.warn(f"decoding {len(file.layers)} layers: {file.damage}", stacklevel=2)
+        warnings.warn(f"decoding {counted(len(payloads), 'layer')}: {file.damage}", stacklevel=2)
     decoder = decoder_for(file.header, None if model is None else str(model), device)
     part = None if region is None else Region(*region)
     pixels = decoder.picture(file.header, payloads, part)
@@ -135,7 +143,7 @@ def decompress(
     image, notes = picture_of(pixels, file.metadata, file.header.width, file.header.height, part)
     for note in notes:
         warnings.warn(note, stacklevel=2)
-    image.info.update(as_info(file.metadata))
+    image.info.update(as_info(resized(file.metadata, *image.size) if part else file.metadata))
     return image
 
 
@@ -171,4 +179,4 @@ def decompress_layers(
     if not decoded:
         raise FormatError(f"nothing can be decoded: {reader.damage}")
     if reader.damage:
-        warnings.warn(f"decoded {decoded} of {reader.header.layers} layers: {reader.damage}", stacklevel=2)
+        warnings.warn(f"decoded {decoded} of {counted(reader.header.layers, 'layer')}: {reader.damage}", stacklevel=2)

@@ -71,6 +71,8 @@ class RnncImageFile(ImageFile.ImageFile):
         Raises:
             OSError: it was cut, or is damaged.
         """
+        if not hasattr(self, "_file"):  # a copy by pickle holds the pixels, not the file
+            return
         if self._file.damage:
             raise OSError(f"image file is broken: {self._file.damage}")
         super().verify()
@@ -101,7 +103,7 @@ class RnncImageFile(ImageFile.ImageFile):
             if not self._file.whole and not ImageFile.LOAD_TRUNCATED_IMAGES:
                 raise OSError(f"image file is truncated: {self._file.damage}")
             header, layers = self._file.header, self._file.layers[: self._layers]
-            check_size(header, MAX_PIXELS)
+            check_size(header, MAX_PIXELS, len(layers))
             pixels = b""
             if layers:
                 decoder = decoder_for(header, None if MODEL is None else str(MODEL), DEVICE)

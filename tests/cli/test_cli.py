@@ -23,6 +23,7 @@ from rnncodec.errors import InputError, OutputError
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.pixels import srgb_profile
 from tests.commands import Command
+from tests.fileformat import version_1
 from tests.waiting import wait_for
 
 
@@ -139,11 +140,19 @@ def test_targets_and_truncation_and_the_savings_in_info(
     assert call("compress", photo, "-o", small, "--model", context_weights, "--max-bytes", limit).returncode == 0
     assert call("truncate", whole, "-o", cut, "--max-bytes", limit).returncode == 0
     assert small.read_bytes() == cut.read_bytes() == whole.read_bytes()[:10] + cut.read_bytes()[10:]
+    file = bitstream.read(cut.read_bytes())
+    older, fits = tmp_path / "older.rnnc", tmp_path / "fits.rnnc"
+    older.write_bytes(version_1.write(file.header, file.layers, []))
+    size = older.stat().st_size
+    assert call("truncate", older, "-o", fits, "--max-bytes", size).returncode == 0
+    assert fits.read_bytes() == older.read_bytes()  # though a file of this version would be longer
+    icon = call("decompress", cut, "-o", tmp_path / "c.ico", "--model", context_weights)
+    assert (icon.returncode, b"files of icons hold pictures of other sizes" in icon.stderr) == (7, True)
     shown = call("decompress", cut, "-o", tmp_path / "c.png", "--model", context_weights)
     assert (shown.returncode, b"warning" in shown.stderr) == (0, False)
     missed = call("compress", photo, "-o", tmp_path / "d.rnnc", "--model", context_weights, "--psnr", 99)
     assert missed.returncode == 2
-    assert b"3 layers reach" in missed.stderr
+    assert b"with 3 layers the picture reaches" in missed.stderr
 
 
 def test_metadata_go_into_files_and_out_of_them_unless_they_are_stripped(

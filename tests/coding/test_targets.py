@@ -10,7 +10,7 @@ from PIL import Image
 
 import rnncodec
 from rnncodec.coding.small_pictures import layers_for
-from rnncodec.coding.targets import Quality, Target, mirrored, ms_ssim_of, quality_of, whole_quality
+from rnncodec.coding.targets import Quality, Target, bits_per_pixel, mirrored, ms_ssim_of, quality_of, whole_quality
 from rnncodec.errors import ConfigurationError
 from rnncodec.fileformat.bitstream import Header
 from rnncodec.pictures.pixels import Pixels
@@ -49,6 +49,17 @@ def test_small_pictures_are_continued_by_mirror_images(height: int, width: int) 
         assert np.array_equal(large[height], large[height - 1])
 
 
+@given(height=st.integers(1, 999), width=st.integers(1, 999), size=st.integers(1, 10**6))
+def test_the_rate_of_a_file_is_a_target_that_it_meets(height: int, width: int, size: int) -> None:
+    pixels = np.broadcast_to(np.uint8(0), (height, width, 3))
+    assert Target(bpp=bits_per_pixel(size, pixels)).largest(pixels) == size
+
+
+def test_a_quality_above_its_scale_is_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match=r"ms_ssim must be at most 1, not 1\.5"):
+        Target(ms_ssim=1.5)
+
+
 def test_parts_give_the_quality_of_the_mean_of_their_ms_ssim() -> None:
     parts = [quality_of(0.9), quality_of(0.98)]
     assert whole_quality(parts, [1, 3]) == pytest.approx(quality_of(0.96))
@@ -57,7 +68,7 @@ def test_parts_give_the_quality_of_the_mean_of_their_ms_ssim() -> None:
 @pytest.mark.parametrize("side", [40, 190])
 def test_a_quality_is_a_target_for_pictures_of_any_size(photos: list[Pixels], tiny_weights: Path, side: int) -> None:
     image = Image.fromarray(photos[0][:side, :side])
-    with pytest.raises(ConfigurationError, match=r"1 layers reach .* on the scale of quality, not 100"):
+    with pytest.raises(ConfigurationError, match=r"with 1 layer the picture .* on the scale of quality, not 100"):
         rnncodec.compress(image, model=tiny_weights, quality=100, iterations=1)
 
 

@@ -164,7 +164,7 @@ def test_targets_of_quality_are_met(context_codec: IterativeCodec, name: str, me
     first = next(t for t, quality in enumerate(reached, start=1) if quality >= best)
     content = tiled.compress(photo, 3, target=Target(**{name: best - 0.01}))
     assert bitstream.read(content).header.layers <= first
-    with pytest.raises(ConfigurationError, match="3 layers reach"):
+    with pytest.raises(ConfigurationError, match="with 3 layers the picture reaches"):
         tiled.compress(photo, 3, target=Target(**{name: best + 0.01}))
 
 

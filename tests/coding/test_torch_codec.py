@@ -23,6 +23,7 @@ from rnncodec.fileformat.metadata import Metadata
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.config import CodecConfig
 from rnncodec.pictures.pixels import Pixels, srgb_profile
+from rnncodec.terminal import counted
 from rnncodec.weights.weights_file import save_model
 from tests.defaults import codec_config
 
@@ -84,7 +85,7 @@ def test_file_cut_at_every_byte_decodes_to_its_last_whole_layer(
                 image = rnncodec.decompress(content[:cut], model=tiny_weights)
             # Nothing tells a file that ends with its last layer from one that had metadata.
             assert bool(caught) == (cut != ends[-1])
-            assert all(f"decoding {whole} layers: it was cut" in str(warning.message) for warning in caught)
+            assert all(f"decoding {counted(whole, 'layer')}: it was cut" in str(warning.message) for warning in caught)
             assert np.array_equal(np.asarray(image), shown[whole - 1])
 
 
@@ -241,7 +242,7 @@ def test_quality_targets_are_met_by_the_fewest_layers(
         content = context_compressor.compress(photos[0], 3, target=Target(**{name: least}))
         first = next(t for t, value in enumerate(reached, start=1) if value >= least)
         assert bitstream.read(content).header.layers == first
-    with pytest.raises(ConfigurationError, match=r"3 layers reach .* that is the nearest"):
+    with pytest.raises(ConfigurationError, match=r"with 3 layers the picture reaches .* that is the nearest"):
         context_compressor.compress(photos[0], 3, target=Target(**{name: max(reached) + 0.01}))
 
 
@@ -309,6 +310,8 @@ def test_stream_that_ends_early_or_is_foreign_is_handled_like_such_a_file(
 def test_unknown_device_is_refused(tiny_config: CodecConfig) -> None:
     with pytest.raises(ConfigurationError, match="warp-drive"):
         TorchCodec(IterativeCodec(tiny_config), "warp-drive")
+    with pytest.raises(ConfigurationError, match="device 'meta' cannot be used"):
+        TorchCodec(IterativeCodec(tiny_config), "meta")
 
 
 def test_a_tiny_file_that_claims_a_huge_picture_is_refused_before_memory_is_taken(context_weights: Path) -> None:

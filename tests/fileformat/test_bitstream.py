@@ -337,6 +337,20 @@ def test_metadata_have_a_limit(size: int) -> None:
     assert reader.damage == "bytes that are not its own follow its last block of metadata"
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_the_reader_takes_of_metadata_can_be_written(more: int) -> None:
+    _, layers = small_file()
+    space = bitstream.MAX_BLOCKS_SIZE - bitstream.blocks_size([(b"next", b"")]) - 3  # bytes more of its length
+    blocks = [(b"next", bytes(space + more))]
+    if more:
+        with pytest.raises(ValueError, match="do not fit into a file"):
+            bitstream.write(header(3), layers, blocks)
+    else:
+        whole = bitstream.read(bitstream.write(header(3), layers, blocks))
+        assert whole.blocks == blocks
+        assert bitstream.read(bitstream.truncate(whole, 2**30)).blocks == blocks
+
+
 def test_more_metadata_than_the_limits_are_not_written() -> None:
     _, layers = small_file()
     with pytest.raises(ValueError, match="more than 255 blocks of metadata do not fit"):

@@ -135,6 +135,12 @@ def test_directories_that_lead_anywhere_are_corrected_without_an_error(
     assert is_exif(after)
 
 
+def test_directories_that_lead_back_to_themselves_take_no_time() -> None:
+    for tags in ([IFD.Exif], [IFD.Exif, IFD.Interop]):
+        entries = [(tag, 4, 1, struct.pack("<L", 8)) for tag in tags for _ in range(20_000)]
+        corrected_exif(stream("<", entries), 5, 7, srgb=True)
+
+
 def test_what_is_no_tiff_stream_is_no_exif() -> None:
     assert not is_exif(b"")
     assert not is_exif(b"II+\0 a BigTIFF stream")
@@ -152,6 +158,15 @@ def test_an_xmp_packet_describes_the_upright_picture_and_keeps_the_rest() -> Non
     assert corrected_xmp(XMP, 300, 400, srgb=False) == expected
     expected = expected.replace(b"65535", b"1").replace(b"Display P3", b"sRGB IEC61966-2.1")
     assert corrected_xmp(XMP, 300, 400, srgb=True) == expected
+
+
+@pytest.mark.parametrize(
+    "spelling", [b"tiff:Orientation='%s'", b'tiff:Orientation = "%s"', b"<tiff:Orientation a='b'>%s</"]
+)
+def test_an_xmp_packet_may_be_spelt_in_other_ways(spelling: bytes) -> None:
+    after = corrected_xmp(b"<x " + spelling % b"6", 300, 400, srgb=False)
+    assert b"6" not in after
+    assert b"1" in after
 
 
 @given(st.binary(max_size=200))

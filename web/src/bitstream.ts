@@ -147,8 +147,8 @@ export class Reader {
     const length = readVarint(bytes, 4);
     if (!/^[ -~]{4}$/.test(kind) || this.blocks.length === MAX_BLOCKS || length === "too long") return this.damaged();
     if (length === null) return false;
-    if (this.metadataSize + length.value > MAX_BLOCKS_SIZE) return this.damaged();
     const start = length.end + CHECK_SIZES[this.version];
+    if (this.metadataSize + start + length.value > MAX_BLOCKS_SIZE) return this.damaged();
     if (bytes.length < start + length.value) return false;
     const content = bytes.slice(start, start + length.value);
     const parts = [bytes.subarray(0, length.end), content];

@@ -43,11 +43,9 @@ export function correctedExif(data: Uint8Array, width: number, height: number, s
   const colours: [number, Value][] = srgb ? [[COLOR_SPACE, short(1)]] : [];
   const first = stream.pointer(4);
   stream.overwrite(first, new Map([[ORIENTATION, short(1)], ...size, ...exifSize, ...colours]));
-  for (const directory of stream.pointers(first, EXIF_DIRECTORY)) {
-    stream.overwrite(directory, new Map([...exifSize, ...colours]));
-    if (!srgb) continue;
-    for (const interop of stream.pointers(directory, INTEROP_DIRECTORY)) stream.nameSrgb(interop);
-  }
+  const main = stream.subdirectory(first, EXIF_DIRECTORY);
+  stream.overwrite(main, new Map([...exifSize, ...colours]));
+  if (srgb) stream.nameSrgb(stream.subdirectory(main, INTEROP_DIRECTORY));
   return stream.withoutThumbnail(first);
 }
 
@@ -66,9 +64,9 @@ class Stream {
     return at + 4 > this.bytes.length ? this.bytes.length : this.view.getUint32(at, this.little);
   }
 
-  /** The values of a tag that points to another directory. */
-  pointers(directory: number, tag: number): number[] {
-    return this.entries(directory).filter((entry) => entry.tag === tag).map((entry) => entry.value);
+  /** Where the directory is to which the first such tag points; the end of the stream if there is none. */
+  subdirectory(directory: number, tag: number): number {
+    return this.entries(directory).find((entry) => entry.tag === tag)?.value ?? this.bytes.length;
   }
 
   /** The value of a tag that is a SHORT or a LONG; 0 if it is not there. */
@@ -139,8 +137,8 @@ export function correctedXmp(packet: Uint8Array, width: number, height: number, 
   };
   let text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(packet);
   for (const [name, value] of Object.entries(values)) {
-    text = text.replace(new RegExp(`${name}="[^"]*"`, "g"), `${name}="${value}"`);
-    text = text.replace(new RegExp(`<${name}>[^<]*</`, "g"), `<${name}>${value}</`);
+    text = text.replace(new RegExp(`${name}\\s*=\\s*("[^"]*"|'[^']*')`, "g"), `${name}="${value}"`);
+    text = text.replace(new RegExp(`<(${name}(\\s[^<>]*)?)>[^<]*</`, "g"), `<$1>${value}</`);
   }
   return new TextEncoder().encode(text);
 }

@@ -28,10 +28,10 @@ from rnncodec.cli.options import (
 )
 from rnncodec.cli.plan import SUFFIX, Kind
 from rnncodec.coding.targets import Target, bits_per_pixel
-from rnncodec.errors import ConfigurationError, FormatError, OutputError
+from rnncodec.errors import ConfigurationError, FormatError, ImageError, OutputError
 from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.metadata import NO_METADATA
-from rnncodec.pictures.limits import MAX_PIXELS, MOST_EFFORT
+from rnncodec.pictures.limits import MAX_PIXELS, MOST_EFFORT, too_large
 from rnncodec.pictures.pillow_metadata import encode, metadata_of, picture_of, resized
 from rnncodec.pictures.pixels import is_image_name, open_image, to_pixels_and_alpha
 from rnncodec.pictures.tiles import Region
@@ -39,6 +39,7 @@ from rnncodec.pictures.transparency import pack_alpha
 from rnncodec.terminal import Terminal, counted
 from rnncodec.weights.released import DEFAULT_MODEL
 
+ICONS = ("ICO", "ICNS")  # formats that Pillow writes in other sizes than that of the picture
 SOFTWARE = "rnncodec"  # what PNG files that we write name as their origin
 
 
@@ -137,12 +138,15 @@ def compressing(
         image = open_image(io.BytesIO(content), max_pixels)
         pixels, alpha, notes = to_pixels_and_alpha(image)
         metadata, left_out = (NO_METADATA, []) if strip else metadata_of(image, pixels)
-        packed, too_large = pack_alpha(alpha)
+        packed, flattened = pack_alpha(alpha)
         metadata = replace(metadata, alpha=packed)
         del image  # its memory
-        for note in notes + left_out + too_large:
+        for note in notes + left_out + flattened:
             warn(source, note)
-        on_work = step(iterations or codec.most_layers(goal))
+        layers = iterations or codec.most_layers(goal)
+        if complaint := too_large(pixels.shape[1], pixels.shape[0], max_pixels, layers):
+            raise ImageError(complaint)
+        on_work = step(layers)
         data = codec.compress(pixels, iterations, target=goal, metadata=metadata, on_work=on_work, effort=effort)
         rate = bits_per_pixel(len(data), pixels)
         larger = len(data) > len(content)
@@ -263,15 +267,17 @@ def truncate(
 
         def chunks() -> Iterator[bytes]:
             for chunk in read_chunks(source):
-                read.append(len(chunk))
+                read.append(chunk)
                 yield chunk
 
         file = bitstream.Reader(chunks()).file()
-        kept = bitstream.truncate(file, max_bytes, strip)
+        content = b"".join(read)
+        fits = len(content) <= max_bytes and not file.damage and not strip
+        kept = content if fits else bitstream.truncate(file, max_bytes, strip)
         if file.damage:
             warn(source, file.damage)
         layers = len(bitstream.read(kept).layers)
-        return Converted(kept, f"{sum(read):,} → {len(kept):,} bytes, {counted(layers, 'layer')}")
+        return Converted(kept, f"{len(content):,} → {len(kept):,} bytes, {counted(layers, 'layer')}")
 
     convert_all(files, output, Kind(SUFFIX, is_ours, begins_as_ours), overwrite, lambda: convert, keep_time)
 
@@ -364,4 +370,6 @@ def picture_format(target: str) -> str:
     name = Image.registered_extensions().get(Path(target).suffix.lower())
     if name not in Image.SAVE:
         raise OutputError(f"{target}: no picture format has this ending; try .png or .jpg")
+    if name in ICONS:
+        raise OutputError(f"{target}: files of icons hold pictures of other sizes; try .png or .jpg")
     return name

@@ -106,9 +106,16 @@ class FileDecoder(ABC, Generic[T]):
         """The codes of each layer. ``on_layer`` is called after each."""
         if header.coder not in bitstream.CODERS:
             raise FormatError(f"its layers are coded by coder {header.coder}, which this rnncodec does not know")
-        if header.model != self.identities.get(header.coder) or header.bits != self.bits:
+        if header.model != self.identities.get(header.coder):
             known = " or ".join(identity.hex() for identity in self.identities.values())
-            raise WrongModelError(f"written with model {header.model.hex()}, which is not the one at hand ({known})")
+            at_hand = f"not the one at hand ({known})"
+            if header.model in self.identities.values():
+                at_hand = f"the one at hand, but by coder {header.coder}, with which it writes no files"
+            raise WrongModelError(f"written with model {header.model.hex()}, which is {at_hand}")
+        if header.bits != self.bits:
+            raise WrongModelError(
+                f"its header says {header.bits} bits a position, and files of its model have {self.bits}"
+            )
         coder = LayerCoder(None if header.coder == bitstream.RAW else self.context)
         for payload in payloads:
             codes = coder.decode(payload, header.shape)

@@ -8,8 +8,10 @@ import numpy as np
 
 from rnncodec.errors import ConfigurationError, extra
 from rnncodec.pictures.pixels import Pixels
+from rnncodec.terminal import counted
 
 PIECES = 4  # of a sample, on each side
+ROUNDING = 1e-6  # of a byte: a rate in bits per pixel may be rounded
 
 # The scale of quality: a step is 0.15 dB of MS-SSIM, -10 log10(1 - MS-SSIM). So 1 is an MS-SSIM of 0.70, 33 of 0.90, 67
 # of 0.97, and 100 of 0.99.
@@ -47,6 +49,8 @@ class Target:
         for name, value in given.items():
             if not 0 < value < math.inf:
                 raise ConfigurationError(f"{name} must be positive and finite, not {value}")
+        if self.ms_ssim is not None and self.ms_ssim > 1:
+            raise ConfigurationError(f"ms_ssim must be at most 1, not {self.ms_ssim}")
         least, most = QUALITIES
         if self.quality is not None and not least <= self.quality <= most:
             raise ConfigurationError(f"quality must be from {least} to {most}, not {self.quality}")
@@ -57,7 +61,7 @@ class Target:
     def largest(self, pixels: Pixels) -> int | None:
         """The most bytes that the file of this picture may have; None if no size is the target."""
         if self.bpp is not None:
-            return math.floor(self.bpp * pixels.shape[0] * pixels.shape[1] / 8)
+            return math.floor(self.bpp * pixels.shape[0] * pixels.shape[1] / 8 + ROUNDING)
         return self.max_bytes
 
 
@@ -172,9 +176,10 @@ class Draft:
     def finished(self) -> bytes:
         """The file. Raises ConfigurationError if its quality is too low."""
         if self.quality is not None and self._best < self.quality.least:
+            reached = math.floor(self._best * 1e4) / 1e4  # never up to what was asked for
             raise ConfigurationError(
-                f"{self.most} layers reach {self._best:.4g} {self.quality.name}, not {self.quality.least:g}; that is "
-                "the nearest to it"
+                f"with {counted(self.most, 'layer')} the picture reaches {reached:g} {self.quality.name}, not "
+                f"{self.quality.least:g}; that is the nearest to it"
             )
         return self._content
 

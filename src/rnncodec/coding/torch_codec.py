@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,9 @@ from rnncodec.pictures.tiles import Tile, Tiling, Window, scaled
 from rnncodec.weights.released import DEFAULT_MODEL, RUN_WEIGHTS, former_model, released_name
 from rnncodec.weights.weights_file import find_model, identities, load_model
 
+# The threads of OpenMP do not live on in a forked process, which would wait for them without end.
+os.register_at_fork(after_in_child=functools.partial(torch.set_num_threads, 1))
+
 DEFAULT_LAYERS = 8  # one bit a pixel before entropy coding; later layers add little that the eye sees
 MORE_LAYERS = 2  # that are computed where a target needs more than was estimated
 MEASURED = 3  # the last layers of those that are computed: to measure a quality may take longer than to code
@@ -45,6 +49,7 @@ class TorchCodec(FileDecoder[Tensor]):
     precision of the network; by default the `fastest` of the device.
     """
 
+    @torch.inference_mode(False)  # weights made in the caller's inference mode would have no gradients for a search
     def __init__(
         self,
         codec: IterativeCodec,
@@ -58,6 +63,7 @@ class TorchCodec(FileDecoder[Tensor]):
         try:
             own = copy.deepcopy(codec).eval().requires_grad_(False)  # the network of the caller does not change
             self.codec = own.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            torch.zeros(1, device=device).tolist()  # the device "meta" has no values
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
         self.device = torch.device(device)
@@ -105,7 +111,8 @@ class TorchCodec(FileDecoder[Tensor]):
             self._layer_by_layer(draft, on_work)
         else:
             first = self._estimate(pixels, most, target) if target else most
-            self._tile_by_tile(draft, tiles, first, on_work, effort)
+            with torch.inference_mode(False):  # a search needs gradients, whatever the caller's mode is
+                self._tile_by_tile(draft, tiles, first, on_work, effort)
         return draft.finished()
 
     @torch.inference_mode()
@@ -266,7 +273,8 @@ def load_torch_codec(model: str = DEFAULT_MODEL, device: str = "cpu") -> TorchCo
     """
     path, folder = find_model(model).resolve(), Path(model).resolve()
     status = path.stat()
-    source = folder if (folder / RUN_WEIGHTS).is_file() else path  # a run says which packages its network needs
+    own = (folder / RUN_WEIGHTS).is_file() and path == (folder / RUN_WEIGHTS).resolve()
+    source = folder if own else path  # a run says which packages its network needs
     return _load_torch_codec(source, device, (status.st_mtime_ns, status.st_size, status.st_ino))
 
 

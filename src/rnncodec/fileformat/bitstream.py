@@ -230,9 +230,10 @@ class Reader:
             raise ValueError("no kind of a block, or one block too many")
         length_field = self._arriving.take_varint()
         length = unpack_varint(length_field)
-        if self.metadata_size + length > MAX_BLOCKS_SIZE:
+        check_size = CHECK_SIZES[self.header.version]
+        if self.metadata_size + len(kind) + len(length_field) + check_size + length > MAX_BLOCKS_SIZE:
             raise ValueError("blocks that are too large")
-        check = self._arriving.take(CHECK_SIZES[self.header.version])
+        check = self._arriving.take(check_size)
         content = self._arriving.take(length)
         number = len(self.blocks) + 1
         if block_check(self.header.version, self._fields, number, kind + length_field + content) != check:

@@ -19,8 +19,9 @@ def is_whole(value: object, least: int, most: float = math.inf) -> bool:
 
 def is_real(value: object, least: float = -math.inf, most: float = math.inf) -> bool:
     """Whether ``value`` is a finite number from ``least`` to ``most``. True and False are not numbers here."""
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return number and least <= value <= most  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return least <= value <= most and -math.inf < value < math.inf
 
 
 @dataclasses.dataclass(frozen=True)

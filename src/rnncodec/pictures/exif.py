@@ -47,11 +47,12 @@ def corrected_exif(data: bytes, width: int, height: int, srgb: bool) -> bytes:
     size: dict[int, bytes] = {Base.ImageWidth: long(width), Base.ImageLength: long(height)}
     first = _pointer(stream, 4, order)
     _overwrite(stream, first, order, {Base.Orientation: short(1)} | size | exif_size | colours)
-    for directory in _pointers(stream, first, order, IFD.Exif):
-        _overwrite(stream, directory, order, exif_size | colours)
-        for interop in _pointers(stream, directory, order, IFD.Interop) if srgb else ():
-            # R98 is sRGB, R03 Adobe RGB.
-            _overwrite(stream, interop, order, {Interop.InteropIndex: struct.pack(order + "HL4s", 2, 4, b"R98\0")})
+    main = _subdirectory(stream, first, order, IFD.Exif)
+    _overwrite(stream, main, order, exif_size | colours)
+    if srgb:
+        interop = _subdirectory(stream, main, order, IFD.Interop)
+        # R98 is sRGB, R03 Adobe RGB.
+        _overwrite(stream, interop, order, {Interop.InteropIndex: struct.pack(order + "HL4s", 2, 4, b"R98\0")})
     return _without_thumbnail(stream, first, order)
 
 
@@ -72,9 +73,10 @@ def _pointer(stream: bytearray, position: int, order: str) -> int:
     return pointer
 
 
-def _pointers(stream: bytearray, directory: int, order: str, tag: int) -> list[int]:
-    """The values of a tag that points to another directory."""
-    return [entry.value for entry in _entries(stream, directory, order) if entry.tag == tag]
+def _subdirectory(stream: bytearray, directory: int, order: str, tag: int) -> int:
+    """Where the directory is to which a tag points; the end of the stream if there is no such tag. A directory has it
+    once: to follow more would take hours in a stream whose tags all point back to their own directory."""
+    return next((entry.value for entry in _entries(stream, directory, order) if entry.tag == tag), len(stream))
 
 
 def _overwrite(stream: bytearray, directory: int, order: str, entries: dict[int, bytes]) -> None:
@@ -111,6 +113,6 @@ def corrected_xmp(packet: bytes, width: int, height: int, srgb: bool) -> bytes:
     if srgb:
         values |= {b"exif:ColorSpace": b"1", b"photoshop:ICCProfile": b"sRGB IEC61966-2.1"}
     for name, value in values.items():
-        packet = re.sub(name + rb"=\"[^\"]*\"", name + b'="' + value + b'"', packet)
-        packet = re.sub(rb"<" + name + rb">[^<]*</", b"<" + name + b">" + value + b"</", packet)
+        packet = re.sub(name + rb"\s*=\s*(\"[^\"]*\"|'[^']*')", name + b'="' + value + b'"', packet)
+        packet = re.sub(rb"<(" + name + rb"(\s[^<>]*)?)>[^<]*</", rb"<\1>" + value + b"</", packet)
     return packet

@@ -44,6 +44,6 @@ def too_large(width: int, height: int, max_pixels: int, layers: int = 1) -> str 
         deepest = LAYERS + most // blocks
         return (
             f"its {layers} layers of {width}×{height} pixels are more than the limit of {deepest} layers at this size; "
-            f"decode fewer with --layers (in Python layers=), or {RAISING}"
+            f"ask for fewer with --layers or --iterations (in Python layers=, iterations=), or {RAISING}"
         )
     return None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from rnncodec.errors import ImageError
+from rnncodec.errors import ImageError, RnncodecError
 from rnncodec.pictures.colour_tags import KEY, colour_codes, profile_in_jpeg_2000
 from rnncodec.pictures.colours import profile_of, srgb_profile, to_srgb
 from rnncodec.pictures.limits import MAX_PIXELS, RAISING, too_large
@@ -177,9 +177,9 @@ _pillow_limit = threading.RLock()  # to decode a file may open another one, that
 
 
 @contextmanager
-def pillows_limit(max_pixels: int | None) -> Iterator[None]:
+def pillows_limit(max_pixels: int) -> Iterator[None]:
     """Inside the block Pillow raises DecompressionBombError for pictures of more than twice ``max_pixels``, also for
-    those within the files of icons, of which the size is not known before; with None for none."""
+    those within the files of icons, of which the size is not known before."""
     with _pillow_limit, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
@@ -198,6 +198,10 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     """
     if isinstance(source, bytes | bytearray | memoryview):
         raise ImageError("these bytes are no name of a file; open them with PIL.Image.open(io.BytesIO(…))")
+    if not isinstance(source, str | os.PathLike) and not hasattr(source, "read"):
+        raise ImageError(
+            f"{type(source).__name__} is no image and no name of a file; for arrays see PIL.Image.fromarray"
+        )
     prefix = "" if hasattr(source, "read") else f"{source}: "
     try:
         register_plugins()
@@ -228,6 +232,24 @@ def open_image(source: str | os.PathLike[str] | BinaryIO, max_pixels: int = MAX_
     if complaint is not None:
         raise ImageError(f"{prefix}{complaint}")
     return image
+
+
+def check_image(image: Image.Image, max_pixels: int = MAX_PIXELS) -> None:
+    """Decode all of an ``image`` that is open already.
+
+    Raises:
+        ImageError: it is broken or closed, has no pixels, or more than ``max_pixels``.
+    """
+    if 0 in image.size:
+        raise ImageError("the image has no pixels")
+    if complaint := too_large(*image.size, max_pixels):
+        raise ImageError(complaint)
+    try:
+        image.load()
+    except RnncodecError:
+        raise
+    except Exception as error:  # the decoders of Pillow raise many kinds of errors
+        raise ImageError(f"the image cannot be read ({error})") from None
 
 
 def _is_preview(image: Image.Image) -> bool:

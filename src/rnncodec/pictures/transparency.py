@@ -33,7 +33,7 @@ def unpack_alpha(content: bytes, width: int, height: int) -> Alpha | None:
     """The alpha that `pack_alpha` packed for a picture of this size; None if ``content`` is nothing of this kind. Its
     size is compared before anything is decoded."""
     try:
-        with pillows_limit(None):
+        with pillows_limit(width * height):
             image = Image.open(io.BytesIO(content), formats=["PNG"])
             if image.size != (width, height) or image.mode not in MODES or getattr(image, "n_frames", 1) > 1:
                 return None

@@ -154,7 +154,8 @@ def _network(file: Any, config: CodecConfig, metadata: Mapping[str, str]) -> Ite
     tensors = {name: file.get_tensor(name) for name in expected}
     check_finite(tensors)
     numbers = {name.removeprefix(CONTEXT): tensors.pop(name).numpy() for name in expected if name.startswith(CONTEXT)}
-    codec = IterativeCodec(config)
+    with torch.device("cpu"), torch.inference_mode(False):  # whatever the caller's are
+        codec = IterativeCodec(config).float()
     own = {_stored(name, STORED_TENSORS): name for name in codec.state_dict()}
     codec.load_state_dict({own[name]: value.float() for name, value in tensors.items()})
     codec.training_info = training
@@ -192,8 +193,9 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
 
 
 def find_model(path_or_name: str | os.PathLike[str]) -> Path:
-    """The path of a weights file, from a path, a run's folder, the name of released weights, or that of a repository on
-    the Hugging Face Hub, whose file is downloaded.
+    """The path of a weights file, from the name of released weights, a path, a run's folder, or the name of a
+    repository on the Hugging Face Hub, whose file is downloaded. A file or folder that has the name of released weights
+    is given as ``./light``.
 
     Raises:
         ModelError: there is no such file, or it cannot be downloaded.
@@ -201,6 +203,9 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
     """
     if is_on_hub(path_or_name):
         return download(str(path_or_name), MOST_BYTES)
+    names = released_models()
+    if str(path_or_name) in names:
+        return names[str(path_or_name)]
     path = Path(path_or_name)
     try:
         if path.is_dir():
@@ -209,9 +214,6 @@ def find_model(path_or_name: str | os.PathLike[str]) -> Path:
             return path
     except OSError as error:  # it may not be looked for
         raise ModelError(f"{path}: {error.strerror}") from None
-    names = released_models()
-    if str(path_or_name) in names:
-        return names[str(path_or_name)]
     raise ModelError(f"{path_or_name}: neither a weights file nor a released model ({', '.join(names) or 'none'})")
 
 
