@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from rnncodec.evaluation.results import Evaluation
+from rnncodec.evaluation.tracking import prefix_of
 from tests.training.wandb_file import history, records
 
 
 def assert_evaluation_logged(file: Path, evaluation: Evaluation) -> None:
     """Raises AssertionError where the run's file lacks the evaluation's numbers, its curves, or its table."""
-    prefix = f"eval/{evaluation.about.dataset}"
+    prefix = prefix_of(evaluation)
     (logged,) = [step for step in history(file) if f"{prefix}/auc_ms_ssim" in step]
     assert logged[f"{prefix}/auc_ms_ssim"] == pytest.approx(evaluation.summary.area_ms_ssim)
     assert logged[f"{prefix}/auc_psnr_hvs"] == pytest.approx(evaluation.summary.area_psnr_hvs)

@@ -185,7 +185,7 @@ def test_cpu_seconds_of_steps_measured_in_turns_replace_those_of_training(sweep:
 
 def test_networks_that_are_not_equally_large_are_named(sweep: Path) -> None:
     first, second = (cost(network(cell)) for cell in WIDTHS)
-    counts = [ITERATIONS * (each.encoder + each.decoder) for each in (first, second)]
+    counts = [each.coding(ITERATIONS) for each in (first, second)]
     text = ablations([sweep]).texts["cells"]
     assert f"{min(counts):.0f} to {max(counts):.0f} kMAC a pixel" in text
     assert "**not equal operations**" in text

@@ -1,7 +1,7 @@
 import bjontegaard
 import pytest
 
-from rnncodec.evaluation.rate_distortion import area, bd_rate, improving, rate_at
+from rnncodec.evaluation.rate_distortion import area, area_difference, bd_rate, improving, rate_at
 
 # The example in the bjontegaard package's documentation, and two of its curves reversed or cut.
 ANCHOR = [(9487.76, 40.037), (4593.60, 38.615), (2486.44, 36.845), (1358.24, 34.851)]
@@ -63,3 +63,12 @@ def test_bd_rate_covers_the_qualities_of_both_curves() -> None:
 
 def test_points_that_more_bits_do_not_improve_are_left_out() -> None:
     assert improving([(3, 0.9), (1, 0.5), (2, 0.4), (2.5, 0.5), (3, 0.95)]) == [(1, 0.5), (3, 0.9)]
+
+
+def test_the_difference_of_areas_is_over_the_rates_that_both_curves_cover() -> None:
+    anchor, test = [(0.5, 0.8), (3.0, 0.8)], [(0.1, 0.9), (1.5, 0.9)]
+    found = area_difference(anchor, test)
+    assert found is not None
+    assert (found.low, found.high) == (0.5, 1.5)
+    assert found.difference == pytest.approx(0.1)
+    assert area_difference([(0.1, 0.5), (0.2, 0.6)], [(0.3, 0.5), (0.4, 0.6)]) is None

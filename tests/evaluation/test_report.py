@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from rnncodec.cli import app
 from rnncodec.errors import DataError
-from rnncodec.evaluation.report.page import baseline_of, render, report_curves, worst_in_words
+from rnncodec.evaluation.report.page import compared, of_several_sets, render, report_curves, worst_in_words
 from rnncodec.evaluation.report.viewer import JpegFiles, choose, compare_size, middle, ranked, share, view
 from rnncodec.evaluation.results import ABOUT, read_evaluation
 from rnncodec.evaluation.settings import settings
@@ -103,7 +103,7 @@ def test_seeds_are_one_curve_and_options_are_in_the_legend(run_folder: Path, tmp
     assert first.curve is not None
     assert second.curve is not None
     assert first.curve.points("psnr-rgb") == second.curve.points("psnr-rgb")
-    assert next(curve.name for _, curve in report_curves(first.sources + second.sources)) == first.name
+    assert next(curve.name for _, curve, _ in report_curves(first.sources + second.sources)) == first.name
 
 
 def test_results_of_another_effort_or_of_older_weights_are_no_seeds_of_a_setting(
@@ -119,6 +119,8 @@ def test_results_of_another_effort_or_of_older_weights_are_no_seeds_of_a_setting
     deeper = replace(second.evaluation, about=replace(second.evaluation.about, effort=3))
     assert len(settings([first, replace(second, evaluation=deeper)])) == 2
     assert len(settings([first, replace(second, older=True)])) == 2
+    longer = {**second.options, "training.steps": "999"}
+    assert len(settings([first, replace(second, options=longer)])) == 2
 
 
 def test_options_that_came_later_are_compared(run_folder: Path, tmp_path: Path) -> None:
@@ -136,9 +138,31 @@ def test_bd_rates_are_against_the_measured_baseline_and_not_a_published_curve_of
     measured = read_evaluation(result)
     (tmp_path / "jpeg.json").write_text((result / f"{measured.about.name}.json").read_text())
     curves = report_curves(read_sources([tmp_path / "jpeg.json", result]))
-    assert baseline_of(curves, "jpeg") is not None
     own = next(curve for curve in measured.curves if curve.name == "jpeg")
-    assert baseline_of(curves, "jpeg").points("psnr-rgb") == own.points("psnr-rgb")
+    assert [curve.kind for curve in curves[:2]] == ["published", "codec"]
+    for _, _, baseline in curves:
+        assert baseline is not None
+        assert baseline.points("psnr-rgb") == own.points("psnr-rgb")
+
+
+def test_each_evaluation_is_compared_to_the_baseline_of_its_own_photos(result: Path) -> None:
+    (source,) = read_sources([result])
+    assert source.evaluation is not None
+    curves = [
+        replace(curve, results={**curve.results, "bpp": [3 * rate for rate in curve.results["bpp"]]})
+        for curve in source.evaluation.curves
+    ]
+    images = {name: f"{content}, others" for name, content in source.evaluation.about.images.items()}
+    about = replace(source.evaluation.about, name="other", images=images)
+    curves[0] = replace(curves[0], name="other")
+    other = replace(source, name="other", evaluation=replace(source.evaluation, about=about, curves=curves))
+    summaries, against = compared([source, other])
+    assert against == "jpeg"
+    assert of_several_sets([source, other])
+    assert not of_several_sets([source, source])
+    jpegs = {each.name: each.bd_psnr for each in summaries if each.name.startswith("jpeg")}
+    assert [bd.percent for bd in jpegs.values() if bd] == pytest.approx([0, 0])  # though one takes three times the bits
+    assert list(jpegs) == ["jpeg", "jpeg (other)"]
 
 
 def test_no_option_is_listed_twice_or_without_its_value(run_folder: Path, tmp_path: Path) -> None:

@@ -36,6 +36,15 @@ def test_operations_and_parameters_of_a_gru_network_are_those_counted_by_hand() 
     assert found.parameters == cells + 28 * 8 + 21 * 5 + 6 * 24 + 3 * 3  # convolutions with their biases
 
 
+def test_the_first_iteration_has_no_states_to_read_and_the_runs_of_priming() -> None:
+    plain, primed = cost(codec_config(width=0.06)), cost(codec_config(width=0.06, priming=2))
+    assert plain.first_encoder < plain.encoder
+    assert (primed.encoder, primed.decoder) == (plain.encoder, plain.decoder)
+    assert primed.first_encoder == pytest.approx(plain.first_encoder + 2 * plain.encoder, rel=0.01)
+    assert plain.decoding(3) == plain.first_decoder + 2 * plain.decoder
+    assert plain.coding(3) == plain.first_encoder + 2 * plain.encoder + plain.decoding(3)
+
+
 def test_diffusion_and_a_gain_network_cost_operations() -> None:
     plain = cost(codec_config(width=0.06))
     diffused = cost(codec_config(width=0.06, diffusion=1))

@@ -258,6 +258,17 @@ def test_results_after_a_limit_of_time_are_all_of_the_last_step(
     assert f"nothing is left to train: {ended}" in capsys.readouterr().err
 
 
+def test_validation_figures_are_the_same_with_any_number_of_processes(train: Callable[..., Path]) -> None:
+    folder = train("trainer.max_steps=2", "data.val_photos=3")  # which two processes cannot share equally
+    one = read_result(folder)
+    train("trainer.devices=2", resume=True)
+    two = read_result(folder)
+    assert one is not None
+    assert two is not None
+    assert one["metrics"].keys() == two["metrics"].keys()
+    assert {name: two["metrics"][name] for name in one["metrics"]} == pytest.approx(one["metrics"], rel=1e-4)
+
+
 def test_job_that_is_refused_in_a_finished_folder_is_not_listed_as_finished(config: Config, tmp_path: Path) -> None:
     write_result(tmp_path, 4, {"val/loss": 0.5}, pruned=False)
     write_failure(tmp_path, "other options")

@@ -5,7 +5,7 @@ import warnings
 from bisect import bisect
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -59,6 +59,7 @@ class PatchStream:
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self._small = torch.zeros(1, dtype=torch.bool).share_memory_()
         self._corrupt = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers count here too
 
     @property
@@ -107,21 +108,29 @@ class PatchStream:
 
     def _places(self, start: int, consumer: int, consumers: int, size: int) -> Iterator["_Place"]:
         """The places of the patches of this consumer's photos, in endless passes over them. Each pass has its own order
-        of the shards. A consumer may have no photo in a pass, where the only shards of its share are broken."""
+        of the shards. A segment may be shorter than a pass, so the first pass begins anywhere in its first shard, and
+        ends with what it has left out there. A consumer may have no photo in a pass, where the only shards of its share
+        are broken."""
         empty = 0
         for number in count():
             found, corrupt = False, self.corrupt
             order = np.random.default_rng([self.seed, start, number]).permutation(len(self.shards))
             if by_shard := len(self.shards) >= consumers:
                 order = order[consumer::consumers]
-            files = read_files(
-                (self.shards[at] for at in order),
-                self._warn,
-                lambda index, by_shard=by_shard: by_shard or index % consumers == consumer,  # type: ignore[misc]
+            shards = [self.shards[at] for at in order]
+            skipped = self._skipped(start, consumer, shards[0]) if number == 0 else 0
+
+            def own(index: int, by_shard: bool = by_shard) -> bool:
+                return by_shard or index % consumers == consumer
+
+            files = chain(
+                read_files(shards, self._warn, lambda index: index >= skipped and own(index)),  # noqa: B023
+                read_files(shards[:1] if skipped else [], lambda _: True, lambda index: index < skipped and own(index)),  # noqa: B023
             )
             for index, (name, content) in enumerate(files):
                 try:
                     if shorter_side(name, content) < size:
+                        self._warn_of_small(name, size)
                         continue
                 except ImageError as error:
                     self._warn(error)
@@ -136,6 +145,20 @@ class PatchStream:
                     f"a pass over {len(self.shards)} shards gave reader {consumer + 1} of {consumers} no photo of at "
                     f"least {size}×{size} pixels; use fewer workers or devices, or more photos"
                 )
+
+    def _skipped(self, start: int, consumer: int, shard: str) -> int:
+        """How many photos of its first shard the segment from ``start`` on begins without."""
+        photos = sum(1 for _ in read_files([shard], lambda _: True))
+        return int(np.random.default_rng([self.seed, start, consumer, 0]).integers(max(1, photos)))
+
+    def _warn_of_small(self, name: str, size: int) -> None:
+        """Warn once of photos that are smaller than a patch."""
+        if not self._small.item():
+            self._small.fill_(True)
+            warnings.warn(
+                f"photos with a side of less than {size} pixels, the size of the patches, are left out: {name}",
+                stacklevel=2,
+            )
 
     def _sample(self, size: int, rng: np.random.Generator, pixels: Pixels) -> Pixels:
         return self.sampler(pixels, size, self.patches_per_photo, rng)

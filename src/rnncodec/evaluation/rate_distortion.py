@@ -28,20 +28,25 @@ def area(points: Points, limit: float = LIMIT) -> float:
 
 @dataclass(frozen=True)
 class AreaDifference:
-    """How much larger the area under one curve is than under another, up to ``limit`` bits a pixel, where the first of
-    the two ends: on average over these rates, ``difference / limit`` is the difference in quality."""
+    """How much larger the area under one curve is than under another, from ``low`` to ``high`` bits a pixel, where both
+    have points. On average over these rates, ``difference / (high - low)`` is the difference in quality."""
 
     difference: float
-    limit: float
+    low: float
+    high: float
 
 
 def area_difference(anchor: Points, test: Points) -> AreaDifference | None:
     """The area under ``test`` less that under ``anchor``, over the rates that both curves cover, at most to LIMIT. So a
-    curve gains nothing by ending early. None if a curve has no points."""
+    curve gains nothing by beginning or by ending early. None if they cover no rates together."""
     if not anchor or not test:
         return None
-    limit = min(LIMIT, max(rate for rate, _ in anchor), max(rate for rate, _ in test))
-    return AreaDifference(area(test, limit) - area(anchor, limit), limit)
+    low = max(min(anchor)[0], min(test)[0])
+    high = min(LIMIT, max(anchor)[0], max(test)[0])
+    if low >= high:
+        return None
+    between = [area(points, high) - area(points, low) for points in (anchor, test)]
+    return AreaDifference(between[1] - between[0], low, high)
 
 
 def rate_at(points: Points, quality: float) -> float | None:

@@ -156,7 +156,7 @@ def complete(about: About, measurements: Measurements, anchors: Sequence[Curve])
         curves.append(mean_curve(codec, f"{title}, {described}", [measurements[codec, photo] for photo in photos]))
     steps = curves[0].results["setting"]
     with suppress(PackageError):  # results are shown without the packages of the network
-        curves[0].results[DECODING_MACS] = [about.cost.decoder * t for t in steps]
+        curves[0].results[DECODING_MACS] = [about.cost.decoding(int(t)) for t in steps]
     curves += anchors
     baseline = next((curve for curve in curves if curve.name == about.compare_to), None)
     return Evaluation(

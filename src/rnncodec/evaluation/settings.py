@@ -78,7 +78,8 @@ def settings(sources: Sequence[Source]) -> list[Setting]:
 
 
 def belongs(source: Source, group: Sequence[Source]) -> bool:
-    """Whether ``source`` differs from the sources of ``group`` by its seed, and by nothing else."""
+    """Whether ``source`` differs from the sources of ``group`` by its seed, and by nothing else. Runs that have trained
+    other numbers of steps differ by more."""
     first = group[0]
     if source.older or first.older:
         return False
@@ -87,6 +88,7 @@ def belongs(source: Source, group: Sequence[Source]) -> bool:
         all(each[0] for each in (seeds(source.options), *others))
         and seeds(source.options) not in others
         and method(source.options) == method(first.options)
+        and source.options.get("training.steps") == first.options.get("training.steps")
         and photos(source) == photos(first)
         and how_coded(source) == how_coded(first)
     )

@@ -95,9 +95,9 @@ def cells(summary: Summary) -> list[str]:
 
 
 def over_baseline(summary: Summary) -> str:
-    """The difference of the areas, and how far both curves reach."""
+    """The difference of the areas, and the rates that both curves cover."""
     found = summary.over_baseline
-    return ABSENT if found is None else f"{found.difference:+.4f} (to {found.limit:.2f})"
+    return ABSENT if found is None else f"{found.difference:+.4f} ({found.low:.2f}–{found.high:.2f})"
 
 
 def summary_table(summaries: Sequence[Summary], baseline: str | None) -> str:

@@ -20,11 +20,10 @@ PICTURES = 8  # images that are logged with their reconstructions
 
 
 def log_evaluation(logger: "RunLogger", evaluation: Evaluation) -> None:
-    """Log ``evaluation`` to W&B at the last step of the training, under ``eval/DATASET/``, so that the figures of one
-    set of photos do not take the place of those of another."""
+    """Log ``evaluation`` to W&B at the last step of the training, under `prefix_of`."""
     import wandb
 
-    prefix = f"eval/{evaluation.about.dataset}"
+    prefix = prefix_of(evaluation)
     logged: dict[str, Any] = dict(scalars(evaluation))
     for metric, title in METRICS.items():
         titles = [summary.title for summary in evaluation.summaries]
@@ -36,7 +35,18 @@ def log_evaluation(logger: "RunLogger", evaluation: Evaluation) -> None:
             rates, values, keys=list(curves), title=f"{title} at bits per pixel", xname="bpp"
         )
     logged[f"{prefix}/images"] = image_table(evaluation)
-    logger.log_metrics(logged, int(evaluation.about.training.get("steps", 0)))
+    training = evaluation.about.training
+    training = training.get("context", training)  # of a context model, which was trained last
+    logger.log_metrics(logged, int(training.get("steps", 0)))
+
+
+def prefix_of(evaluation: Evaluation) -> str:
+    """What the names of the figures of ``evaluation`` begin with: ``eval/DATASET``, with the layers if these are not
+    all that were trained, and with the effort if there is one. So no figure takes the place of another one."""
+    about = evaluation.about
+    all_layers = about.iterations == about.training.get("iterations", about.iterations)
+    layers = "" if all_layers else f"-layers-{about.iterations}"
+    return f"eval/{about.dataset}{layers}" + (f"-effort-{about.effort}" if about.effort else "")
 
 
 def scalars(evaluation: Evaluation) -> dict[str, float]:
@@ -52,7 +62,7 @@ def scalars(evaluation: Evaluation) -> dict[str, float]:
         f"bd_rate_{compare_to}": summary.bd_ms_ssim.percent if summary.bd_ms_ssim else None,
         f"bd_rate_psnr_{compare_to}": summary.bd_psnr.percent if summary.bd_psnr else None,
     }
-    return {f"eval/{evaluation.about.dataset}/{name}": value for name, value in values.items() if value is not None}
+    return {f"{prefix_of(evaluation)}/{name}": value for name, value in values.items() if value is not None}
 
 
 def image_table(evaluation: Evaluation) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -16,12 +16,23 @@ SIDE = 256  # pixels of the picture that the operations are counted for; a multi
 @dataclass(frozen=True)
 class Cost:
     """``parameters`` of the whole network; ``encoder`` and ``decoder``: thousands of MACs for a pixel and an iteration
-    after the first, of the convolutions, the extra runs of diffusion and the gain network included. To encode a picture
-    of several iterations both are needed, to decode it the decoder alone."""
+    after the first, of the convolutions, the extra runs of diffusion and the gain network included. The first iteration
+    takes others, ``first_encoder`` and ``first_decoder``: it has no states to read, and the extra runs of priming. To
+    encode a picture of several iterations both parts are needed, to decode it the decoder alone."""
 
     parameters: int
     encoder: float
     decoder: float
+    first_encoder: float
+    first_decoder: float
+
+    def decoding(self, iterations: int) -> float:
+        """Thousands of MACs for a pixel to decode so many iterations."""
+        return self.first_decoder + (iterations - 1) * self.decoder
+
+    def coding(self, iterations: int) -> float:
+        """Thousands of MACs for a pixel to encode so many iterations, and to decode them."""
+        return self.first_encoder + (iterations - 1) * self.encoder + self.decoding(iterations)
 
     def __str__(self) -> str:
         return (
@@ -36,14 +47,16 @@ def cost(config: CodecConfig) -> Cost:
     with torch.device("meta"), torch.inference_mode():
         codec = IterativeCodec(config).eval()
         images = torch.empty(1, 3, SIDE, SIDE)
-        activations, state = codec.encode_step(images, codec.start(images))
+        start = codec.start(images)
+        activations, encoded = codec.encode_step(images, start)
         codes = codec.binarizer(activations)
-        state = codec.decode_step(codes, state)
+        state = codec.decode_step(codes, encoded)
         gain = kilo_macs(lambda: codec.amplification(images, state.t))
-        encoder = kilo_macs(lambda: codec.encode_step(images, state))
-        decoder = kilo_macs(lambda: codec.decode_step(codes, state))  # with the gain of the next iteration
+        first_encoder, encoder = (kilo_macs(partial(codec.encode_step, images, each)) for each in (start, state))
+        # A step of the decoder computes the gain of the next iteration, too.
+        first_decoder, decoder = (kilo_macs(partial(codec.decode_step, codes, each)) for each in (encoded, state))
     parameters = sum(parameter.numel() for parameter in codec.parameters())
-    return Cost(parameters, gain + encoder, decoder)
+    return Cost(parameters, gain + encoder, decoder, gain + first_encoder, first_decoder)
 
 
 def kilo_macs(action: Callable[[], object]) -> float:

@@ -63,7 +63,8 @@ class ContextModule(ClipsParts):
             bits = bits_per_bit(self.model, codes)
         mean = so_far(bits)
         values = {"val/loss": mean.mean()} | by_iteration("val/bits", bits) | by_iteration("val/saved", 1.0 - mean)
-        self.log_dict(values, batch_size=codes[0, :, 0].numel(), sync_dist=True)
+        # Lightning takes the mean of the batch sizes over all processes, and cuts it to a whole number.
+        self.log_dict(values, batch_size=codes[0, :, 0].numel() * self.trainer.world_size, sync_dist=True)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         take_options(checkpoint, self.configure_optimizers())

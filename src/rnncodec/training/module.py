@@ -183,7 +183,8 @@ class CodecModule(ClipsParts):
             bpp = cost.cumsum(0) * self.codec.config.bits / STRIDE**2
             dissimilarity = 1.0 - torch.stack([values[name] for name in by_iteration("val/ms_ssim", bpp)])
             values["val/rate_distortion"] = 10.0 * (dissimilarity.clamp(min=1e-6) * bpp).log10().mean()
-        self.log_dict(values, batch_size=len(images), sync_dist=True)
+        # Lightning takes the mean of the batch sizes over all processes, and cuts it to a whole number.
+        self.log_dict(values, batch_size=len(images) * self.trainer.world_size, sync_dist=True)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         take_options(checkpoint, self.configure_optimizers())

@@ -57,7 +57,7 @@ def styled(comparison: Comparison, curve_of: CurveOf) -> list[tuple[Curve, dict[
     for setting, label, (first, *others) in zip(comparison.settings, comparison.labels, values, strict=True):
         curve = setting.curve(curve_of)
         if curve is not None:
-            spent = [setting.first.operations * (t + 1) for t in range(len(curve.results["bpp"]))]
+            spent = [setting.first.cost.coding(t + 1) for t in range(len(curve.results["bpp"]))]
             named = replace(curve, name=label, results=curve.results | {OPERATIONS: spent})
             line = {"color": colours[first], "ls": dashes[tuple(others)], "marker": "o", "ms": 3, "lw": 1.5}
             found.append((named, line))

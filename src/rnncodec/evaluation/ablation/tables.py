@@ -134,7 +134,7 @@ class Comparison:
 
     def operations_in_words(self) -> str:
         """Whether the networks are compared at equal operations."""
-        counts = [setting.first.operations * setting.first.iterations for setting in self.settings]
+        counts = [setting.first.cost.coding(setting.first.iterations) for setting in self.settings]
         apart = max(counts) / min(counts) - 1
         if not apart:
             return f"All iterations together take {counts[0]:.0f} kMAC a pixel."

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -22,49 +22,70 @@ NETWORK = ("parameters", "kMAC a pixel and iteration, encoder / decoder", "steps
 AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # what quality is drawn against
 
 
-def report_curves(sources: Sequence[Source]) -> list[tuple[str, Curve]]:
-    """Every curve to draw, with its kind: those of the settings of the sources first, then each baseline and anchor
-    once."""
+class ReportCurve(NamedTuple):
+    """A curve to draw. ``kind`` is ``codec``, ``baseline`` or ``published``; ``baseline`` is the curve that its
+    BD-rates are computed against, of the same photos, or None."""
+
+    kind: str
+    curve: Curve
+    baseline: Curve | None
+
+
+def report_curves(sources: Sequence[Source]) -> list[ReportCurve]:
+    """Every curve to draw: those of the settings of the sources first, then each baseline and anchor once. A published
+    curve, which has no baseline of its own, is compared to the first one that there is."""
+    baselines = [baseline_of(source.evaluation) for source in sources]
+    first = next(filter(None, baselines), None)
     own = [
-        ("codec" if setting.sources[0].evaluation else "published", setting.curve)
+        ReportCurve("codec", setting.curve, baseline_of(setting.sources[0].evaluation))
+        if setting.sources[0].evaluation
+        else ReportCurve("published", setting.curve, first)
         for setting in settings(sources)
         if setting.curve
     ]
-    others: list[tuple[str, Curve]] = []
-    for source in sources:
+    others: list[ReportCurve] = []
+    for source, baseline in zip(sources, baselines, strict=True):
         if source.evaluation is None:
             continue
         anchors = source.evaluation.about.anchors
         for curve in source.evaluation.curves[1:]:
             kind = "published" if curve.name in anchors else "baseline"
-            same_name = [other for _, other in others if other.name == curve.name]
+            same_name = [other.curve for other in others if other.curve.name == curve.name]
             if any(all(curve.points(metric) == other.points(metric) for metric in METRICS) for other in same_name):
                 continue  # the same curve; only the times may differ
             if same_name:  # measured on other images
                 curve = replace(curve, name=f"{curve.name} ({source.name})")
-            others.append((kind, curve))
+            others.append(ReportCurve(kind, curve, baseline))
     return own + others
 
 
-def baseline_of(curves: Sequence[tuple[str, Curve]], name: str | None) -> Curve | None:
-    """The one of `report_curves` that BD-rates are computed against: of this name, measured rather than published."""
-    wanted = ("baseline", "published")
-    return next((curve for each in wanted for kind, curve in curves if (kind, curve.name) == (each, name)), None)
+def baseline_of(evaluation: Evaluation | None) -> Curve | None:
+    """The curve that BD-rates of ``evaluation`` are computed against, if it has measured that, or read it."""
+    if evaluation is None:
+        return None
+    return next((curve for curve in evaluation.curves[1:] if curve.name == evaluation.about.compare_to), None)
 
 
-def compared(sources: Sequence[Source]) -> tuple[list[tuple[str, Curve]], Curve | None, list[Summary]]:
-    """The `report_curves` of ``sources``, the one that the first evaluation compares to, if there is any, and what each
-    curve gives."""
+def compared(sources: Sequence[Source]) -> tuple[list[Summary], str | None]:
+    """What each of the `report_curves` of ``sources`` gives, and the name of what they are compared to, if it is one
+    for all."""
     curves = report_curves(sources)
-    names = [source.evaluation.about.compare_to for source in sources if source.evaluation]
-    baseline = baseline_of(curves, names[0] if names else None)
-    return curves, baseline, [summarize(curve, baseline, kind == "published") for kind, curve in curves]
+    names = {baseline.name for _, _, baseline in curves if baseline}
+    summaries = [summarize(curve, baseline, kind == "published") for kind, curve, baseline in curves]
+    return summaries, names.pop() if len(names) == 1 else None
+
+
+def of_several_sets(sources: Sequence[Source]) -> bool:
+    """Whether the evaluations among ``sources`` have measured different photos."""
+    found = [source.evaluation.about for source in sources if source.evaluation]
+    return len({frozenset(about.images[image] for image in about.measured) for about in found}) > 1
 
 
 def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object] = lambda: None) -> str:
     """The page, as HTML. It shows ``photos`` photos of each evaluation; ``on_layer`` is called after each layer of
     them."""
-    curves, baseline, summaries = compared(sources)
+    curves = report_curves(sources)
+    summaries, against = compared(sources)
     evaluations = [(source, source.evaluation) for source in sources if source.evaluation]
     shown = settings(sources)
     networks = {setting.name: network_cells(setting.sources[0]) for setting in shown}
@@ -79,20 +100,19 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
         worst.append(f"{source.name}: {worst_in_words(evaluation)}")
         if complaint:
             complaints.append(f"{source.name}: {complaint}")
-    image_sets = {frozenset(e.about.images[image] for image in e.about.measured) for _, e in evaluations}
     options = {setting.name: setting.options if len(setting.sources) == 1 else "" for setting in shown}
     environment = Environment(loader=PackageLoader(__name__, "page"), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html").render(
         names=[source.name for source in sources],
         images=[f"{source.name}: mean of {counted(len(e.about.measured), 'image')}." for source, e in evaluations],
-        same_images=len(image_sets) <= 1,
+        same_images=not of_several_sets(sources),
         broken=[f"{name}: {why}" for _, evaluation in evaluations for name, why in evaluation.about.broken.items()],
-        headings=[*headings(baseline.name if baseline else None), *NETWORK],
+        headings=[*headings(against), *NETWORK],
         rows=rows,
         note=" ".join(notes(summaries)),
         metrics=METRICS,
-        against=[(key, title) for key, title in AGAINST.items() if any(key in curve.results for _, curve in curves)],
-        curves=[curve for _, curve in curves],
+        against=[(key, title) for key, title in AGAINST.items() if any(key in curve.results for _, curve, _ in curves)],
+        curves=[curve for _, curve, _ in curves],
         viewers=viewers,
         worst=worst,
         complaints=complaints,
@@ -105,7 +125,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
                 "metrics": METRICS,
                 "against": AGAINST,
                 "curves": [
-                    {**curve_data(kind, curve), "options": options.get(curve.name, "")} for kind, curve in curves
+                    {**curve_data(kind, curve), "options": options.get(curve.name, "")} for kind, curve, _ in curves
                 ],
                 "viewers": viewers,
                 "training": [

@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rnncodec.atomic_file import replacing
-from rnncodec.evaluation.curves import METRICS, Curve
+from rnncodec.evaluation.curves import METRICS
 from rnncodec.evaluation.rate_distortion import LIMIT
+from rnncodec.evaluation.report.page import ReportCurve
 from rnncodec.evaluation.summary import PUBLISHED
 
 STYLES = {"codec": "o-", "baseline": ".--", "published": ".:"}
 
 
-def write_plots(curves: Sequence[tuple[str, Curve]], folder: Path) -> list[Path]:
-    """Draw one plot for each metric that a curve has, as PNG and as SVG in ``folder``. ``curves`` are pairs of a kind
-    and a curve."""
+def write_plots(curves: Sequence[ReportCurve], folder: Path) -> list[Path]:
+    """Draw one plot for each metric that a curve has, as PNG and as SVG in ``folder``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot, which looks for a display
 
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for metric, title in METRICS.items():
-        drawn = [(kind, curve, curve.points(metric)) for kind, curve in curves if curve.points(metric)]
+        drawn = [(kind, curve, curve.points(metric)) for kind, curve, _ in curves if curve.points(metric)]
         if not drawn:
             continue
         figure = Figure(figsize=(7, 5), layout="constrained")

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.atomic_file import replacing
-from rnncodec.evaluation.report.page import compared, render
+from rnncodec.evaluation.report.page import compared, of_several_sets, render
 from rnncodec.evaluation.results import ABOUT, JOB_FAILURE, JOB_RESULTS
 from rnncodec.evaluation.sources import read_sources
 from rnncodec.evaluation.summary import summary_table
@@ -16,6 +16,7 @@ from rnncodec.evaluation.terminal_table import terminal_table
 from rnncodec.terminal import Terminal
 
 TABLE, REPORT = "summary.md", "report.html"
+OTHER_PHOTOS = "\nThe models were measured on different photos: their rates cannot be compared with each other.\n"
 PHOTOS = 3  # of each model, in the report
 
 
@@ -40,13 +41,14 @@ def compare(folder: Path) -> None:
     console = Terminal()
     if results:
         sources = read_sources(results)
-        _, baseline, summaries = compared(sources)
-        against = baseline.name if baseline else None
+        summaries, against = compared(sources)
         with replacing(folder / TABLE) as temporary:
-            temporary.write_text(summary_table(summaries, against))
+            temporary.write_text(summary_table(summaries, against) + (OTHER_PHOTOS if of_several_sets(sources) else ""))
         with replacing(folder / REPORT) as temporary:
             temporary.write_text(render(sources, PHOTOS))
         console.print(terminal_table(summaries, against, f"{len(results)} models; bpp of whole files"))
+        if of_several_sets(sources):
+            console.print(OTHER_PHOTOS.strip())
         console.print(f"Table:   {folder / TABLE}", f"Report:  {folder / REPORT}", sep="\n", soft_wrap=True)
     failures = [f"{(job / JOB_FAILURE).read_text().strip()}" for job in jobs if (job / JOB_FAILURE).is_file()]
     if failures:
