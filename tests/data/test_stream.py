@@ -327,5 +327,5 @@ def test_photos_smaller_than_a_patch_are_passed_over(
     stream = stream_of([small, flat_shards(4)[1]], batch_size=4)
     with pytest.warns(UserWarning, match=r"side of less than 16 pixels.* are left out: .*small\.png") as warned:
         assert sorted(photo_numbers(take(stream, 2))) == sorted([4, 5, 6, 7] * 2)
-    assert len(warned) == 1
+    assert sum("are left out" in str(each.message) for each in warned) == 1
     assert stream.corrupt == 0

@@ -356,6 +356,8 @@ def test_the_network_is_measured_anew_on_another_device(
     again = measurement.evaluate(options, tmp_path / "x", lambda *_: None)
     assert "holds measurements of the network on cuda, which are replaced" in capsys.readouterr().err.replace("\n", " ")
     assert again.about.earlier == "2 of 4 measurements are from an earlier call, with device cuda"
+    third = measurement.evaluate(options, tmp_path / "x", lambda *_: None)
+    assert third.about.earlier == "4 of 4 measurements are from an earlier call, with device cuda"
 
 
 def test_a_model_has_the_whole_name_of_its_run(tmp_path: Path, tiny_weights: Path) -> None:

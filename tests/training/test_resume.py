@@ -17,6 +17,7 @@ from rnncodec.training.launch import start
 from rnncodec.training.launch.prepare import prepare
 from rnncodec.training.launch.start import locked, single
 from rnncodec.training.launch.sweep import check_same
+from rnncodec.training.process.interruption import Stopped
 from rnncodec.training.run.checkpoints import AtomicCheckpoints, newest, steps_in
 from rnncodec.training.run.outcome import read_result, state, write_failure, write_result
 from rnncodec.weights.weights_file import load_model
@@ -82,6 +83,22 @@ def test_extended_run_equals_an_unbroken_one_and_is_validated_at_the_same_steps(
     validated, expected = (read_history(folder)["val/loss"] for folder in (extended, whole))
     assert list(validated) == [3, *expected]  # at the end of the first part too
     assert validated.items() >= expected.items()
+
+
+def test_validation_that_a_signal_breaks_off_is_made_up_for(train: Callable[..., Path]) -> None:
+    signals = "+callbacks.signal._target_=tests.training.watchers.SignalAt"
+    options = [signals, f"+callbacks.signal.number={signal.SIGTERM.value}", "+callbacks.signal.place=validation"]
+    with pytest.raises(Stopped):
+        train("trainer.max_steps=8", "data.steps_per_epoch=3", *options)
+    folder = train("callbacks.signal.place=nowhere", resume=True)
+    assert list(read_history(folder)["val/loss"]) == [3, 5, 7]  # the first one a step late
+
+
+def test_newest_checkpoint_knows_of_the_last_validation(train: Callable[..., Path]) -> None:
+    folder = train("trainer.max_steps=4", "data.steps_per_epoch=2")
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    (charts,) = (state for name, state in saved.items() if "IterationCharts" in name)
+    assert charts["steps"] == [1, 3]
 
 
 def test_run_needs_the_weights_it_started_from_no_more(train: Callable[..., Path], tmp_path: Path) -> None:

@@ -161,12 +161,18 @@ def expected_settings(codec: str, about: About) -> list[float]:
     return list(CLASSICAL[codec].settings) if codec in CLASSICAL else list(range(1, about.iterations + 1))
 
 
+WITH = ", with "
+
+
 def earlier_in_words(count: int, total: int, before: About | None, now: About) -> str:
-    """Which measurements were taken from an earlier call, in words; "" if there are none."""
+    """Which measurements were taken from an earlier call, in words; "" if there are none. Other versions that the earlier
+    call has named, of measurements from one before it, are named again."""
     if not count or before is None:
         return ""
+    known = before.earlier.partition(WITH)[2]
     changed = [f"{name} {old}" for name, old in before.versions.items() if old != now.versions.get(name)]
-    by = f", with {', '.join(changed)}" if changed else ""
+    others = dict.fromkeys([*(known.split(", ") if known else []), *changed])
+    by = WITH + ", ".join(others) if others else ""
     return f"{count} of {total} measurements are from an earlier call{by}"
 
 

@@ -13,8 +13,8 @@ from rnncodec.training.process.interruption import Stopped, interruption
 
 class LastCheckpoint(L.Callback):
     """Saves ``folder/last.ckpt`` every ``every_n_steps`` steps, every ``every_n_minutes`` minutes (None for never),
-    before each validation, after the last step, and when a signal asks the run to stop, which ends the process then
-    (:mod:`rnncodec.training.process.interruption`). Each time the weights are exported too, if the callback
+    before and after each validation, after the last step, and when a signal asks the run to stop, which ends the
+    process then (:mod:`rnncodec.training.process.interruption`). Each time the weights are exported too, if the callback
     ExportWeights is in use. It must be the last callback.
     """
 
@@ -56,6 +56,7 @@ class LastCheckpoint(L.Callback):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.state.fn == "fit":
+            trainer.save_checkpoint(self.path)  # the other callbacks know of the validation now
             interruption.start_training()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -29,4 +29,5 @@ class ImageStrips(L.Callback):
         picture.save(self.path)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/strip", [picture])
+                step = trainer.fit_loop.epoch_loop._batches_that_stepped  # that of the figures of this validation
+                logger.log_image("val/strip", [picture], step=step)
