@@ -5,7 +5,7 @@ image = rnncodec.decompress(data[:20_000])   # a PIL image
 codec = rnncodec.load_model("light")         # the network, an nn.Module
 """
 
-import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from rnncodec.errors import RnncodecError
@@ -43,6 +43,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Imports functions that need torch only when they are used, so that commands without a network start fast."""
+    if name == "__version__":
+        return importlib.metadata.version("rnncodec")
     if name in _HOMES:
         return getattr(importlib.import_module(f"rnncodec.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'rnncodec' has no attribute '{name}'")

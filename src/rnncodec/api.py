@@ -59,8 +59,9 @@ def compress(
 
     Args:
         image: of any size and mode of Pillow; `rnncodec.pictures.pixels.to_pixels` describes the conversion to RGB.
-        iterations: the number of layers, from 1 to 255. The default is 8. With one of the targets below it is the
-            largest number, and the default is as many as the model was trained for.
+        iterations: the number of layers, from 1 to 255. The default is 8, or fewer if the model was trained for fewer.
+            With one of the targets below it is the largest number, and the default is as many as the model was trained
+            for.
         bpp, max_bytes: the largest size of the file, in bits per pixel or in bytes: write as many layers as fit.
         psnr, ms_ssim: the least quality, PSNR in dB or MS-SSIM from 0 to 1: write as few layers as reach it.
         quality: the least quality on a scale from 1 to 100 that means the same on every picture: MS-SSIM in dB,

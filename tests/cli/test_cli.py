@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.metadata import version
 from pathlib import Path
 from unittest.mock import patch
 
@@ -491,3 +492,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(tmp_path:
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=60)
     assert done.stdout == b"RNN1\n"
     assert done.stderr == b""
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert call("--version").stdout.decode().strip() == rnncodec.__version__ == version("rnncodec")

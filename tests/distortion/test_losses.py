@@ -3,8 +3,8 @@ import math
 import pytest
 import skimage.data
 import torch
+from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from pytorch_msssim import ssim as reference_ssim
 from scipy.stats import spearmanr
 from torch import Tensor, nn
@@ -15,7 +15,9 @@ from rnncodec.distortion.metrics import ms_ssim, psnr, psnr_hvs
 from rnncodec.distortion.ssimulacra2 import ssimulacra2
 from tests.defaults import CONF
 
-LOSSES = {path.stem: instantiate(OmegaConf.load(path)) for path in (CONF / "loss").glob("*.yaml")} | {
+with initialize_config_dir(str(CONF / "loss"), version_base="1.3"):
+    CHOICES = {path.stem: instantiate(compose(path.stem)) for path in (CONF / "loss").glob("*.yaml")}
+LOSSES = CHOICES | {
     "l1_ms_ssim, falling": L1AndMSSSIM(share=0.84, fall=0.8),
     "decibels, hvs": Decibels(share=0.9, fall=0.9, hvs=0.5),
     "decibels, ssimulacra2": Decibels(share=0.5, fall=0.9, hvs=0.5, ssimulacra2=0.3),

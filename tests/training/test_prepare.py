@@ -6,7 +6,7 @@ import lightning as L
 import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from rnncodec import cores
 from rnncodec.coding.torch_codec import TorchCodec
@@ -53,8 +53,13 @@ def test_study_knows_the_width_of_a_cell_with_options(config) -> None:
 
 
 def test_a_sweep_is_no_option_where_the_link_to_the_sweeps_is_missing(config) -> None:
+    named = config()
+    with open_dict(named):
+        named.sweep = "architectures"  # what Hydra makes of +sweep=architectures then
     with pytest.raises(RnncodecError, match="conf/sweep must be a link"):
-        check(config("+sweep.name=architectures"))
+        check(named)
+    with pytest.raises(RnncodecError, match=r"it starts by  wandb sweep sweeps/wandb\.yaml"):
+        check(config("+sweep=wandb"))
 
 
 @pytest.mark.parametrize("sweep", [name for name in names("sweeps") if name != "wandb"])  # that is no sweep of Hydra

@@ -48,7 +48,11 @@ def compress(
     files: Inputs,
     output: Output = None,
     iterations: Annotated[
-        int | None, typer.Option(help="Layers to write. Default: 8, or as many as a target below needs.")
+        int | None,
+        typer.Option(
+            help="Layers to write, from 1 to 255. Default: 8, or fewer if the network was trained for fewer; with a "
+            "target below, as many as it needs."
+        ),
     ] = None,
     bpp: Annotated[
         float | None, typer.Option(help="Largest file, in bits per pixel: write as many layers as fit.")
@@ -72,11 +76,14 @@ def compress(
     effort: Annotated[
         int,
         typer.Option(
-            min=0, max=MOST_EFFORT, help="Search for better codes: a smaller file that decodes as fast; 3 is slowest."
+            min=0,
+            max=MOST_EFFORT,
+            help="Search for better codes: a smaller file that decodes as fast. A layer takes 4, 10 or 20 tries at "
+            "levels 1, 2 and 3, each longer than the layer at level 0.",
         ),
     ] = 0,
     model: Annotated[
-        str, typer.Option(help="Released model, weights file, run's folder, or hf://OWNER/NAME.")
+        str, typer.Option(help="A packaged network (light), a weights file, a run's folder, or hf://OWNER/NAME.")
     ] = DEFAULT_MODEL,
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
@@ -296,6 +303,9 @@ def info(
     ] = False,
 ) -> None:
     """Show what .rnnc files hold, without decoding them, or what a network costs.
+
+    In the table of a file's layers, "saved" is how much shorter a layer is than its raw bits, and "file ends at" the
+    bytes of the file if it is cut after this layer; bpp is of these bytes.
 
     Examples:
 

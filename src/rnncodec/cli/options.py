@@ -14,7 +14,10 @@ Output = Annotated[
 MaxBytes = Annotated[int | None, typer.Option(help="Largest file, in bytes: write as many layers as fit.")]
 Device = Annotated[str, typer.Option(help="The device that the network runs on: cpu, cuda, cuda:1, mps.")]
 MaxPixels = Annotated[
-    int, typer.Option(min=1, help="Refuse pictures of more pixels (width × height), and layers in proportion.")
+    int,
+    typer.Option(
+        min=1, help="Refuse pictures of more pixels (width × height); the layers of a file are limited by it, too."
+    ),
 ]
 KeepTime = Annotated[
     bool, typer.Option("--keep-time/--no-keep-time", help="Give outputs the modification times of their inputs.")

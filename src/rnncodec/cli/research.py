@@ -77,7 +77,9 @@ def shards(
 def report(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN_OR_RESULT...", help="Folders of runs or evaluations, or JSON files of curves."),
+        typer.Argument(
+            metavar="RUN_OR_RESULT...", help="Folders of runs, sweeps or evaluations, or JSON files of curves."
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The page.")] = Path("report.html"),
     photos: Annotated[
@@ -128,9 +130,9 @@ def ablation(
         typer.Option(
             "--base",
             metavar="NAME",
-            help="The run that other groups start from, which is a row of their tables, too. It can be repeated; a run "
-            "comes after the run that it was changed from. Each group has the row of the base that differs from it in "
-            "the fewest options.",
+            help="A run that other groups were changed from: it is a row of their tables, too. May be given several "
+            "times, each after the one that it was changed from; a group then shows the one that differs from its runs "
+            "in the fewest options.",
         ),
     ] = None,
     step_seconds: Annotated[

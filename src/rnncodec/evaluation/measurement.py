@@ -165,8 +165,8 @@ WITH = ", with "
 
 
 def earlier_in_words(count: int, total: int, before: About | None, now: About) -> str:
-    """Which measurements were taken from an earlier call, in words; "" if there are none. Other versions that the earlier
-    call has named, of measurements from one before it, are named again."""
+    """Which measurements were taken from an earlier call, in words; "" if there are none. Other versions that the
+    earlier call has named, of measurements from one before it, are named again."""
     if not count or before is None:
         return ""
     known = before.earlier.partition(WITH)[2]

@@ -14,8 +14,8 @@ from rnncodec.training.process.interruption import Stopped, interruption
 class LastCheckpoint(L.Callback):
     """Saves ``folder/last.ckpt`` every ``every_n_steps`` steps, every ``every_n_minutes`` minutes (None for never),
     before and after each validation, after the last step, and when a signal asks the run to stop, which ends the
-    process then (:mod:`rnncodec.training.process.interruption`). Each time the weights are exported too, if the callback
-    ExportWeights is in use. It must be the last callback.
+    process then (:mod:`rnncodec.training.process.interruption`). Except after a validation, the weights are exported
+    too, if the callback ExportWeights is in use. It must be the last callback.
     """
 
     def __init__(self, folder: str, every_n_steps: int | None, every_n_minutes: float | None) -> None:

@@ -49,6 +49,10 @@ def check_options(config: DictConfig) -> None:
         ConfigurationError: names the first option that cannot work, what it must be, and what it is.
     """
     if "sweep" in config:  # Hydra takes +sweep=NAME for a new option where it finds no folder of sweeps
+        if OmegaConf.is_dict(config.sweep):
+            raise ConfigurationError(
+                "sweeps/wandb.yaml is a sweep of W&B, not of Hydra; it starts by  wandb sweep sweeps/wandb.yaml"
+            )
         raise ConfigurationError("conf/sweep must be a link to the folder sweeps; git makes it with core.symlinks=true")
     for option in GONE:
         if config.get(option, UNNAMED[option]) != UNNAMED[option]:
