@@ -5,7 +5,7 @@ import warnings
 from bisect import bisect
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
-from itertools import chain, count, islice
+from itertools import count, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -107,27 +107,12 @@ class PatchStream:
             yield torch.from_numpy(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
 
     def _places(self, start: int, consumer: int, consumers: int, size: int) -> Iterator["_Place"]:
-        """The places of the patches of this consumer's photos, in endless passes over them. Each pass has its own order
-        of the shards. A segment may be shorter than a pass, so the first pass begins anywhere in its first shard, and
-        ends with what it has left out there. A consumer may have no photo in a pass, where the only shards of its share
-        are broken."""
+        """The places of the patches of this consumer's photos, in endless passes over them. A consumer may have no
+        photo in a pass, where the only shards of its share are broken."""
         empty = 0
         for number in count():
             found, corrupt = False, self.corrupt
-            order = np.random.default_rng([self.seed, start, number]).permutation(len(self.shards))
-            if by_shard := len(self.shards) >= consumers:
-                order = order[consumer::consumers]
-            shards = [self.shards[at] for at in order]
-            skipped = self._skipped(start, consumer, shards[0]) if number == 0 else 0
-
-            def own(index: int, by_shard: bool = by_shard) -> bool:
-                return by_shard or index % consumers == consumer
-
-            files = chain(
-                read_files(shards, self._warn, lambda index: index >= skipped and own(index)),  # noqa: B023
-                read_files(shards[:1] if skipped else [], lambda _: True, lambda index: index < skipped and own(index)),  # noqa: B023
-            )
-            for index, (name, content) in enumerate(files):
+            for index, (name, content) in enumerate(self._files(start, number, consumer, consumers)):
                 try:
                     if shorter_side(name, content) < size:
                         self._warn_of_small(name, size)
@@ -146,10 +131,24 @@ class PatchStream:
                     f"least {size}×{size} pixels; use fewer workers or devices, or more photos"
                 )
 
-    def _skipped(self, start: int, consumer: int, shard: str) -> int:
-        """How many photos of its first shard the segment from ``start`` on begins without."""
-        photos = sum(1 for _ in read_files([shard], lambda _: True))
-        return int(np.random.default_rng([self.seed, start, consumer, 0]).integers(max(1, photos)))
+    def _files(self, start: int, number: int, consumer: int, consumers: int) -> Iterator[tuple[str, bytes]]:
+        """The names and the contents of this consumer's photos in a pass. Each pass has its own order of the shards. A
+        segment may be shorter than a pass. So the first pass begins anywhere in its first shard, and ends with what it
+        has left out there."""
+        order = np.random.default_rng([self.seed, start, number]).permutation(len(self.shards))
+        by_shard = len(self.shards) >= consumers
+        shards = [self.shards[at] for at in (order[consumer::consumers] if by_shard else order)]
+        first = 0
+        if number == 0:
+            photos = sum(1 for _ in read_files(shards[:1], lambda _: True))
+            first = int(np.random.default_rng([self.seed, start, consumer, 0]).integers(max(1, photos)))
+
+        def own(index: int) -> bool:
+            return by_shard or index % consumers == consumer
+
+        yield from read_files(shards, self._warn, lambda index: index >= first and own(index))
+        if first:
+            yield from read_files(shards[:1], lambda _: True, lambda index: index < first and own(index))
 
     def _warn_of_small(self, name: str, size: int) -> None:
         """Warn once of photos that are smaller than a patch."""
