@@ -305,6 +305,29 @@ def test_an_interrupted_run_leaves_nothing_in_its_folder_and_goes_on(
     assert all(map(np.array_equal, photos_in(tmp_path / "out"), [picture(seed) for seed in range(3)]))
 
 
+@pytest.mark.parametrize("part", [(1, 1), (1, 2)])
+def test_a_command_that_is_interrupted_while_it_moves_its_shards_goes_on(
+    three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: tuple[int, int]
+) -> None:
+    rename, moved = Path.rename, []
+
+    def interrupt(path: Path, target: Path) -> Path:
+        if target.parent.name == "out":
+            moved.append(path.name)
+            if len(moved) == 2:
+                raise KeyboardInterrupt
+        return rename(path, target)
+
+    wanted = write_shards([str(three)], tmp_path / "wanted", shard_size=1, part=part)
+    monkeypatch.setattr(Path, "rename", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_shards([str(three)], tmp_path / "out", shard_size=1, part=part)
+    monkeypatch.undo()
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert write_shards([str(three)], tmp_path / "out", shard_size=1, part=part).shards == wanted.shards
+    assert stored_files(tmp_path / "out") == stored_files(tmp_path / "wanted")
+
+
 def test_processes_and_parts_write_the_shards_of_one_run(flat_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for path in flat_dir.glob("*.png"):

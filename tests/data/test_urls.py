@@ -39,6 +39,13 @@ def names(shards: list[str]) -> list[str]:
     return [Path(shard).name for shard in shards]
 
 
+def test_brace_lists_may_be_longer_than_a_name_of_a_file(tmp_path: Path) -> None:
+    numbers = [f"{number:06d}" for number in range(50)]
+    for number in numbers:
+        (tmp_path / f"{number}.tar").touch()
+    assert len(expand_shards(f"{tmp_path}/{{{','.join(numbers)}}}.tar")) == 50
+
+
 def test_a_folder_stands_for_its_tars_in_order(folder: Path) -> None:
     everything = ["train-000.tar", "train-001.tar", "train-002.tar", "train-010.tar", "val-000.tar"]
     assert names(expand_shards(str(folder))) == everything

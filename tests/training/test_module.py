@@ -321,6 +321,7 @@ def test_frozen_parts_keep_their_weights_and_the_others_learn(tiny_codec: Iterat
     parts = {part: {name for name in before if name.startswith(part)} for part in ("encoder", "binarizer", "decoder")}
     assert parts["encoder"] | parts["binarizer"] <= same
     assert not parts["decoder"] & same
+    assert {name for name in before if name.startswith("normalization")} <= same  # the encoder keeps its input
 
 
 @pytest.mark.parametrize(

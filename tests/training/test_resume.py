@@ -99,6 +99,9 @@ def test_newest_checkpoint_knows_of_the_last_validation(train: Callable[..., Pat
     saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
     (charts,) = (state for name, state in saved.items() if "IterationCharts" in name)
     assert charts["steps"] == [1, 3]
+    (best,) = (state for name, state in saved.items() if "ModelCheckpoint" in name)
+    figures = read_history(folder)["val/rate_distortion"]
+    assert float(best["best_model_score"]) == pytest.approx(min(figures.values()))
 
 
 def test_run_needs_the_weights_it_started_from_no_more(train: Callable[..., Path], tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ def test_checkpoint_and_first_validation_come_after_a_time_too(train: Callable[.
     Seen.steps.clear()
     folder = train("callbacks.last.every_n_minutes=0", "callbacks.validation.first_after_minutes=0", WATCH)
     assert list(read_history(folder)["val/loss"]) == [0, 3]  # once by time, then at the end
-    assert [step["saved"] for step in Seen.steps] == [1, 2, 3, 4]
+    assert [step["saved"] for step in Seen.steps] == [0, 1, 2, 3]  # seen before the checkpoint of the same step
 
 
 def test_training_stops_at_the_first_loss_that_is_not_finite(train: Callable[..., Path], tmp_path: Path) -> None:

@@ -53,7 +53,8 @@ class Objective:
 
 
 def search(folder: Path, launcher: Any, **options: Any) -> Search:
-    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(folder)}}, "optimized_metric": "val/loss", "seed": 0})
+    hydra = {"sweep": {"dir": str(folder)}, "job": {"config_name": "train"}}
+    config = OmegaConf.create({"hydra": hydra, "optimized_metric": "val/loss", "seed": 0})
     chosen = {"trials": 30, "at_once": 3, "direction": "minimize", "startup": 8, "params": PARAMS} | options
     return Search(launcher, config, **chosen)
 
@@ -155,6 +156,26 @@ def test_option_that_is_fixed_on_the_command_line_is_not_searched(tmp_path: Path
     assert "model.bits" not in rows(tmp_path)[0]
     with pytest.raises(ConfigurationError, match="nothing to search"):
         search(tmp_path, Objective(tmp_path), params={}).run([])
+
+
+def test_first_trials_may_miss_a_rate_that_others_reach(tmp_path: Path) -> None:
+    found = search(tmp_path, Objective(tmp_path), startup=3)
+    found.metric = "eval/validation/bpp_at_0.95"
+    (tmp_path / "x").mkdir()
+    write_result(tmp_path / "x", 10, {"eval/validation/auc_ms_ssim": 1.0}, pruned=False)
+    for _ in range(2):
+        found.tell(found.study.ask(), tmp_path / "x")
+    with pytest.raises(ConfigurationError, match="is not measured"):
+        found.tell(found.study.ask(), tmp_path / "x")
+
+
+def test_best_trial_of_a_context_model_is_told_with_its_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = search(tmp_path, Objective(tmp_path), trials=4)
+    found.config_name = "context"
+    found.run([])
+    assert "python train.py --config-name=context " in capsys.readouterr().out
 
 
 def test_figure_that_is_not_measured_is_named(tmp_path: Path) -> None:

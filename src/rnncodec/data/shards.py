@@ -105,7 +105,10 @@ def write_shards(
     manifest_path = out / f"manifest{suffix}.json"
     if out.exists() and not out.is_dir():
         raise DataError(f"{out} is a file; choose a folder")
-    if (out / MANIFEST).exists() or (parts == 1 and any(out.glob("*.tar"))):
+    staging = out.parent / f".{out.name}{suffix}.part"
+    there = [path.name for path in out.glob("*.tar")] if parts == 1 else []
+    moved = staging.exists() and not any((staging / name).exists() for name in there)  # by an interrupted command
+    if (out / MANIFEST).exists() or (there and not moved):
         raise DataError(f"{out} holds shards already; choose another folder, or remove it first")
     images = collect_images(sources, on_left_out)
     names = hashlib.sha256("\n".join(image.name for image in images).encode(errors="surrogateescape")).hexdigest()
@@ -118,7 +121,6 @@ def write_shards(
     tasks = {at // shard_size: images[at : at + shard_size] for at in stretches}
     total = sum(map(len, tasks.values()))
 
-    staging = out.parent / f".{out.name}{suffix}.part"
     made = _claim(staging, {**agreed, "sources": list(sources), "part": list(part)})
     try:
         results = {}
@@ -141,7 +143,8 @@ def write_shards(
         raise
     out.mkdir(parents=True, exist_ok=True)
     for entry in manifest.shards:
-        (staging / entry["name"]).rename(out / entry["name"])
+        if (staging / entry["name"]).exists() or not (out / entry["name"]).exists():  # else it was moved before
+            (staging / entry["name"]).rename(out / entry["name"])
     with replacing(manifest_path) as temporary:  # the manifest last: it says that all shards are there
         temporary.write_text(json.dumps(asdict(manifest), indent=2) + "\n")
     shutil.rmtree(staging)

@@ -1,6 +1,7 @@
 """Lists of shards: from the forms that a user may write to the URLs that webdataset opens."""
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -24,7 +25,7 @@ def expand_shards(spec: str | Sequence[str]) -> list[str]:
     """
     shards: list[str] = []
     for item in filter(None, [spec] if isinstance(spec, str) else spec):
-        literal = item.startswith("pipe:") or Path(item).exists()
+        literal = item.startswith("pipe:") or os.path.exists(item)  # False for a name that is too long
         for url in [item] if literal else braceexpand.braceexpand(item):
             shards += _expand_url(url)
     if not shards:

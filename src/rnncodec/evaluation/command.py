@@ -105,7 +105,8 @@ def make_logger(config: DictConfig, name: str, folder: Path) -> Any:
         if trained.logger and trained.logger._target_ == config.logger._target_:
             kept = {name: trained.get(name) for name in ("group", "tags") if trained.get(name)}
             own = {"id": trained.run_id, "name": trained.name, "job_type": trained.get("job_type", "train")}
-            return instantiate(config.logger, **own, **kept, save_dir=str(config.model))
+            place = {name: trained.logger[name] for name in ("project", "entity") if name in trained.logger}
+            return instantiate(config.logger, **own, **kept, **place, save_dir=str(config.model))
     return instantiate(config.logger, id=None, name=name, save_dir=str(folder))
 
 

@@ -85,11 +85,13 @@ def read_source(path: Path) -> Iterator[Source]:
     elif (path / CONFIG).is_file():
         if state := unfinished(path):
             log.print(f"{path} is not finished: its newest weights are those {state}", soft_wrap=True, markup=False)
-        results = sorted(found.parent for found in path.glob(f"evaluations/*/{ABOUT}"))
-        if not results:
-            yield from_folders(path, None)
-        for result in results:
-            yield from_folders(path, result)
+        found = []
+        for result in sorted(about.parent for about in path.glob(f"evaluations/*/{ABOUT}")):
+            try:
+                found.append(from_folders(path, result))
+            except DataError as error:  # it is being measured, or was broken off
+                log.print(f"left out: {error}", soft_wrap=True, markup=False)
+        yield from found or [from_folders(path, None)]
     elif runs := sorted((found.parent for found in path.rglob(CONFIG)), key=natural):
         for run in runs:
             yield from read_source(run)

@@ -280,14 +280,15 @@ class IterativeCodec(nn.Module):
 
     def forward(self, images: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
         """The codes ``[T, B, bits, H / 16, W / 16]`` and the reconstructions ``[T, B, 3, H, W]`` of images
-        ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated.
+        ``[B, 3, H, W]``, with gradients. In training mode the scales of the residuals are updated, unless the
+        encoder is frozen.
 
         Raises:
             ValueError: H or W is not a multiple of 16; or in training, with residual normalization, there are more
                 than 64 iterations.
         """
         codes, reconstructions = map(torch.stack, zip(*self.iterate(images, iterations), strict=True))
-        if self.training:
+        if self.training and next(self.encoder.parameters()).requires_grad:  # a frozen one keeps its input
             before = torch.cat([torch.full_like(reconstructions[:1], 0.5), reconstructions[:-1]])  # x̂_0 is mid-grey
             self.normalization.update(images - before)
         return codes, reconstructions

@@ -1,6 +1,7 @@
 """Training that starts from the weights of an earlier run."""
 
 from dataclasses import fields, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,8 @@ def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
 
     The config of both networks must be the same, but for the options in FREE. A convolution of the states may have a
     larger kernel than before; it starts as the smaller one with zeros around. More iterations may have projections of
-    their own than before; the new ones start as the last of the old ones. The weights of the linear path may be new.
+    their own than before; the new ones start as the last of the old ones. A linear path may be new; it starts at zero.
+    So the codes and the pictures are the same at the start.
 
     Raises:
         ConfigurationError: the file holds another network.
@@ -46,11 +48,25 @@ def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
             and ((shrinks and field.name in SIZES) or field.name not in FREE)
         )
         raise ConfigurationError(f"{weights} holds another network than the one asked for: {other}")
-    extend(start.binarizer.conv, codec.binarizer.conv)
-    extend(start.decoder.conv, codec.decoder.conv)
+    if codec.decoder.linear_path is not None and start.decoder.linear_path is None:
+        start_at_zero(codec, start.binarizer.conv.in_channels)
+    for name, projection in start.named_modules():
+        if isinstance(projection, Projection):
+            extend(projection, cast(Projection, codec.get_submodule(name)))
     random = codec.state_dict()
     tensors = {name: padded(tensor, random[name].shape) for name, tensor in start.state_dict().items()}
     codec.load_state_dict(random | tensors)
+
+
+@torch.no_grad()
+def start_at_zero(codec: IterativeCodec, features: int) -> None:
+    """Let the linear path of ``codec`` add nothing yet to what it codes, for which the encoder had so many ``features``
+    without it, and to the pixels."""
+    assert codec.decoder.linear_path is not None
+    patterns = codec.decoder.linear_path.patterns
+    assert patterns.bias is not None
+    for values in (codec.binarizer.conv.weight[:, features:], patterns.weight, patterns.bias):
+        nn.init.zeros_(values)
 
 
 @torch.no_grad()
@@ -67,5 +83,8 @@ def extend(old: Projection, new: Projection) -> None:
 
 def padded(tensor: Tensor, shape: torch.Size) -> Tensor:
     """``tensor`` with zeros around its kernel (the last two dimensions), so that it has the given ``shape``."""
-    margins = [(new - old) // 2 for old, new in zip(tensor.shape, shape, strict=True)]
-    return functional.pad(tensor, [margin for margin in reversed(margins) for _ in range(2)])
+    if tensor.shape == shape:
+        return tensor
+    assert tensor.shape[:-2] == shape[:-2]
+    rows, columns = ((new - old) // 2 for old, new in zip(tensor.shape[-2:], shape[-2:], strict=True))
+    return functional.pad(tensor, [columns, columns, rows, rows])

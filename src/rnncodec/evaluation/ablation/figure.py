@@ -11,6 +11,7 @@ import numpy as np
 from rnncodec.atomic_file import replacing
 from rnncodec.evaluation.ablation.tables import Comparison, CurveOf
 from rnncodec.evaluation.curves import METRICS, Curve
+from rnncodec.evaluation.report.plots import as_label
 
 OPERATIONS = "operations"  # thousands of multiply–accumulates a pixel, of encoder and decoder, up to an iteration
 PANELS = (("ms-ssim-rgb", "bpp"), ("psnr-rgb", "bpp"), ("ms-ssim-rgb", OPERATIONS))
@@ -32,12 +33,14 @@ def draw(comparison: Comparison, curve_of: CurveOf, baselines: Sequence[Curve], 
         panels = list(zip(figure.subplots(1, len(PANELS)), PANELS, strict=True))
         for curve, style in styled(comparison, curve_of):
             for axes, (metric, against) in panels:
-                axes.plot(*zip(*curve.points(metric, against), strict=True), label=curve.name, **style)
+                axes.plot(*zip(*curve.points(metric, against), strict=True), label=as_label(curve.name), **style)
         for axes, (metric, against) in panels:
             limits = axes.dataLim.get_points().T.tolist()  # those of the settings, not of the baselines
             for curve in baselines:
                 points = curve.points(metric, against)
-                axes.plot([x for x, _ in points], [y for _, y in points], color="grey", lw=1, label=curve.name)
+                axes.plot(
+                    [x for x, _ in points], [y for _, y in points], color="grey", lw=1, label=as_label(curve.name)
+                )
             finish(axes, metric, against, limits)
         names, labels = panels[0][0].get_legend_handles_labels()
         figure.legend(names, labels, loc="outside lower center", ncols=5, fontsize="small")

@@ -13,7 +13,7 @@ import numpy as np
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from rnncodec.errors import DataError
+from rnncodec.errors import DataError, PackageError
 from rnncodec.evaluation.curves import Curve
 from rnncodec.evaluation.photo_set import set_hash
 from rnncodec.evaluation.results import ABOUT, Evaluation, read_evaluation
@@ -194,6 +194,8 @@ def checked_run(folder: Path) -> Run | Unfinished:
     """The run in ``folder``. Raises DataError if its files are not those of a run."""
     try:
         return read_run(folder)
+    except PackageError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OmegaConfBaseException) as error:
         raise DataError(f"{folder}: its files are not those of a run ({error!r})") from None
 

@@ -19,6 +19,7 @@ from rnncodec.evaluation.summary import ABSENT, PUBLISHED, Summary, cells, headi
 from rnncodec.terminal import counted
 
 NETWORK = ("parameters", "kMAC a pixel and iteration, encoder / decoder", "steps")  # columns of networks
+MOST_POINTS = 1000  # of a logged series
 AGAINST = {"bpp": "bits per pixel", DECODING_MACS: "kMAC a pixel to decode"}  # what quality is drawn against
 
 
@@ -141,8 +142,12 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
 
 
 def pairs(series: Series) -> dict[str, list[tuple[int, float]]]:
-    """Logged values in the form that the script of the page reads."""
-    return {name: list(values.items()) for name, values in series.items()}
+    """Logged values in the form that the script of the page reads: about MOST_POINTS of each, the last one too."""
+    found = {}
+    for name, values in series.items():
+        every = max(1, -(-len(values) // MOST_POINTS))
+        found[name] = list(values.items())[::-every][::-1]
+    return found
 
 
 def network_cells(source: Source) -> list[str]:

@@ -28,7 +28,9 @@ def write_plots(curves: Sequence[ReportCurve], folder: Path) -> list[Path]:
         axes = figure.add_subplot()
         for kind, curve, points in drawn:
             axes.plot(
-                *zip(*points, strict=True), STYLES[kind], label=curve.name + (PUBLISHED if kind == "published" else "")
+                *zip(*points, strict=True),
+                STYLES[kind],
+                label=as_label(curve.name + (PUBLISHED if kind == "published" else "")),
             )
         axes.set(xlabel="bits per pixel", ylabel=title, xlim=(0, LIMIT))
         axes.grid(alpha=0.3)
@@ -38,3 +40,8 @@ def write_plots(curves: Sequence[ReportCurve], folder: Path) -> list[Path]:
             with replacing(written[-1]) as temporary:
                 figure.savefig(temporary, dpi=200, format=ending)
     return written
+
+
+def as_label(name: str) -> str:
+    """``name`` as matplotlib shows it unchanged: it takes text between dollars for a formula."""
+    return name.replace("$", r"\$")

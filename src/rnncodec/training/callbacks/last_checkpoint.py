@@ -5,17 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
 
 from rnncodec.training.callbacks.export import ExportWeights
 from rnncodec.training.process.agreement import Agreement
 from rnncodec.training.process.interruption import Stopped, interruption
 
 
-class LastCheckpoint(L.Callback):
+class LastCheckpoint(Checkpoint):
     """Saves ``folder/last.ckpt`` every ``every_n_steps`` steps, every ``every_n_minutes`` minutes (None for never),
     before and after each validation, after the last step, and when a signal asks the run to stop, which ends the
     process then (:mod:`rnncodec.training.process.interruption`). Except after a validation, the weights are exported
-    too, if the callback ExportWeights is in use. It must be the last callback.
+    too, if the callback ExportWeights is in use. It must be the last callback;
+    Lightning moves those of the class Checkpoint to the end.
     """
 
     def __init__(self, folder: str, every_n_steps: int | None, every_n_minutes: float | None) -> None:

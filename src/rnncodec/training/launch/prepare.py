@@ -61,9 +61,11 @@ def completed(config: DictConfig, folder: Path) -> DictConfig:
     config.folder = str(folder)
     for name in ("name", "group", "choices"):
         config[name] = config[name]  # they may refer to hydra's own config, which is not saved
-    for name in ("train", "val"):
-        if name in config.data:
-            config.data[name] = config.data[name]  # they may refer to the environment, which a resumed run may not have
+    # These may refer to the environment, which a resumed run may not have.
+    for group, names in (("data", ("train", "val")), ("logger", ("project", "entity"))):
+        for name in names:
+            if config[group] is not None and name in config[group]:
+                config[group][name] = config[group][name]
     if trains_context(config):
         codec = load_model(config.codec)
         config.codec_identity = identities(codec)[RAW].hex()

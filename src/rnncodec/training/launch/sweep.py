@@ -30,7 +30,7 @@ from rnncodec.training.run.saved_config import load_config, resolved
 # started.
 OWN = (
     "run_id", "folder", "outputs", "resume", "trainer.accelerator", "trainer.precision", "trainer.devices",
-    "trainer.num_nodes", "codec_identity", "resources.cores", "resources.gpus",
+    "trainer.num_nodes", "codec_identity", "resources.cores", "resources.gpus", "logger.project", "logger.entity",
 )  # fmt: skip
 # What Hydra names jobs by, ``override_dirname``, leaves out the options that this names.
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"

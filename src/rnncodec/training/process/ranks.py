@@ -4,13 +4,14 @@ import os
 
 
 def adopt_srun() -> None:
-    """If srun started this process as one of several tasks, set the variables that torchrun sets for its processes."""
-    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", os.environ.get("SLURM_NTASKS", "1")))
+    """If srun started this process as one of several tasks, set the variables that torchrun sets for its processes. A
+    batch script without srun is one process, however many tasks its job may have: it has no variables of a step."""
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", "1"))
     if tasks == 1 or "RANK" in os.environ or "SLURM_PROCID" not in os.environ:
         return
     from lightning.fabric.plugins.environments import SLURMEnvironment
 
-    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", os.environ.get("SLURM_NNODES", "1")))
+    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
     os.environ |= {
         "RANK": os.environ["SLURM_PROCID"],
         "LOCAL_RANK": os.environ["SLURM_LOCALID"],

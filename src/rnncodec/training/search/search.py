@@ -58,6 +58,7 @@ class Search:
         self.launcher = launcher
         self.folder = Path(config.hydra.sweep.dir).absolute()
         self.metric = config.optimized_metric
+        self.config_name = config.hydra.job.config_name
         self.trials = trials
         self.at_once = at_once
         self.direction = direction
@@ -163,7 +164,11 @@ class Search:
             self.study.tell(trial, result["metrics"][self.metric])
         else:
             self.study.tell(trial, state=optuna.trial.TrialState.FAIL)
-            if not any(each.state == optuna.trial.TrialState.COMPLETE for each in self.study.trials):
+            states = [each.state for each in self.study.trials]
+            # A rate at a quality that the files do not reach is left out of the metrics of a trial.
+            evaluated = self.metric.startswith("eval/") and any(name.startswith("eval/") for name in result["metrics"])
+            first = evaluated and len(states) < self.startup
+            if not first and optuna.trial.TrialState.COMPLETE not in states:
                 known = ", ".join(sorted(result["metrics"]))
                 raise ConfigurationError(f"optimized_metric={self.metric} is not measured; choose from {known}")
             log.print(f"trial {trial.number}: {self.metric} was not reached", soft_wrap=True, markup=False)
@@ -198,6 +203,8 @@ class Search:
         console.print(table)
         others = {name: value for name, value in fixed.items() if name not in ("sweep", "+sweep")}
         best = [f"{name}={value}" for name, value in (self.study.best_trial.params | others).items()]
+        if self.config_name != "train":
+            best = [f"--config-name={self.config_name}", *best]
         console.print(f"Best:    python train.py {shlex.join(best)}", soft_wrap=True, highlight=False)
         console.print(f"Trials:  {self.folder / TRIALS}", soft_wrap=True, highlight=False)
         if len(complete) > 3 and len(names) > 1:
