@@ -26,13 +26,20 @@ export function isExif(data: Uint8Array): boolean {
   return start === "II*\0" || start === "MM\0*";
 }
 
-/** The orientation that a TIFF stream names, from 1 to 8, which becomes 1 in the stream: upright. */
-export function takeOrientation(data: Uint8Array): number {
+/** The orientation that a TIFF stream names, from 1 to 8, which becomes 1 in the stream: upright. If there is none, that
+ * of an XMP packet. */
+export function takeOrientation(data: Uint8Array, xmp?: Uint8Array): number {
   const stream = new Stream(data);
   const first = stream.pointer(4);
-  const orientation = stream.small(first, ORIENTATION);
+  const orientation = stream.small(first, ORIENTATION) || xmpOrientation(xmp);
   stream.overwrite(first, new Map([[ORIENTATION, short(1)]]));
   return orientation >= 1 && orientation <= 8 ? orientation : 1;
+}
+
+/** The orientation that an XMP packet names; 1 if there is none. */
+export function xmpOrientation(packet?: Uint8Array): number {
+  const found = /tiff:Orientation(="|>)([1-8])/.exec(new TextDecoder().decode(packet ?? new Uint8Array()));
+  return found ? Number(found[2]) : 1;
 }
 
 /** A TIFF stream, to that of a picture of this size. `srgb`: the picture was converted to sRGB. */

@@ -1,7 +1,7 @@
 /** The metadata of a photo's file → the blocks of metadata of an .rnnc file, as docs/FORMAT.md specifies. */
 
 import { Block, joined } from "./bitstream";
-import { correctedExif, correctedXmp, isExif, takeOrientation } from "./exif";
+import { correctedExif, correctedXmp, isExif, takeOrientation, xmpOrientation } from "./exif";
 
 const MAX_SIZE = 2 ** 24;
 
@@ -10,6 +10,8 @@ interface Found {
   /** A TIFF stream, without the prefix Exif\0\0. */
   exif?: Uint8Array;
   xmp?: Uint8Array;
+  /** The content of the chunk of a PNG file that has the EXIF data, which may begin with the prefix. */
+  chunk?: Uint8Array;
   /** It has a colour profile. */
   profile?: boolean;
 }
@@ -34,11 +36,11 @@ export async function metadataBlocks(photo: Uint8Array, width: number, height: n
  */
 export function withoutOrientation(photo: Uint8Array): { content: Uint8Array; orientation: number } {
   const content = photo.slice();
-  const { exif } = read(content);
-  if (!exif || !isExif(exif)) return { content, orientation: 1 };
-  const orientation = takeOrientation(exif);
-  if (!startsWith(content, PNG)) return { content, orientation };
-  const [start, end] = [exif.byteOffset - 8, exif.byteOffset + exif.length + 4]; // the chunk, whose check is wrong now
+  const { exif, xmp, chunk } = read(content);
+  if (!exif || !isExif(exif)) return { content, orientation: xmpOrientation(xmp) };
+  const orientation = takeOrientation(exif, xmp);
+  if (!chunk) return { content, orientation };
+  const [start, end] = [chunk.byteOffset - 8, chunk.byteOffset + chunk.length + 4]; // its check is wrong now
   return { content: joined([content.subarray(0, start), content.subarray(end)]), orientation };
 }
 
@@ -75,7 +77,10 @@ function readJpeg(photo: Uint8Array, view: DataView, found: Found): void {
 function readPng(photo: Uint8Array, view: DataView, found: Found): void {
   for (let at = 8; at < photo.length; at += 12 + view.getUint32(at)) {
     const chunk = photo.subarray(at + 4, at + 8 + view.getUint32(at));
-    if (startsWith(chunk, "eXIf")) found.exif = chunk.subarray(4);
+    if (startsWith(chunk, "eXIf")) {
+      found.chunk = chunk.subarray(4);
+      found.exif = startsWith(found.chunk, EXIF) ? found.chunk.subarray(EXIF.length) : found.chunk;
+    }
     if (startsWith(chunk, `iTXt${PNG_XMP}`)) found.xmp = chunk.subarray(4 + PNG_XMP.length);
     if (startsWith(chunk, "iCCP")) found.profile = true;
   }

@@ -50,7 +50,7 @@ worker.onmessage = ({ data }: MessageEvent<Report>) => {
   switch (data.type) {
     case "loading":
       loaded += data.bytes;
-      say(`Loading the network: ${megabytes(loaded)} …`);
+      if (!shown?.layers.length) say(`Loading the network: ${megabytes(loaded)} …`); // else for a file that is shown no more
       break;
     case "ready":
       document.body.dataset.ready = "yes";
@@ -92,7 +92,7 @@ worker.onmessage = ({ data }: MessageEvent<Report>) => {
       break;
   }
 };
-worker.onerror = (event) => fail(`The page could not be loaded: ${event.message}`);
+worker.onerror = (event) => fail(`The page could not be loaded: ${event.message ?? "worker.js is not there."}`);
 
 /** All of the file is there: its alpha too, which comes behind the layers. */
 async function finish(file: FileParts, warning: string | null): Promise<void> {
@@ -181,13 +181,14 @@ let taken = 0; // files that were chosen or dropped
 /** Open a file or a photo; if it cannot be read, say so. */
 function take(file: File): void {
   const number = ++taken;
-  read(file).catch((error) => {
+  read(file, number).catch((error) => {
     if (number === taken) fail(`${file.name} cannot be read: ${error.message ?? error}`);
   });
 }
 
-async function read(file: File): Promise<void> {
+async function read(file: File, number: number): Promise<void> {
   const head = new Uint8Array(await file.slice(0, 4).arrayBuffer());
+  if (number !== taken) return; // another file was chosen meanwhile
   const isOurs = file.name.endsWith(".rnnc") || new TextDecoder("latin1").decode(head) === "RNNC";
   await (isOurs ? openFile(file, file.name) : openPhoto(file));
 }
@@ -332,7 +333,8 @@ slider.oninput = () => {
   draw();
 };
 save.onclick = () => download(new Blob([truncated()]), `${stem()}.rnnc`);
-savePng.onclick = () => canvas.toBlob((blob) => blob && download(blob, `${stem()}.png`));
+savePng.onclick = () =>
+  canvas.toBlob((blob) => (blob ? download(blob, `${stem()}.png`) : fail("This browser cannot write the picture as PNG.")));
 window.ondragover = (event) => {
   event.preventDefault();
   document.body.classList.add("over");

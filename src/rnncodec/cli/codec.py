@@ -103,7 +103,7 @@ def compress(
 
     Of a folder all images are compressed, those in its folders too, to outputs with their whole names:
     photos/a.jpg to photos/a.jpg.rnnc. When the command is run again, it goes on with those that are missing, failed,
-    or were changed.
+    or have become newer than their outputs.
 
     Examples:
 

@@ -84,8 +84,8 @@ def convert_all(
     counts = Counts()
     if plan.outputs:
         warn_of_few_cores(min(jobs, len(plan.outputs)), f"--jobs {jobs}")
-        # Another process has neither this one's standard input nor its open pipes, as of the shell's <(…).
-        alone = jobs == 1 or not all(map(os.path.isfile, plan.outputs))
+        # Another process has neither this one's standard input nor its open files and pipes, as of the shell's <(…).
+        alone = jobs == 1 or not all(map(os.path.isfile, plan.outputs)) or any(map(is_open, plan.outputs.values()))
         run = _convert_here if alone else partial(_convert_in_processes, jobs=jobs)
         run(plan.outputs, load, keep_time, counts)
     if len(files) > 1 or any(map(os.path.isdir, files)):
@@ -101,6 +101,13 @@ def convert_all(
     codes = [plan.exit_code, *(counts.failed.get(source, 0) for source in plan.outputs)]
     if any(codes):
         raise typer.Exit(next(filter(None, codes)))
+
+
+def is_open(target: str) -> bool:
+    """Whether an output is something that is open in this process, or no regular file."""
+    return os.path.abspath(target).startswith(("/dev/", "/proc/")) or (
+        os.path.exists(target) and not os.path.isfile(target)
+    )
 
 
 def _convert_here(outputs: dict[str, str], load: Callable[[], Convert], keep_time: bool, counts: Counts) -> None:

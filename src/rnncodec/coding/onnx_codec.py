@@ -2,6 +2,7 @@
 takes longer to import than a photo to decode."""
 
 import functools
+import os
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -178,4 +179,5 @@ def load_onnx_decoder(folder: str, device: str = "cpu") -> OnnxDecoder:
 @functools.lru_cache(maxsize=4)
 def _loaded(folder: Path, version: int) -> OnnxDecoder:
     """``version`` is part of the cache's key: a network that was written anew is loaded anew."""
-    return OnnxDecoder(folder)
+    threads = os.environ.get("OMP_NUM_THREADS", "")  # as for torch; onnxruntime does not heed it by itself
+    return OnnxDecoder(folder, threads=int(threads) if threads.isdecimal() else 0)
