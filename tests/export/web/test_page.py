@@ -400,8 +400,7 @@ def test_a_picture_with_a_side_that_no_canvas_has_is_refused(site: Site, folded_
     codec = TorchCodec(folded_codec, dtype=torch.float32)
     header = bitstream.Header(codec.identity, codec.coder, 1, 40_000, codec.bits, 1)
     give(site.page, "thin.rnnc", bitstream.write(header, [b""]))
-    site.page.wait_for_selector("#error:not([hidden])", timeout=60_000)
-    assert "more than the 32,767 on a side" in site.page.inner_text("#error")
+    site.page.wait_for_selector("#error:not([hidden]):has-text('more than the 32,767 on a side')", timeout=60_000)
 
 
 def test_photos_are_turned_upright(site: Site, folded_codec: IterativeCodec, photo: Pixels) -> None:
