@@ -156,7 +156,7 @@ def test_each_evaluation_is_compared_to_the_baseline_of_its_own_photos(result: P
     about = replace(source.evaluation.about, name="other", images=images)
     curves[0] = replace(curves[0], name="other")
     other = replace(source, name="other", evaluation=replace(source.evaluation, about=about, curves=curves))
-    summaries, against = compared([source, other])
+    summaries, against = compared(report_curves([source, other]))
     assert against == "jpeg"
     assert of_several_sets([source, other])
     assert not of_several_sets([source, source])

@@ -67,10 +67,8 @@ def baseline_of(evaluation: Evaluation | None) -> Curve | None:
     return next((curve for curve in evaluation.curves[1:] if curve.name == evaluation.about.compare_to), None)
 
 
-def compared(sources: Sequence[Source]) -> tuple[list[Summary], str | None]:
-    """What each of the `report_curves` of ``sources`` gives, and the name of what they are compared to, if it is one
-    for all."""
-    curves = report_curves(sources)
+def compared(curves: Sequence[ReportCurve]) -> tuple[list[Summary], str | None]:
+    """What each of the ``curves`` gives, and the name of what they are compared to, if it is one for all."""
     names = {baseline.name for _, _, baseline in curves if baseline}
     summaries = [summarize(curve, baseline, kind == "published") for kind, curve, baseline in curves]
     return summaries, names.pop() if len(names) == 1 else None
@@ -86,7 +84,7 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
     """The page, as HTML. It shows ``photos`` photos of each evaluation; ``on_layer`` is called after each layer of
     them."""
     curves = report_curves(sources)
-    summaries, against = compared(sources)
+    summaries, against = compared(curves)
     evaluations = [(source, source.evaluation) for source in sources if source.evaluation]
     shown = settings(sources)
     networks = {setting.name: network_cells(setting.sources[0]) for setting in shown}
@@ -130,9 +128,9 @@ def render(sources: Sequence[Source], photos: int, on_layer: Callable[[], object
                 ],
                 "viewers": viewers,
                 "training": [
-                    {"name": setting.name, "options": options[setting.name], "series": pairs(setting.training)}
+                    {"name": setting.name, "options": options[setting.name], "series": pairs(training)}
                     for setting in shown
-                    if setting.training
+                    if (training := setting.training)
                 ],
             }
         ),

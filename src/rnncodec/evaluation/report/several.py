@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 import rnncodec.training.run.resolvers  # noqa: F401
 from rnncodec.atomic_file import replacing
-from rnncodec.evaluation.report.page import compared, of_several_sets, render
+from rnncodec.evaluation.report.page import compared, of_several_sets, render, report_curves
 from rnncodec.evaluation.results import ABOUT, JOB_FAILURE, JOB_RESULTS
 from rnncodec.evaluation.sources import read_sources
 from rnncodec.evaluation.summary import summary_table
@@ -41,7 +41,7 @@ def compare(folder: Path) -> None:
     console = Terminal()
     if results:
         sources = read_sources(results)
-        summaries, against = compared(sources)
+        summaries, against = compared(report_curves(sources))
         with replacing(folder / TABLE) as temporary:
             temporary.write_text(summary_table(summaries, against) + (OTHER_PHOTOS if of_several_sets(sources) else ""))
         with replacing(folder / REPORT) as temporary:
