@@ -297,6 +297,14 @@ def test_rate_term_makes_codes_cheaper(shards_dir: Path) -> None:
     assert spent[0] < 0.95  # the context model has learned though the codes heed it so little
 
 
+def test_powers_of_the_rate_follow_each_other_in_equal_parts_of_the_steps(images: torch.Tensor) -> None:
+    learner = rate_learner([1.0], rate_power=[0.0, 2.0])
+    for power, logged in zip([0.0, 2.0], fit(learner, images, 2, max_steps=2).logged, strict=True):
+        bits = [logged[f"train/bits_t0{t}"] for t in (1, 2)]
+        distortion = (logged["train/loss_t01"] + logged["train/loss_t02"]) / 2
+        torch.testing.assert_close(logged["train/loss"], distortion + (bits[0] + sum(bits) * 2**-power) / 2)
+
+
 def test_iteration_decay_weighs_the_losses(tiny_codec: IterativeCodec, images: torch.Tensor) -> None:
     learner = module(IterativeCodec(tiny_codec.config), iterations=3, iteration_decay=0.5)
     learner._trainer = trainer(max_steps=1)
@@ -332,6 +340,7 @@ def test_frozen_parts_keep_their_weights_and_the_others_learn(tiny_codec: Iterat
         ({"curriculum": [[], 4]}, "curriculum"),
         ({"iteration_decay": 0.0}, "iteration_decay"),
         ({"rate_weight": [0.1, -0.5]}, "rate_weight"),
+        ({"rate_power": [1.8, -1.4]}, "rate_power"),
         ({"frozen": ["decoder", "cells"]}, "frozen"),
         ({"frozen": ["encoder", "binarizer", "decoder"]}, "frozen"),
     ],

@@ -52,7 +52,8 @@ class CodecModule(ClipsParts):
         curriculum: how many iterations each step trains, see `Curriculum`.
         rate_weight: a schedule of the weight of the rate term: one entry for each of equally long parts of the
             training.
-        rate_plateau, rate_power: see above. The rate has the full weight up to iteration ``rate_plateau``.
+        rate_plateau: see above. The rate has the full weight up to this iteration.
+        rate_power: see above. A number, or a schedule of numbers.
         iteration_decay: the weight of an iteration's loss, divided by the weight of the one before.
         warmup_steps, final_lr: see `warmup_cosine`.
         frozen: the PARTS of the network that keep their weights. With the encoder and the binarizer frozen, the decoder
@@ -62,10 +63,11 @@ class CodecModule(ClipsParts):
             draws the same noise.
 
     Raises:
-        ConfigurationError: ``curriculum``, ``iteration_decay``, ``rate_weight`` or ``frozen`` cannot work.
+        ConfigurationError: ``curriculum``, ``iteration_decay``, ``rate_weight``, ``rate_power`` or ``frozen`` cannot
+            work.
     """
 
-    fall: Tensor
+    past_plateau: Tensor
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class CodecModule(ClipsParts):
         iteration_decay: float,
         rate_weight: Sequence[float],
         rate_plateau: float,
-        rate_power: float,
+        rate_power: float | Sequence[float],
         warmup_steps: int,
         final_lr: float,
         frozen: Sequence[str],
@@ -95,8 +97,9 @@ class CodecModule(ClipsParts):
         self.curriculum = Curriculum(curriculum, iterations)
         self.iteration_decay = iteration_decay
         self.rate_weight = rate_weight
-        fall = (torch.arange(1, iterations + 1) / rate_plateau).clamp(min=1.0) ** -rate_power
-        self.register_buffer("fall", fall, persistent=False)
+        self.rate_power = rate_power if isinstance(rate_power, Sequence) else [rate_power]
+        past_plateau = (torch.arange(1, iterations + 1) / rate_plateau).clamp(min=1.0)
+        self.register_buffer("past_plateau", past_plateau, persistent=False)
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
         self.seed = seed
@@ -107,6 +110,8 @@ class CodecModule(ClipsParts):
             raise ConfigurationError(f"iteration_decay must be positive, not {iteration_decay}")
         if not rate_weight or not all(is_real(weight, 0) for weight in rate_weight):
             raise ConfigurationError(f"rate_weight needs a list of numbers of at least 0, not {rate_weight}")
+        if not self.rate_power or not all(is_real(power, 0, 4) for power in self.rate_power):
+            raise ConfigurationError(f"rate_power needs a number from 0 to 4, or a list of them, not {rate_power}")
         if not set(frozen) < set(PARTS):
             raise ConfigurationError(f"frozen needs a list of one or two of {', '.join(PARTS)}, or [], not {frozen}")
         for part in frozen:
@@ -149,8 +154,8 @@ class CodecModule(ClipsParts):
             self.context.requires_grad_(False)
             rates = bits_per_bit(self.context, codes)
             self.context.requires_grad_(True)
-            rate_weights = value_at(self.rate_weight, progress) * self.fall[:iterations]
-            losses = losses + rate_weights * rates.cumsum(0)
+            fall = self.past_plateau[:iterations] ** -value_at(self.rate_power, progress)
+            losses = losses + value_at(self.rate_weight, progress) * fall * rates.cumsum(0)
         loss = (losses * weights).sum() / weights.sum()
         self.log("train/loss", loss.detach())
         if self.context is None:

@@ -14,7 +14,6 @@ RANGES: dict[str, tuple[float, float]] = {
     "iterations": (1, CAPACITY),
     "warmup_steps": (0, 10**9),
     "rate_plateau": (1.0, CAPACITY),
-    "rate_power": (0.0, 4.0),
     "final_lr": (0.0, 1.0),
     "seed": (0, 2**32 - 1),
     "trainer.max_steps": (1, 10**9),
