@@ -97,6 +97,12 @@ def test_nothing_but_the_weights_file_is_left_behind(tiny_codec: IterativeCodec,
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
+def test_whoever_may_read_other_new_files_may_read_the_weights(tiny_codec: IterativeCodec, tmp_path: Path) -> None:
+    save_model(tiny_codec, tmp_path / "w.safetensors", {}, half=True)
+    (tmp_path / "other").touch()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 # Identity
 
 

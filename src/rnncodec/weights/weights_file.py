@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from rnncodec.atomic_file import replacing
@@ -70,7 +70,7 @@ def save_model(codec: IterativeCodec, path: str | os.PathLike[str], training: di
         metadata["context"] = json.dumps({"name": codec.context.config.name} | asdict(codec.context.config))
         tensors |= {CONTEXT + name: torch.from_numpy(value) for name, value in codec.context.tensors.items()}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        temporary.write_bytes(save(tensors, metadata))  # save_file's file could be read by its owner alone
 
 
 def load_model(path_or_name: str | os.PathLike[str] = DEFAULT_MODEL, packages: Collection[str] = ()) -> IterativeCodec:
