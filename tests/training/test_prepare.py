@@ -14,7 +14,7 @@ from rnncodec.entropy.quantization import dequantize_checkerboard
 from rnncodec.errors import RnncodecError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.training.build import build_codec, build_codec_module, build_training
+from rnncodec.training.build import build_callbacks, build_codec, build_codec_module, build_training
 from rnncodec.training.callbacks import ExportWeights
 from rnncodec.training.launch.prepare import check, prepare, resume
 from rnncodec.training.launch.start import processes_of
@@ -50,6 +50,13 @@ def test_study_knows_the_width_of_a_cell_with_options(config) -> None:
     )
     check(composed)
     assert composed.model.width == composed.widths.associative_lstm
+
+
+def test_a_callback_that_is_null_is_left_out(config, tmp_path: Path) -> None:
+    folder = f"folder={tmp_path}"
+    every = [type(callback).__name__ for callback in build_callbacks(config(folder))]
+    fewer = [type(callback).__name__ for callback in build_callbacks(config(folder, "callbacks.strips=null"))]
+    assert set(every) - set(fewer) == {"ImageStrips"}
 
 
 def test_a_sweep_is_no_option_where_the_link_to_the_sweeps_is_missing(config) -> None:

@@ -81,6 +81,11 @@ def build_training(config: DictConfig) -> tuple[L.LightningModule, L.LightningDa
     return build_context_module(config, codec), data
 
 
+def build_callbacks(config: DictConfig) -> list[L.Callback]:
+    """The callbacks of a run; those that are null are left out."""
+    return [build(callback) for callback in config.callbacks.values() if callback is not None]
+
+
 def build_trainer(config: DictConfig, callbacks: list[L.Callback], loggers: list[Logger]) -> L.Trainer:
     """Lightning's Trainer, for one process of the run."""
     processes = config.trainer.devices * config.trainer.get("num_nodes", 1)

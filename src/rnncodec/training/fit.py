@@ -18,7 +18,7 @@ from rnncodec.data.identity import dataset_identity
 from rnncodec.errors import RnncodecError, from_system
 from rnncodec.network.cost import cost
 from rnncodec.terminal import log
-from rnncodec.training.build import build, build_trainer, build_training
+from rnncodec.training.build import build_callbacks, build_trainer, build_training
 from rnncodec.training.loggers import RunLogger, build_loggers
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import threads_each
@@ -42,7 +42,7 @@ def fit(folder: Path) -> None:
     config = load_config(folder)
     set_up_process(config)
     module, data = build_training(config)
-    callbacks = [build(callback) for callback in config.callbacks.values()]
+    callbacks = build_callbacks(config)
     loggers = build_loggers(config)
     log_options(config, module, data, loggers)
     trainer = build_trainer(config, callbacks, loggers)
