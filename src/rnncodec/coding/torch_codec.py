@@ -22,6 +22,7 @@ from rnncodec.fileformat import bitstream
 from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.fileformat.metadata import NO_METADATA, Block, Metadata
 from rnncodec.network.codec import IterativeCodec
+from rnncodec.network.fewer_passes import take_fewer_passes
 from rnncodec.network.last_picture import decode_last
 from rnncodec.network.precision import convert, fastest
 from rnncodec.pictures.limits import MOST_EFFORT
@@ -68,6 +69,7 @@ class TorchCodec(FileDecoder[Tensor]):
             raise ConfigurationError(f"device '{device}' cannot be used: {error}") from None
         self.device = torch.device(device)
         self.dtype = fastest(self.device) if dtype is None else dtype
+        take_fewer_passes(self.codec)
         convert(self.codec, self.dtype)
 
     @property

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from rnncodec.fileformat.bitstream import STRIDE
 from rnncodec.network.binarizer import BINARIZERS
+from rnncodec.network.blocks import as_channels
 from rnncodec.network.cells import CELLS
 from rnncodec.network.config import CodecConfig
 from rnncodec.network.linear_path import LinearPath
@@ -73,7 +74,7 @@ class Encoder(nn.Module):
             x, state = cell(x, state)
             new_states.append(state)
         if self.linear_path:
-            x = torch.cat([x, blocks_of(residual)], dim=1)
+            x = torch.cat([x, as_channels(residual)], dim=1)
         return x, new_states
 
 
@@ -87,13 +88,6 @@ class FoldedConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(functional.pixel_unshuffle(x, self.fold))
-
-
-def blocks_of(pixels: Tensor) -> Tensor:
-    """Each 16×16 block of ``[B, 3, H, W]`` as 768 channels: what ``pixel_unshuffle`` gives, which takes three times as
-    long on a CPU."""
-    blocks = pixels.unflatten(2, (-1, STRIDE)).unflatten(4, (-1, STRIDE))  # [B, 3, h, 16, w, 16]
-    return blocks.permute(0, 2, 4, 1, 3, 5).flatten(3).permute(0, 3, 1, 2)
 
 
 class Features(NamedTuple):

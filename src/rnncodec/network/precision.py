@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.fewer_passes import take_fewer_passes
 
 
 def fastest(device: torch.device) -> torch.dtype:
@@ -37,10 +36,8 @@ def multiplies_bfloat16() -> bool:
 
 
 def convert(codec: IterativeCodec, dtype: torch.dtype) -> None:
-    """Let the convolutions of ``codec`` run in ``dtype``, with weights rounded to bfloat16, and with
-    `fewer passes <rnncodec.network.fewer_passes>` over memory. Those that give pixels, and those of the gain network,
-    keep float32."""
-    take_fewer_passes(codec)
+    """Let the convolutions of ``codec`` run in ``dtype``, with weights rounded to bfloat16. Those that give pixels, and
+    those of the gain network, keep float32."""
     round_convolutions(codec)
     for module in _rounded(codec):
         for parameter in module.parameters(recurse=False):

@@ -7,7 +7,7 @@ A context model soon learns that a block whose bits were all +1 has only such bi
 from torch import Tensor
 from torch.nn import functional
 
-from rnncodec.fileformat.bitstream import STRIDE
+from rnncodec.network.blocks import in_blocks
 from rnncodec.network.projection import own_index
 
 
@@ -15,8 +15,7 @@ def settled(residual: Tensor, psnr: float, t: int | Tensor) -> Tensor:
     """Where a block of 16×16 pixels has a PSNR of at least ``psnr`` dB after t iterations: bool
     ``[B, 1, H / 16, W / 16]``, for the residual ``[B, 3, H, W]`` of pictures in [0, 1]. Before the first iteration no
     block is settled, not even a mid-grey one."""
-    blocks = residual.detach().square().unflatten(2, (-1, STRIDE)).unflatten(4, (-1, STRIDE))  # [B, 3, h, 16, w, 16]
-    errors = blocks.mean((1, 3, 5)).unsqueeze(1)
+    errors = in_blocks(residual.detach().square()).mean((1, 3, 5)).unsqueeze(1)
     return errors < 10.0 ** (-psnr / 10.0) * own_index(t, 2)  # 0 in the first iteration, then 1
 
 
