@@ -1,5 +1,6 @@
 """The objects of a training run, built from its config."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from rnncodec.network.parts import allow
 from rnncodec.terminal import log
 from rnncodec.training.context_module import ContextModule
 from rnncodec.training.curriculum import Curriculum
-from rnncodec.training.initial_weights import load_initial_weights
+from rnncodec.training.initial_weights import load_initial_context, load_initial_weights
 from rnncodec.training.module import CodecModule
 from rnncodec.training.process.device import resolve_compile
 from rnncodec.training.process.ranks import is_first, started_together, world_size
@@ -180,7 +181,7 @@ def build_network(config: DictConfig, shape: dict[str, int]) -> Network:
 
 def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
     """A new context model for the codes of ``codec``, with random weights, or with those of the context model that
-    comes with ``weights``, if this has the same options.
+    comes with ``weights``, if this has the same options. It may be one for fewer or more iterations.
 
     Raises:
         ConfigurationError: an option of ``context`` cannot work; or a context model alone is trained, and the one of
@@ -195,8 +196,9 @@ def build_context(config: DictConfig, codec: IterativeCodec) -> Network:
         return build_network(config.context, shape)
     wanted = context_config(options | shape)
     start = load_model(weights).context if weights is not None else None
-    if start is not None and start.config == wanted:
-        return dequantize(start).train().requires_grad_(True)
-    if weights is not None and trains_context(config):
+    network = NETWORKS[wanted.name].network(wanted)
+    if start is not None and replace(start.config, iterations=config.iterations) == wanted:
+        load_initial_context(network, dequantize(start))
+    elif weights is not None and trains_context(config):
         raise ConfigurationError(f"{weights} comes with no context model that has these options: {wanted}")
-    return NETWORKS[wanted.name].network(wanted)
+    return network

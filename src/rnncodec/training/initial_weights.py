@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.network.projection import Projection
@@ -56,6 +57,16 @@ def load_initial_weights(codec: IterativeCodec, weights: str) -> None:
     random = codec.state_dict()
     tensors = {name: padded(tensor, random[name].shape) for name, tensor in start.state_dict().items()}
     codec.load_state_dict(random | tensors)
+
+
+def load_initial_context(network: Network, start: Network) -> None:
+    """Give the context model ``network`` the weights of ``start``, which may be one for another number of iterations.
+    Iterations after those of ``start`` begin with the weights of its last one, by which it predicts them too."""
+    tensors = start.state_dict()
+    for name, random in network.state_dict().items():
+        if tensors[name].shape != random.shape:
+            tensors[name] = tensors[name][torch.arange(len(random)).clamp(max=len(tensors[name]) - 1)]
+    network.load_state_dict(tensors)
 
 
 @torch.no_grad()
