@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning as L
@@ -10,19 +11,22 @@ from omegaconf import OmegaConf, open_dict
 
 from rnncodec import cores
 from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.entropy.config import ContextConfig
+from rnncodec.entropy.networks import NETWORKS
 from rnncodec.entropy.quantization import dequantize_checkerboard
 from rnncodec.errors import RnncodecError
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec
 from rnncodec.training.build import build_callbacks, build_codec, build_codec_module, build_training
 from rnncodec.training.callbacks import ExportWeights
+from rnncodec.training.initial_weights import load_initial_context
 from rnncodec.training.launch.prepare import check, prepare, resume
 from rnncodec.training.launch.start import processes_of
 from rnncodec.training.launch.sweep import check_same
 from rnncodec.training.process.device import resolve_precision
 from rnncodec.training.run.saved_config import load_config
 from rnncodec.weights.weights_file import load_model, save_model
-from tests.defaults import codec_config
+from tests.defaults import checkerboard_config, codec_config, recurrent_checkerboard_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -388,17 +392,19 @@ def test_weights_to_start_from_leave_their_context_model_behind(config, context_
     assert all(part.training for part in started.modules())  # else their residuals' scales would stay as they were
 
 
-def test_context_model_starts_from_the_one_of_the_weights_if_its_options_are_the_same(
-    config, context_weights: Path, context_codec: IterativeCodec
+@pytest.mark.parametrize("more", [0, 2])
+def test_context_model_starts_from_the_one_of_the_weights_if_its_other_options_are_the_same(
+    config, context_weights: Path, context_codec: IterativeCodec, more: int
 ) -> None:
     wanted = context_codec.context.config
+    iterations = wanted.iterations + more
     sizes = [f"context.groups={wanted.groups}", f"context.radius={wanted.radius}"]
     sizes += [f"context.past_radius={wanted.past_radius}", f"context.hidden=[{wanted.hidden[0]},{wanted.hidden[1]}]"]
-    sizes += [f"iterations={wanted.iterations}", f"weights={context_weights}"]
+    sizes += [f"iterations={iterations}", f"weights={context_weights}"]
     codec = ["model=residual_gru", "model.width=0.03", "rate_weight=[0.1]"]
     with_codec = config(*sizes, *codec)
     alone = config(*sizes, f"codec={context_weights}", of="context")
-    codes = torch.randint(0, 2, (wanted.iterations, 1, wanted.bits, 4, 4)) * 2.0 - 1.0
+    codes = torch.randint(0, 2, (iterations, 1, wanted.bits, 4, 4)) * 2.0 - 1.0
     for options, name in ((with_codec, "context"), (alone, "model")):
         module, _ = build_training(options)
         network = getattr(module, name)
@@ -408,6 +414,21 @@ def test_context_model_starts_from_the_one_of_the_weights_if_its_options_are_the
     assert build_codec_module(with_codec).context.config.hidden == (8, 4)
     with pytest.raises(RnncodecError, match="no context model that has these options"):
         build_training(alone)
+
+
+@pytest.mark.parametrize("make", [checkerboard_config, recurrent_checkerboard_config])
+@pytest.mark.parametrize("iterations", [2, 3, 5])
+def test_context_model_starts_from_one_for_another_number_of_iterations(
+    make: Callable[..., ContextConfig], iterations: int
+) -> None:
+    shape = {"bits": 8, "groups": 2, "hidden": (8, 4)}
+    start, wanted = (make(**shape, iterations=number) for number in (3, iterations))
+    old, new = (NETWORKS[config.name].network(config) for config in (start, wanted))
+    for values in old.parameters():
+        torch.nn.init.normal_(values)
+    load_initial_context(new, old)
+    codes = torch.randint(0, 2, (iterations, 1, 8, 4, 4)) * 2.0 - 1.0
+    torch.testing.assert_close(new(codes), old(codes))
 
 
 def test_provenance_holds_the_options_and_no_paths(config, tiny_weights: Path, tmp_path: Path) -> None:
