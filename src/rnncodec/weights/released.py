@@ -7,7 +7,12 @@ from safetensors import safe_open
 
 DEFAULT_MODEL = "light"
 # Models that only earlier versions have, by the identities in their files: the name, and the last version that has it.
-FORMER = {"198eeb20": ("small", "0.1.0"), "67b0519a": ("small", "0.1.0")}
+FORMER = {
+    "198eeb20": ("small", "0.1.0"),
+    "67b0519a": ("small", "0.1.0"),
+    "e959440c": ("light", "0.1.0"),
+    "f4e24083": ("light", "0.1.0"),
+}
 RUN_WEIGHTS = "weights.safetensors"  # the file in the folder of a run
 RUN_CONFIG = "config.yaml"  # every option of the run, in the same folder
 
