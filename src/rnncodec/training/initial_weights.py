@@ -10,7 +10,7 @@ from torch.nn import functional
 from rnncodec.entropy.networks import Network
 from rnncodec.errors import ConfigurationError
 from rnncodec.network.codec import IterativeCodec
-from rnncodec.network.projection import Projection
+from rnncodec.network.projection import Projection, own_index
 from rnncodec.weights.weights_file import load_model
 
 # Options of the network that may change from one run to the next, because the same weights fit, or can be made to.
@@ -65,7 +65,7 @@ def load_initial_context(network: Network, start: Network) -> None:
     tensors = start.state_dict()
     for name, random in network.state_dict().items():
         if tensors[name].shape != random.shape:
-            tensors[name] = tensors[name][torch.arange(len(random)).clamp(max=len(tensors[name]) - 1)]
+            tensors[name] = tensors[name][own_index(torch.arange(len(random)), len(tensors[name]))]
     network.load_state_dict(tensors)
 
 
@@ -85,7 +85,7 @@ def extend(old: Projection, new: Projection) -> None:
     """Give ``old`` the iterations and the inputs of ``new``: its own come first, as they are; further iterations are
     its last one, and further inputs have the weights that they have in ``new``."""
     assert old.bias is not None
-    own = torch.arange(new.iterations).clamp(max=old.iterations - 1)
+    own = own_index(torch.arange(new.iterations), old.iterations)
     bias = old.bias.unflatten(0, (old.iterations, -1))[own].flatten(0, 1)
     weight = old.weight.unflatten(0, (old.iterations, -1))[own].flatten(0, 1)
     weight = torch.cat([weight, new.weight[:, weight.shape[1] :]], dim=1)
