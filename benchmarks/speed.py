@@ -34,7 +34,7 @@ from rnncodec.evaluation.classical import classical
 from rnncodec.fileformat import bitstream
 from rnncodec.pictures.folders import find_images
 from rnncodec.pictures.pixels import Pixels, read_pixels
-from rnncodec.weights.released import released_models
+from rnncodec.weights.released import DEFAULT_MODEL
 
 LAYERS = (1, 2, 4, 8)
 OTHERS = ("jpeg", "webp", "avif", "jxl")
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, nargs="+", default=LAYERS)
     parser.add_argument("--bpp", type=float, nargs="*", default=[NEAR], help="measure files of these sizes")
     parser.add_argument("--others", nargs="*", default=OTHERS, help="the codecs that are measured beside ours")
-    parser.add_argument("--model", nargs="+", default=list(released_models()))
+    parser.add_argument("--model", nargs="+", default=[DEFAULT_MODEL])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     paths = find_images(options.images)[: options.first]

@@ -44,3 +44,9 @@ def test_files_find_their_model_by_themselves(name: str, photo: Pixels) -> None:
     data = load_torch_codec(name).compress(photo, 2)
     assert bitstream.read(data).header.layers == 2
     assert np.asarray(rnncodec.decompress(data)).shape == photo.shape
+
+
+def test_network_for_squared_error_has_the_higher_psnr_in_fewer_bytes(photo: Pixels) -> None:
+    light, squared = (measure(load_torch_codec(name), photo, 8)[-1] for name in ("light", "light-mse"))
+    assert squared.psnr > light.psnr
+    assert squared.bytes < light.bytes

@@ -83,7 +83,8 @@ def compress(
         ),
     ] = 0,
     model: Annotated[
-        str, typer.Option(help="A packaged network (light), a weights file, a run's folder, or hf://OWNER/NAME.")
+        str,
+        typer.Option(help="A packaged network (light, light-mse), a weights file, a run's folder, or hf://OWNER/NAME."),
     ] = DEFAULT_MODEL,
     device: Device = "cpu",
     max_pixels: MaxPixels = MAX_PIXELS,
