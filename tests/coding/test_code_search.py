@@ -14,11 +14,12 @@ import rnncodec
 import rnncodec.pillow
 from rnncodec.cli import app
 from rnncodec.coding import code_search
-from rnncodec.coding.code_search import CodesLoss, LayerSearch, patches, search_codes
+from rnncodec.coding.code_search import CodesLoss, LayerSearch, distortion, patches, search_codes
 from rnncodec.coding.targets import Target
-from rnncodec.coding.torch_codec import TorchCodec
+from rnncodec.coding.torch_codec import TorchCodec, load_torch_codec
 from rnncodec.entropy.networks import Network, dequantize
 from rnncodec.errors import ConfigurationError
+from rnncodec.evaluation.measure import measure
 from rnncodec.fileformat import bitstream
 from rnncodec.network.codec import IterativeCodec, State
 from rnncodec.pictures.pixels import Pixels
@@ -37,7 +38,7 @@ def network(context_codec: IterativeCodec) -> Network:
 def test_more_effort_lowers_the_loss(
     context_codec: IterativeCodec, network: Network, images: Tensor, compressed: bool
 ) -> None:
-    loss = CodesLoss(network if compressed else None, images)
+    loss = CodesLoss(distortion(context_codec), network if compressed else None, images)
     codec = context_codec.requires_grad_(False)
     losses = [loss.mean(list(codec.iterate(images, ITERATIONS)))]
     losses += [loss.mean(search_codes(codec, loss.context, images, ITERATIONS, level)) for level in (1, 3)]
@@ -49,7 +50,7 @@ def test_more_effort_lowers_the_loss(
 def test_the_loss_of_two_layers_at_once_is_that_of_each(
     context_codec: IterativeCodec, network: Network, images: Tensor, compressed: bool
 ) -> None:
-    loss = CodesLoss(network if compressed else None, images)
+    loss = CodesLoss(distortion(context_codec), network if compressed else None, images)
     codes, reconstructions = context_codec(images, 3)
     spent = torch.tensor(0.7)
     losses, bits = loss(reconstructions[1:], codes, spent)
@@ -153,6 +154,23 @@ def test_every_way_to_compress_searches(context_weights: Path, photos: list[Pixe
 def test_an_effort_that_does_not_exist_is_refused(context_codec: IterativeCodec, photos: list[Pixels]) -> None:
     with pytest.raises(ConfigurationError, match="effort must be from 0 to 3, not 4"):
         TorchCodec(context_codec).compress(photos[0], 1, effort=4)
+
+
+def test_the_search_minimises_what_the_network_was_trained_for(photos: list[Pixels]) -> None:
+    squared, light = (distortion(rnncodec.load_model(name)) for name in ("light-mse", "light"))
+    assert (squared.share.share, squared.hvs_share) == (0, 0)
+    assert (light.share.share, light.hvs_share) == (0.9, 0.7)
+    codec = load_torch_codec("light-mse")
+    plain, searched = (measure(codec, photos[0], 2, effort=level)[-1] for level in (0, 1))
+    assert searched.psnr > plain.psnr
+    assert searched.bytes <= 1.01 * plain.bytes
+
+
+@pytest.mark.parametrize("options", [None, [], {"loss": None}, {"loss": {"_target_": "rnncodec.distortion.losses.L1"}}])
+def test_the_search_for_a_network_of_another_loss_is_that_for_light(options: object) -> None:
+    codec = rnncodec.IterativeCodec(rnncodec.CodecConfig(width=0.05))
+    codec.training_info = {"options": options}
+    assert distortion(codec).share.share == 0.9
 
 
 @pytest.mark.parametrize(("height", "width"), [(16, 32), (256, 512), (272, 256), (528, 1040)])

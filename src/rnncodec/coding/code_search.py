@@ -30,7 +30,8 @@ SMALLEST = 1e-30  # RMS of a gradient
 # What is minimised in layer t is D + WEIGHT / t^POWER · R, as in training: D is the loss `Decibels`, R are the bits of
 # layers 1 to t under the context model, divided by the raw bits of one layer.
 WEIGHT, POWER = 1.6, 1.15
-DISTORTION = Decibels(share=0.9, fall=0.93, hvs=0.7)
+DECIBELS = "rnncodec.distortion.losses.Decibels"  # as configs name it
+SHARES = {"share": 0.9, "fall": 0.93, "hvs": 0.7}  # those of `light`
 PATCH = 256  # pixels on a side of a patch of the loss; all five scales of MS-SSIM fit into it
 
 Layers = list[tuple[Tensor, Tensor]]  # codes [B, bits, h, w] and reconstruction [B, 3, H, W] of each
@@ -57,7 +58,7 @@ def search_codes(
     both are returned. ``context`` is the context model as a network, or None if the codes are stored as raw bits.
     ``on_layer`` is called when a layer is found.
     """
-    loss = CodesLoss(context, images)
+    loss = CodesLoss(distortion(codec), context, images)
     plain = list(codec.iterate(images, iterations))
     search = LayerSearch(codec, loss, iterations, effort)
     found = []
@@ -71,10 +72,26 @@ def search_codes(
     return min(plain, found, key=loss.mean)
 
 
+def distortion(codec: IterativeCodec) -> Decibels:
+    """The loss D for codes of ``codec``: with the shares with which the network was trained, squared error alone for
+    `light-mse`, or with those of `light` if its weights do not say, or name another loss. Without SSIMULACRA 2, whose
+    gradient takes long.
+
+    Raises:
+        ConfigurationError: the weights name a share that is not from 0 to 1.
+    """
+    options = codec.training_info.get("options")
+    trained = options.get("loss") if isinstance(options, dict) else None
+    if not isinstance(trained, dict) or trained.get("_target_") != DECIBELS:
+        trained = {}
+    return Decibels(**{name: trained.get(name, value) for name, value in SHARES.items()})
+
+
 class CodesLoss:
     """The loss of codes ``[T, B, bits, h, w]`` for ``images`` ``[B, 3, H, W]`` in [0, 1]."""
 
-    def __init__(self, context: Network | None, images: Tensor) -> None:
+    def __init__(self, distortion: Decibels, context: Network | None, images: Tensor) -> None:
+        self.distortion = distortion
         self.context = context
         self.images = images
         self.patches = patches(images)
@@ -87,8 +104,8 @@ class CodesLoss:
         own = torch.ones_like(t) if self.context is None else bits_per_bit(self.context, codes, start)
         bits = spent + own.cumsum(0)
         # D is the mean over patches: to blur a whole photo would take long.
-        distortion = DISTORTION(torch.stack([patches(each) for each in reconstructions]), self.patches, start)
-        return distortion + WEIGHT / t**POWER * bits, bits
+        errors = self.distortion(torch.stack([patches(each) for each in reconstructions]), self.patches, start)
+        return errors + WEIGHT / t**POWER * bits, bits
 
     @torch.no_grad()
     def mean(self, layers: Layers) -> float:
