@@ -107,7 +107,7 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
         (["data.sampling=best"], "unknown data.sampling 'best'"),
         (["data.patch_size=30"], "data.patch_size must be a multiple of 16"),
         (["data.batch_size=0"], "data.batch_size must be at least 1"),
-        (["experiment=light_24_layers"], r"light-0\.1\.0\.safetensors"),
+        (["experiment=light_24_layers"], r"light-0\.1\.0\.safetensors: neither a weights file nor a released model"),
         (["weights=nothing"], "nothing: neither a weights file nor a released model"),
         (["curriculum=4"], r"curriculum needs a list, as in curriculum=\[4\]"),
         (["curriculum=[4,9]"], "curriculum needs whole numbers from 1 to iterations=8"),
@@ -120,8 +120,9 @@ def test_every_sweep_names_options_that_exist(config, sweep: str) -> None:
     ],
 )
 def test_wrong_options_are_found_before_anything_is_written(
-    config, tmp_path: Path, options: list[str], message: str
+    config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], message: str
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where no weights lie
     with pytest.raises(RnncodecError, match=message):
         prepare(config(*options), tmp_path / "run")
     assert not (tmp_path / "run").exists()
